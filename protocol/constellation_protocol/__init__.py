@@ -1,0 +1,1 @@
+"""AIP, the Agent Interaction Protocol: how an orchestrator and its devices talk."""
