@@ -37,6 +37,9 @@ class Link(Protocol):
     async def receive(self) -> Sequence[Message]:
         """Wait for at least one message and return all that have come, in order, each exactly once.
 
+        Asking for more is what acknowledges the messages returned before: whoever must store them first
+        (the orchestrator its journal, a device its results) does so before the next call.
+
         Raises:
             LinkClosed: the session has ended and all that came before its end has been returned.
         """

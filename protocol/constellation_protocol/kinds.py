@@ -1,0 +1,85 @@
+"""What it takes to start a device: the interface between an orchestrator and the kinds of device it can start.
+
+A kind (in this process, as a child process, on another host) is found by its entry point in the group
+`constellation.device_kinds`; an entry point names a class that implements `DeviceKind` and takes no arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from .link import Link
+from .messages import Hello
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSpec:
+    """A device to start.
+
+    Attributes:
+        name: The device's id, unique within its orchestrator.
+        labels: Added to the labels that the device finds out by itself (`os`, `arch`, `hostname`).
+        resources: Added to the amounts that it finds out by itself (`cpu`, `memory_gb`, `gpu`).
+        slots: How many stars it runs at once.
+        tools: What it offers besides the built-in toolkits: references `module:attr` or `file.py:attr`, or,
+            for devices in this process, functions and tools themselves.
+        root: The directory that file, shell and python tools are confined to; a fresh one when None.
+        state_dir: Where it keeps results until they are acknowledged, artifacts and its log; temporary when None.
+        allow_hosts: Host names that its http tools may reach.
+    """
+
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    resources: Mapping[str, float] = field(default_factory=dict)
+    slots: int = 1
+    tools: Sequence[Any] = ()
+    root: Path | None = None
+    state_dir: Path | None = None
+    allow_hosts: Sequence[str] = ()
+
+
+class HubDoor(Protocol):
+    """How a device gets in: over the network with a URL and a token, or directly when it lives in this process."""
+
+    @property
+    def url(self) -> str:
+        """The WebSocket URL that devices dial."""
+
+    def issue_token(self, device: str) -> str:
+        """Make a token that lets the device of this name in."""
+
+    def open_direct(self, hello: Hello) -> Link:
+        """Open a session for a device in this process and return the device's side of the link."""
+
+
+class StartedDevice(Protocol):
+    """A device that a kind has started."""
+
+    @property
+    def name(self) -> str:
+        """The device's id."""
+
+    @property
+    def pid(self) -> int:
+        """The process that it runs in."""
+
+    def offer(self, tools: Sequence[Any]) -> None:
+        """Offer further tools, where the kind can (devices in this process); else raises TypeError."""
+
+    async def aclose(self) -> None:
+        """Stop the device and wait until nothing of it is left."""
+
+
+class DeviceKind(AbstractAsyncContextManager["DeviceKind"], Protocol):
+    """Starts devices of one kind; leaving the context stops all that it has started."""
+
+    async def start(self, spec: DeviceSpec, door: HubDoor) -> StartedDevice:
+        """Start a device; returns once it has been started, which may be before it has joined.
+
+        Raises:
+            OSError: the device can't be started, with the reason.
+        """
