@@ -1,1 +1,1 @@
-"""Placeholder docstring, replaced by the package that lives here."""
+"""Constellation: one request, run as a mutable DAG of tasks across many machines."""

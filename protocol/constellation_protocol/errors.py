@@ -1,11 +1,11 @@
 """Errors of the protocol package.
 
-    ProtocolError
-    ├── LocalProtocolError      this side used the session wrongly: a bug of ours
-    ├── RemoteProtocolError     the peer broke the rules; carries the code sent to it
-    │   └── FrameTooLarge       a frame is over the limit agreed at the opening
-    ├── Refused                 the orchestrator refused the device; carries the refusal's code
-    └── LinkClosed              the session has ended
+ProtocolError
+├── LocalProtocolError      this side used the session wrongly: a bug of ours
+├── RemoteProtocolError     the peer broke the rules; carries the code sent to it
+│   └── FrameTooLarge       a frame is over the limit agreed at the opening
+├── Refused                 the orchestrator refused the device; carries the refusal's code
+└── LinkClosed              the session has ended
 """
 
 from __future__ import annotations

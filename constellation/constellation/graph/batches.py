@@ -1,0 +1,331 @@
+"""Applying an edit batch: operations checked in order, one failure undoing all, then states brought up to date."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from .edits import (
+    AddLine,
+    AddStar,
+    Applied,
+    Changes,
+    EditBatch,
+    Operation,
+    RemoveLine,
+    RemoveStar,
+    UpdateLine,
+    UpdateStar,
+)
+from .errors import CycleRejected, EditConflict, EditRejected, ReferenceFault
+from .line import TaskStarLine, Trigger
+from .node import Edge, LineStatus, Node
+from .order import make_room
+from .references import Reference, find_references, show_path
+from .star import StarId, TaskStar
+from .states import IN_FLIGHT, OPEN, SETTLED, StarState
+
+if TYPE_CHECKING:
+    from .constellation import TaskConstellation
+
+
+def apply_batch(graph: TaskConstellation, batch: EditBatch, at: float) -> Applied:
+    """Apply a batch to a graph; see `TaskConstellation.apply`."""
+    _check_base(graph, batch)
+    edit = _Edit(graph)
+    try:
+        for edit.index, operation in enumerate(batch.operations):
+            edit.perform(operation)
+        edit.check_references()
+    except EditRejected as error:
+        edit.roll_back()
+        operation = batch.operations[edit.index]
+        if isinstance(error, CycleRejected):
+            raise CycleRejected(error.cycle, index=edit.index, operation=str(operation)) from None
+        raise EditRejected(error.reason, index=edit.index, operation=str(operation)) from None
+    return edit.commit(batch, at)
+
+
+def _check_base(graph: TaskConstellation, batch: EditBatch) -> None:
+    base = batch.base_version
+    if base is None or base == graph.version:
+        return
+    if base > graph.version:
+        raise EditRejected(f"made against version {base}, but the graph is only at {graph.version}")
+    moved = {
+        star: None
+        for operation in batch.operations
+        for star in _touches(operation)
+        if (node := graph._nodes.get(star)) is not None and node.edited_at > base
+    }
+    if moved:
+        raise EditConflict(list(moved), base=base, version=graph.version)
+
+
+def _touches(operation: Operation) -> tuple[StarId, ...]:
+    """The stars whose spec or incoming lines an operation changes."""
+    match operation:
+        case AddStar(star) | UpdateStar(star):
+            return (star.id,)
+        case RemoveStar(star_id):
+            return (star_id,)
+        case AddLine(line) | UpdateLine(line):
+            return (line.target,)
+        case RemoveLine(_, target):
+            return (target,)
+
+
+class _Edit:
+    """A batch on its way: the changes made so far, how to undo them, and what they touched."""
+
+    def __init__(self, graph: TaskConstellation) -> None:
+        self.graph = graph
+        self.nodes = graph._nodes
+        self.undo: list[Callable[[], object]] = []
+        self.inverse: list[Operation] = []
+        self.added: dict[StarId, None] = {}
+        self.removed: dict[StarId, None] = {}
+        self.cancels: dict[StarId, None] = {}
+        self.index = 0
+        self.touched: dict[StarId, int] = {}
+        """The stars touched, each with the operation that touched it last."""
+        self.unlinked: set[tuple[StarId, StarId]] = set()
+        self.unready: list[StarId] = []
+
+    # --- operations --------------------------------------------------------------------------------------------
+
+    def perform(self, operation: Operation) -> None:
+        match operation:
+            case AddStar(star):
+                self.add_star(star)
+            case UpdateStar(star):
+                self.update_star(star)
+            case RemoveStar(star_id):
+                self.remove_star(star_id)
+            case AddLine(line):
+                self.add_line(line)
+            case UpdateLine(line):
+                self.update_line(line)
+            case RemoveLine(source, target):
+                self.remove_line(source, target)
+                self.unlinked.add((source, target))
+
+    def add_star(self, star: TaskStar) -> None:
+        if star.id in self.nodes:
+            raise EditRejected(f"there is a star {star.id!r} already; give the new one another id")
+        node = Node(star, _references_of(star), self.graph._next_position)
+        self.graph._next_position += 1
+        self._insert(node)
+        self.undo.append(lambda: self._delete(node))
+        self.inverse.append(RemoveStar(star.id))
+        self.added[star.id] = None
+        self.touched[star.id] = self.index
+
+    def update_star(self, star: TaskStar) -> None:
+        node = self._open(star.id)
+        before, references = node.star, node.references
+        node.references = _references_of(star)
+        node.star = star
+
+        def undo() -> None:
+            node.star, node.references = before, references
+
+        self.undo.append(undo)
+        self.inverse.append(UpdateStar(before))
+        self.touched[star.id] = self.index
+
+    def remove_star(self, star: StarId) -> None:
+        node = self._find(star)
+        if node.state in IN_FLIGHT:
+            self.cancels[star] = None
+            return
+        if node.state in SETTLED:
+            raise EditRejected(f"star {star!r} has {node.state.value} already; its record stays")
+        for edge in list(node.outbound.values()):
+            if edge.target.state not in OPEN:
+                raise EditRejected(
+                    f"star {edge.target.star.id!r} waits for it and has been {edge.target.state.value} already"
+                )
+        lines = [edge.line for edge in (*node.inbound.values(), *node.outbound.values())]
+        for line in lines:
+            self.remove_line(line.source, line.target)
+        self._delete(node)
+        self.undo.append(lambda: self._insert(node))
+        self.inverse.append(AddStar(node.star))
+        if node.state is StarState.READY:
+            self.unready.append(star)
+        if star in self.added:
+            del self.added[star]
+        else:
+            self.removed[star] = None
+
+    def add_line(self, line: TaskStarLine) -> None:
+        source, target = self._find(line.source), self._open(line.target)
+        if line.source in target.inbound:
+            raise EditRejected(f"{line} is there already; update it instead")
+        path = make_room(source, target)
+        if path is not None:
+            raise CycleRejected(path)
+        edge = Edge(line, source, target)
+        self._connect(edge)
+        self.undo.append(lambda: self._disconnect(edge))
+        self.inverse.append(RemoveLine(line.source, line.target))
+        self.touched[line.target] = self.index
+
+    def update_line(self, line: TaskStarLine) -> None:
+        before = self._edge(line.source, line.target).line
+        self.remove_line(line.source, line.target)
+        self.add_line(line)
+        del self.inverse[-2:]
+        self.inverse.append(UpdateLine(before))
+
+    def remove_line(self, source: StarId, target: StarId) -> None:
+        edge = self._edge(source, target)
+        self._disconnect(edge)
+        self.undo.append(lambda: self._reconnect(edge))
+        self.inverse.append(AddLine(edge.line))
+        self.touched[target] = self.index
+
+    # --- references --------------------------------------------------------------------------------------------
+
+    def check_references(self) -> None:
+        """See that the references of all touched stars hold, adding the lines that they imply."""
+        for star, index in list(self.touched.items()):
+            self.index = index
+            node = self.nodes.get(star)
+            if node is not None:
+                self._check_node(node)
+
+    def _check_node(self, node: Node) -> None:
+        star = node.star.id
+        for reference in node.references:
+            where = f"star {star!r}: the reference at {show_path(reference.path)}"
+            source = self.nodes.get(reference.star)
+            if source is None:
+                close = difflib.get_close_matches(reference.star, self.nodes, n=1)
+                hint = f"; did you mean {close[0]!r}?" if close else ""
+                raise EditRejected(f"{where} names {reference.star!r}, and there is no such star{hint}")
+            if source is node:
+                raise EditRejected(f"{where} names the star itself; it can only use outputs of stars upstream of it")
+            edge = node.inbound.get(reference.star)
+            if edge is None and (reference.star, star) in self.unlinked:
+                raise EditRejected(f"{where} needs the line from {reference.star!r}; update the star as well")
+            if edge is None:
+                self._imply_line(node, reference, where)
+            elif edge.line.trigger is Trigger.FAILURE:
+                raise EditRejected(
+                    f"{where} needs the output of {reference.star!r}, but the line between them waits for its failure; "
+                    "a failed star has no output: change the line's trigger or drop the reference"
+                )
+
+    def _imply_line(self, node: Node, reference: Reference, where: str) -> None:
+        try:
+            self.add_line(TaskStarLine(reference.star, node.star.id))
+        except CycleRejected as error:
+            path = " → ".join(error.cycle)
+            raise EditRejected(
+                f"{where} names {reference.star!r}, which is not upstream but downstream of it ({path}): "
+                "that would close a cycle; refer to a star that runs before it"
+            ) from None
+
+    # --- ends --------------------------------------------------------------------------------------------------
+
+    def roll_back(self) -> None:
+        for undo in reversed(self.undo):
+            undo()
+
+    def commit(self, batch: EditBatch, at: float) -> Applied:
+        graph = self.graph
+        graph.version += 1
+        changes = Changes(unready=self.unready)
+        moved = []
+        for star in reversed(self.touched):
+            node = self.nodes.get(star)
+            if node is None:
+                continue
+            node.edited_at = graph.version
+            for edge in node.inbound.values():
+                if edge.status is LineStatus.OPEN and edge.source.state in SETTLED and not edge.source.holds:
+                    graph._resolve(edge)
+            moved.append(node)
+        if graph.active:
+            graph._advance_all(moved, changes, at)
+        self.inverse.reverse()
+        return Applied(
+            version=graph.version,
+            inverse=EditBatch(tuple(self.inverse), author=batch.author, reason=f"undo: {batch.reason}".rstrip(": ")),
+            added=tuple(self.added),
+            removed=tuple(self.removed),
+            cancels=tuple(self.cancels),
+            touched=tuple(self.touched),
+            changes=changes,
+        )
+
+    # --- primitives, each the other's inverse --------------------------------------------------------------------
+
+    def _insert(self, node: Node) -> None:
+        graph = self.graph
+        self.nodes[node.star.id] = node
+        graph.counts[node.state] += 1
+        graph._held += node.holds
+
+    def _delete(self, node: Node) -> None:
+        del self.nodes[node.star.id]
+        self.graph.counts[node.state] -= 1
+        self.graph._held -= node.holds
+
+    def _connect(self, edge: Edge) -> None:
+        target = edge.target
+        edge.source.outbound[target.star.id] = edge
+        target.inbound[edge.source.star.id] = edge
+        if edge.status is LineStatus.OPEN:
+            target.unresolved += 1
+        elif edge.status is not LineStatus.MET:
+            target.unmet += 1
+
+    def _reconnect(self, edge: Edge) -> None:
+        """Put a removed line back; the order may have moved on without it, but there was room for it before."""
+        make_room(edge.source, edge.target)
+        self._connect(edge)
+
+    def _disconnect(self, edge: Edge) -> None:
+        target = edge.target
+        del edge.source.outbound[target.star.id]
+        del target.inbound[edge.source.star.id]
+        if edge.status is LineStatus.OPEN:
+            target.unresolved -= 1
+        elif edge.status is not LineStatus.MET:
+            target.unmet -= 1
+
+    # --- look-ups ----------------------------------------------------------------------------------------------
+
+    def _find(self, star: StarId) -> Node:
+        node = self.nodes.get(star)
+        if node is None:
+            close = difflib.get_close_matches(star, self.nodes, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise EditRejected(f"there is no star {star!r}{hint}")
+        return node
+
+    def _open(self, star: StarId) -> Node:
+        node = self._find(star)
+        if node.state not in OPEN:
+            raise EditRejected(
+                f"star {star!r} has been dispatched ({node.state.value}), so neither it nor the lines into it "
+                "can change; add a new star instead"
+            )
+        return node
+
+    def _edge(self, source: StarId, target: StarId) -> Edge:
+        edge = self._open(target).inbound.get(source)
+        if edge is None:
+            raise EditRejected(f"there is no line {source!r} → {target!r}")
+        return edge
+
+
+def _references_of(star: TaskStar) -> tuple[Reference, ...]:
+    try:
+        return find_references(star.work.arguments)
+    except ReferenceFault as error:
+        raise EditRejected(f"star {star.id!r}: {error}") from error

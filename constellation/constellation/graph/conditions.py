@@ -1,0 +1,43 @@
+"""Expressions over a star's output, in CEL (Common Expression Language, https://cel.dev).
+
+CEL terminates, has no side effects and reaches nothing but the variables it is given, so an expression from a file
+or a model is safe to evaluate. The library is loaded with the first expression.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from .errors import ConditionError
+
+
+@lru_cache(maxsize=1024)
+def compile_condition(expression: str) -> Any:
+    """Parse an expression.
+
+    Raises:
+        ConditionError: it does not parse; the message shows where.
+    """
+    import cel
+
+    try:
+        return cel.compile(expression)
+    except ValueError as error:
+        raise ConditionError(f"the condition {expression!r} does not parse: {error}") from error
+
+
+def evaluate_condition(expression: str, output: Any) -> bool:
+    """The truth of an expression over `output`.
+
+    Raises:
+        ConditionError: it fails on this output (a missing field, a type that does not fit), or gives no truth value.
+    """
+    program = compile_condition(expression)
+    try:
+        value = program.execute({"output": output})
+    except (ArithmeticError, LookupError, TypeError, ValueError, RuntimeError) as error:
+        raise ConditionError(f"the condition {expression!r} fails on the output: {error}") from error
+    if not isinstance(value, bool):
+        raise ConditionError(f"the condition {expression!r} gives {type(value).__name__}, not true or false")
+    return value
