@@ -118,16 +118,12 @@ def write_outputs(value: Any) -> Any:
 
 
 def resolve_references(
-    arguments: Mapping[str, Any], references: Sequence[Reference], output_of: Callable[[StarId], Any]
+    arguments: Mapping[str, Any], references: Sequence[Reference], value_of: Callable[[Reference], Any]
 ) -> Mapping[str, Any]:
-    """The arguments with every reference replaced by what it points at; without references, the arguments themselves.
-
-    Raises:
-        ReferenceFault: a pointer leads to nothing in the output.
-    """
+    """The arguments with every reference replaced by its value; without references, the arguments themselves."""
     if not references:
         return arguments
-    values = {reference.path: point_into(output_of(reference.star), reference) for reference in references}
+    values = {reference.path: value_of(reference) for reference in references}
     resolved = _replace(arguments, (), values)
     assert isinstance(resolved, dict)
     return resolved
