@@ -69,33 +69,36 @@ def prepare(path: Path) -> None:
     Raises:
         JournalError: it can't be made, or what is there can't be a journal.
     """
-    # Looked for before the file: a log that is there while the file is not was left behind, for the file is born first.
-    orphan = Path(f"{path}-wal")
-    orphaned = orphan.exists()
-    if path.exists():
-        if path.stat().st_size == 0:
-            raise JournalCorrupt(str(path), "the file is empty")
-        return
-    if orphaned:
-        raise JournalCorrupt(str(path), f"the file is gone while its log {orphan} is left")
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        _make_private_directory(path.parent)
-        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        try:
-            with translated(path):
-                _lay_tables(draft)
-            with suppress(FileExistsError):  # another process was first, and its file is as good
-                os.link(draft, path)
-        finally:
-            draft.unlink()
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        # Looked for before the file: it is born first, so a log without a file is left over, and would be replayed.
+        log = Path(f"{path}-wal")
+        log_exists = log.exists()
+        if not path.exists():
+            if log_exists:
+                raise JournalCorrupt(str(path), f"the file is gone while its log {log} is left")
+            _create(path)
+        elif path.stat().st_size == 0:
+            raise JournalCorrupt(str(path), "the file is empty")
     except OSError as error:
         raise JournalUnavailable(str(path), f"it can't be created: {error}") from error
+
+
+def _create(path: Path) -> None:
+    _make_private_directory(path.parent)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    try:
+        with translated(path):
+            _lay_tables(draft)
+        with suppress(FileExistsError):  # another process was first, and its file is as good
+            os.link(draft, path)
+    finally:
+        draft.unlink()
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
 def _make_private_directory(directory: Path) -> None:

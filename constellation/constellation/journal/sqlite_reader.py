@@ -52,7 +52,7 @@ class SqliteReader:
             RunNotFound: there is no such run.
             JournalCorrupt: a record is missing or is not what was written.
         """
-        head = self._connection.execute("SELECT key FROM runs WHERE run = ?", (run,)).fetchone()
+        head = self._connection.execute("SELECT key FROM runs WHERE run = ?", (_storable(run),)).fetchone()
         if head is None:
             raise RunNotFound(run)
         rows = self._connection.execute(
@@ -86,19 +86,19 @@ class SqliteReader:
 
     def run(self, run_or_prefix: str) -> RunSummary:
         """Return the summary of the run that an id or a prefix means; see `Journal.run`."""
-        matches = self._ids(
-            "WHERE run BETWEEN ?1 AND ?1 || ?2 ORDER BY run LIMIT ?3",
-            (run_or_prefix, _LAST_CHARACTER, MATCHES_SHOWN),  # a whole id comes before all that it begins
+        rows = self._connection.execute(
+            f"{_SUMMARIES} WHERE run BETWEEN ?1 AND ?1 || ?2 ORDER BY run LIMIT ?3",
+            (_storable(run_or_prefix), _LAST_CHARACTER, MATCHES_SHOWN),  # a whole id comes before all that it begins
         )
-        known = [] if matches else self._ids("ORDER BY created_at DESC, key DESC LIMIT ?", (SUGGESTIONS_FROM,))
-        run = only_match(run_or_prefix, matches, known)
-        row = self._connection.execute(f"{_SUMMARIES} WHERE run = ?", (run,)).fetchone()
-        if row is None:  # deleted by another process since it matched
-            raise RunNotFound(run)
-        return self._summary(row)
+        matches = {row[0]: row for row in rows.fetchall()}
+        known = [] if matches else self._newest_ids()
+        return self._summary(matches[only_match(run_or_prefix, list(matches), known)])
 
-    def _ids(self, rest: str, arguments: tuple[Any, ...]) -> list[str]:
-        return [run for (run,) in self._connection.execute(f"SELECT run FROM runs {rest}", arguments).fetchall()]
+    def _newest_ids(self) -> list[str]:
+        rows = self._connection.execute(
+            "SELECT run FROM runs ORDER BY created_at DESC, key DESC LIMIT ?", (SUGGESTIONS_FROM,)
+        )
+        return [run for (run,) in rows.fetchall()]
 
     def _summary(self, row: tuple[Any, ...]) -> RunSummary:
         run, name, state, created_at, updated_at, parent, events, info = row
@@ -106,3 +106,16 @@ class SqliteReader:
             return RunSummary(run, name, state, created_at, updated_at, parent, events, json.loads(info))
         except ValueError as error:
             raise JournalCorrupt(str(self._path), f"the info of run {run!r} is not JSON: {error}") from error
+
+
+def _storable(run: str) -> str:
+    """Return a run's id, if it can be one: text with lone surrogates, as from a broken command line, is not stored.
+
+    Raises:
+        RunNotFound: no run can have this id.
+    """
+    try:
+        run.encode()
+    except UnicodeEncodeError:
+        raise RunNotFound(run) from None
+    return run
