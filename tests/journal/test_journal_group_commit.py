@@ -274,19 +274,20 @@ async def test_more_runs_than_are_remembered_are_no_problem(journal, records, mo
     assert await events(journal) == {"a": 5, "b": 5, "c": 5}
 
 
-async def test_records_that_wait_in_the_group_go_with_the_run_that_is_deleted(journal, path, records):
+async def test_a_run_that_is_made_anew_in_one_group_inherits_no_records(journal, path, records):
+    await journal.create_run("z", name="old", at=1.0)
+    steps = (
+        lambda: journal.append(records("first", 1, 1)),
+        lambda: journal.append(records("z", 1, 70)),
+        lambda: journal.delete("z"),
+        lambda: journal.create_run("z", name="new", at=1.0),
+        lambda: journal.append(records("z", 1, 2)),
+    )
     with anyio.fail_after(20):
         async with anyio.create_task_group() as tasks:
             with locked(path):
-                tasks.start_soon(journal.append, records("first", 1, 1))
-                await wait_all_tasks_blocked()
-                for step in (journal.append(records("a", 1, 70)), journal.delete("a")):
-                    tasks.start_soon(_wait_for, step)
+                for step in steps:
+                    tasks.start_soon(step)
                     await wait_all_tasks_blocked()
-                tasks.start_soon(journal.append, records("b", 1, 1))
-                await wait_all_tasks_blocked()
-    assert await events(journal) == {"first": 1, "b": 1}
-
-
-async def _wait_for(step):
-    await step
+    assert await events(journal) == {"first": 1, "z": 2}
+    assert (await journal.run("z")).name == "new"

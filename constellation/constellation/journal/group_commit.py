@@ -84,12 +84,11 @@ class GroupCommitter:
             raise job.error
 
     async def aclose(self) -> None:
-        """Commit all that is queued and wait until the connection is closed; not cut short by cancellation."""
+        """Commit all that is queued and wait until the connection is closed."""
         if not self._closing:
             self._closing = True
             self._queue.put(None)
-        with anyio.CancelScope(shield=True):
-            await self._closed.wait()
+        await self._closed.wait()
 
     # --- the thread ---
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .base import Journal
 from .errors import UnsupportedJournal
 from .home import default_home
-from .memory import MemoryJournal
-from .sqlite import SqliteJournal
-from .sqlite_file import Synchronous
+
+if TYPE_CHECKING:
+    from .sqlite_file import Synchronous
 
 MEMORY = ":memory:"
 """The name of a journal that is kept in memory only."""
@@ -36,12 +37,21 @@ async def open_journal(
         UnsupportedJournal: there is no store for such a URL.
         JournalError: the store can't be opened.
     """
-    path = _path(url_or_path)
-    journal: Journal = MemoryJournal() if path is None else await SqliteJournal.open(path, synchronous=synchronous)
+    journal = await _open(_path(url_or_path), synchronous)
     try:
         yield journal
     finally:
         await journal.aclose()
+
+
+async def _open(path: Path | None, synchronous: Synchronous) -> Journal:
+    if path is None:
+        from .memory import MemoryJournal
+
+        return MemoryJournal()
+    from .sqlite import SqliteJournal
+
+    return await SqliteJournal.open(path, synchronous=synchronous)
 
 
 def _path(url_or_path: str | Path | None) -> Path | None:
