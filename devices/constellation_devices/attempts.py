@@ -1,0 +1,58 @@
+"""One attempt on this device: what was asked, what it reports, and whether it is being stopped."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import anyio
+from constellation_protocol.messages import Assign
+from constellation_tools import Tool
+
+from .progress import ProgressBuffer
+
+StopReason = Literal["cancelled", "timeout"]
+
+
+class Attempt:
+    """The state of one attempt from its acceptance to its result. Changed on the event loop only.
+
+    Attributes:
+        id: The attempt's id.
+        assign: What was asked.
+        tool: The tool that does it.
+        started_at: When it was accepted, in seconds since the epoch.
+        started: The same moment on the monotonic clock.
+        progress: What it reported and has not been sent.
+        scope: Cancels the code that runs it; None while none runs.
+        stop: Why it is being stopped, None while it is not.
+        grace_s: How long it may take to stop by itself, in seconds.
+        settled: Whether its result is decided; whatever comes later is not heard.
+    """
+
+    __slots__ = ("assign", "grace_s", "id", "progress", "scope", "settled", "started", "started_at", "stop", "tool")
+
+    def __init__(self, assign: Assign, tool: Tool, *, started_at: float, started: float) -> None:
+        self.id = assign.attempt
+        self.assign = assign
+        self.tool = tool
+        self.started_at = started_at
+        self.started = started
+        self.progress = ProgressBuffer()
+        self.scope: anyio.CancelScope | None = None
+        self.stop: StopReason | None = None
+        self.grace_s = 0.0
+        self.settled = False
+
+    def is_stopping(self) -> bool:
+        """Whether its work should come to an end; asked by tools from their own threads."""
+        return self.stop is not None or self.settled
+
+    def begin_stop(self, reason: StopReason, grace_s: float) -> bool:
+        """Start stopping it; False when that has begun before or there is nothing left to stop."""
+        if self.is_stopping():
+            return False
+        self.stop = reason
+        self.grace_s = grace_s
+        if self.scope is not None:
+            self.scope.cancel()
+        return True
