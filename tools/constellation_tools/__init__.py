@@ -1,1 +1,45 @@
-"""Placeholder docstring, replaced by the package that lives here."""
+"""Tools of Constellation: typed Python functions that models and other machines can call with JSON arguments."""
+
+from .artifact import Artifact
+from .context import ToolContext
+from .errors import (
+    ArgumentProblem,
+    ArtifactUnavailable,
+    Confined,
+    InvalidArguments,
+    InvalidOutput,
+    ToolCancelled,
+    ToolDefinitionError,
+    ToolFailed,
+    ToolLoadError,
+    ToolsError,
+    ToolTimeout,
+    UnknownTool,
+    UnresolvedAnnotation,
+)
+from .loading import load_tool, load_tools
+from .tool import Tool, tool
+from .toolset import Toolset
+
+__all__ = [
+    "ArgumentProblem",
+    "Artifact",
+    "ArtifactUnavailable",
+    "Confined",
+    "InvalidArguments",
+    "InvalidOutput",
+    "Tool",
+    "ToolCancelled",
+    "ToolContext",
+    "ToolDefinitionError",
+    "ToolFailed",
+    "ToolLoadError",
+    "ToolTimeout",
+    "ToolsError",
+    "Toolset",
+    "UnknownTool",
+    "UnresolvedAnnotation",
+    "load_tool",
+    "load_tools",
+    "tool",
+]

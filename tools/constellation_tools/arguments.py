@@ -1,0 +1,185 @@
+"""Arguments of a call: validated and converted by pydantic, then laid out for the function.
+
+Every parameter is a property of one closed JSON object, whatever its kind in Python: `*args` is an array under
+the parameter's name, `**kwargs` an object under its name.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, NotRequired, get_args, get_origin
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError, PydanticUserError
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticSerializationError, to_jsonable_python
+from typing_extensions import TypedDict, Unpack
+
+from .artifact import RESOLVE_KEY, Artifact
+from .context import ToolContext
+from .errors import ArgumentProblem, InvalidArguments, ToolDefinitionError, UnresolvedAnnotation
+from .problems import problems_of
+from .schema import accepts, json_schema_of
+from .signature import EMPTY, ToolParameter, ToolSignature
+
+_POSITIONAL_ONLY = inspect.Parameter.POSITIONAL_ONLY
+_POSITIONAL_OR_KEYWORD = inspect.Parameter.POSITIONAL_OR_KEYWORD
+_VAR_POSITIONAL = inspect.Parameter.VAR_POSITIONAL
+_VAR_KEYWORD = inspect.Parameter.VAR_KEYWORD
+_KEYWORD_KINDS = (_POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+class Arguments:
+    """The validator, the schema and the layout of one tool's arguments."""
+
+    def __init__(self, tool: str, signature: ToolSignature, descriptions: Mapping[str, str]) -> None:
+        """Build the validator.
+
+        Raises:
+            ToolDefinitionError: a parameter can't be described; the message names it.
+        """
+        self._tool = tool
+        self._signature = signature
+        self._parameters = {p.name: p for p in signature.parameters if p.name not in signature.context_parameters}
+        fields = {name: _field_type(parameter) for name, parameter in self._parameters.items()}
+        try:
+            adapter = _adapter(fields, signature.namespace)
+            self.schema = json_schema_of(adapter, "validation")
+        except (PydanticUserError, PydanticSchemaGenerationError, PydanticInvalidForJsonSchema, NameError) as error:
+            raise _definition_error(tool, fields, signature.namespace, error) from error
+        self._validate = adapter.validator.validate_python
+        self._describe(descriptions)
+        properties, definitions = self.schema["properties"], self.schema.get("$defs", {})
+        self._only_structured = tuple(
+            name
+            for name, schema in properties.items()
+            if not accepts(schema, "string", definitions)
+            and (accepts(schema, "array", definitions) or accepts(schema, "object", definitions))
+        )
+        self._keywords_only = all(parameter.kind in _KEYWORD_KINDS for parameter in signature.parameters)
+        self._extra_keywords = next((p.name for p in signature.parameters if p.kind is _VAR_KEYWORD), None)
+
+    def validate(
+        self, arguments: Mapping[str, Any], resolve: Callable[[Artifact], Path] | None = None
+    ) -> dict[str, Any]:
+        """Return converted arguments; what was left out is left to the function's own defaults.
+
+        Raises:
+            InvalidArguments: with everything that is wrong.
+        """
+        if self._only_structured:
+            arguments = self._parse_structured(arguments)
+        try:
+            converted: dict[str, Any] = self._validate(
+                arguments, context=None if resolve is None else {RESOLVE_KEY: resolve}
+            )
+        except ValidationError as error:
+            details = error.errors(include_url=False)
+            raise InvalidArguments(self._tool, problems_of(details, arguments, tuple(self._parameters))) from error
+        if self._extra_keywords in converted:
+            self._refuse_overlap(self._extra_keywords, converted)
+        return converted
+
+    def layout(self, converted: dict[str, Any], context: ToolContext | None) -> tuple[list[Any], dict[str, Any]]:
+        """Turn converted arguments, and the context where it is wanted, into positional and keyword arguments."""
+        for name in self._signature.context_parameters:
+            converted = {**converted, name: context}
+        if self._keywords_only:
+            return [], converted
+        positional: list[Any] = []
+        keywords: dict[str, Any] = {}
+        needs_position = any(p.kind is _VAR_POSITIONAL and converted.get(p.name) for p in self._signature.parameters)
+        for parameter in self._signature.parameters:
+            name = parameter.name
+            if parameter.kind is _VAR_POSITIONAL:
+                positional.extend(converted.get(name, ()))
+            elif parameter.kind is _VAR_KEYWORD:
+                keywords.update(converted.get(name, {}))
+            elif parameter.kind is _POSITIONAL_ONLY or (needs_position and parameter.kind is _POSITIONAL_OR_KEYWORD):
+                positional.append(converted.get(name, parameter.default))
+            elif name in converted:
+                keywords[name] = converted[name]
+        return positional, keywords
+
+    def _describe(self, descriptions: Mapping[str, str]) -> None:
+        for name, schema in self.schema["properties"].items():
+            if name in descriptions:
+                schema.setdefault("description", descriptions[name])
+            default = self._parameters[name].default if name in self._parameters else EMPTY
+            if default is EMPTY or isinstance(default, FieldInfo):
+                continue
+            try:
+                schema["default"] = to_jsonable_python(default)
+            except (PydanticSerializationError, ValueError):
+                continue  # a default without a JSON form is still the function's default
+
+    def _parse_structured(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Parse lists and objects that came as JSON text, as models often send them."""
+        parsed: dict[str, Any] = {}
+        for name in self._only_structured:
+            value = arguments.get(name)
+            if isinstance(value, str):
+                try:
+                    structured = json.loads(value)
+                except ValueError:
+                    continue  # reported by the validation as the string that it is
+                if isinstance(structured, list | dict):
+                    parsed[name] = structured
+        return {**arguments, **parsed} if parsed else arguments
+
+    def _refuse_overlap(self, extra: str, converted: Mapping[str, Any]) -> None:
+        taken = {name for name, p in self._parameters.items() if p.kind in _KEYWORD_KINDS}
+        taken.update(self._signature.context_parameters)
+        overlap = [name for name in converted[extra] if name in taken]
+        if overlap:
+            problems = [
+                ArgumentProblem(f"{extra}.{name}", "a name of its own", "a parameter's name") for name in overlap
+            ]
+            raise InvalidArguments(self._tool, problems)
+
+
+def _field_type(parameter: ToolParameter) -> Any:
+    annotation: Any = Any if parameter.annotation is EMPTY else parameter.annotation
+    if parameter.kind is _VAR_POSITIONAL:
+        return NotRequired[list[annotation]]
+    if parameter.kind is _VAR_KEYWORD:
+        if get_origin(annotation) is Unpack:
+            return NotRequired[get_args(annotation)[0]]
+        return NotRequired[dict[str, annotation]]
+    if isinstance(parameter.default, FieldInfo):
+        return Annotated[annotation, parameter.default]
+    return annotation if parameter.default is EMPTY else NotRequired[annotation]
+
+
+def _adapter(fields: Mapping[str, Any], names: Mapping[str, Any]) -> TypeAdapter[Any]:
+    """Build an adapter for an object of these fields, which sees local names while types refer to each other."""
+    make: Any = TypedDict  # type checkers know only literal fields
+    arguments = make("arguments", fields)
+    arguments.__pydantic_config__ = ConfigDict(extra="forbid", defer_build=True)
+    adapter: TypeAdapter[Any] = TypeAdapter(arguments)
+    adapter.rebuild(_types_namespace=dict(names))
+    return adapter
+
+
+def _definition_error(
+    tool: str, fields: Mapping[str, Any], names: Mapping[str, Any], error: Exception
+) -> ToolDefinitionError:
+    """Find the parameter that is to blame, by trying each alone."""
+    for name, field in fields.items():
+        try:
+            json_schema_of(_adapter({name: field}, names), "validation")
+        except NameError as cause:
+            return UnresolvedAnnotation(
+                f"{tool} can't be a tool: the type of parameter {name!r} refers to {cause.name!r}, "
+                "which is not defined; import or define it before the tool is used"
+            )
+        except Exception as cause:  # whatever pydantic or a type's own hooks raise, it is this parameter's
+            reason = str(cause).partition("\n")[0]
+            return ToolDefinitionError(
+                f"{tool} can't be a tool: parameter {name!r} has a type that JSON Schema can't describe ({reason}); "
+                "annotate it with a type that pydantic can validate, or fix its value with functools.partial"
+            )
+    return ToolDefinitionError(f"{tool} can't be a tool: {error}")

@@ -1,0 +1,169 @@
+"""What a running tool may ask of the machine it runs on: report progress, keep files, notice that it should stop.
+
+A device agent makes a context for each call and plugs its own functions into it. A context made without any
+works everywhere: progress goes nowhere and files are kept in a temporary directory until the context is gone.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .artifact import Artifact
+from .errors import ArtifactUnavailable, ToolCancelled
+
+ProgressSink = Callable[[str | None, float | None, Any], None]
+"""Takes a log line, a share of the work done and partial output, each of which may be None."""
+
+ArtifactStore = Callable[[Path | bytes, str, str], Artifact]
+"""Keeps a file or bytes under a name and a media type, and returns the artifact."""
+
+ArtifactResolver = Callable[[Artifact], Path]
+"""Finds the local file of an artifact, or raises ArtifactUnavailable."""
+
+
+class ToolContext:
+    """The surroundings of one call. A parameter annotated with it is filled in and never appears in the schema."""
+
+    def __init__(
+        self,
+        *,
+        workdir: Path | None = None,
+        progress: ProgressSink | None = None,
+        store: ArtifactStore | None = None,
+        resolve: ArtifactResolver | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> None:
+        """Plug in what the host offers; whatever is left out works locally.
+
+        Args:
+            workdir: The directory that the call works in; the process's own when None.
+            progress: Called from the tool's own thread, by one call at a time.
+            store: Keeps a file; may be called from the tool's own thread.
+            resolve: Finds a kept file; may be called from the tool's own thread.
+            cancelled: Whether the call should stop; may be called from the tool's own thread.
+        """
+        local = _LocalFiles()
+        self._workdir = workdir
+        self._progress = progress
+        self._store = store or local.keep
+        self._resolve = resolve or local.find
+        self._cancelled = cancelled
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+
+    @property
+    def workdir(self) -> Path:
+        """The directory that the call works in."""
+        return self._workdir or Path.cwd()
+
+    def progress(self, text: str | None = None, *, fraction: float | None = None, data: Any = None) -> None:
+        """Report how far the work is; may be called from any thread.
+
+        Args:
+            text: A log line.
+            fraction: The share of the work done, from 0 to 1.
+            data: Partial output, as JSON types.
+
+        Raises:
+            ValueError: the fraction is not between 0 and 1.
+        """
+        if fraction is not None and not 0 <= fraction <= 1:
+            raise ValueError(f"fraction is a share between 0 and 1, not {fraction}")
+        if self._progress is not None:
+            with self._lock:
+                self._progress(text, fraction, data)
+
+    def artifact(self, source: Path | bytes, *, name: str = "", media_type: str = "") -> Artifact:
+        """Keep a file so that it can travel to other machines.
+
+        Args:
+            source: The file's path, relative to `workdir` unless absolute, or its content.
+            name: What people call it; the file's own name when empty.
+            media_type: Its MIME type, if known.
+
+        Raises:
+            OSError: the file can't be read or kept.
+        """
+        if isinstance(source, Path):
+            source = self.workdir / source
+            name = name or source.name
+        return self._store(source, name, media_type)
+
+    def path(self, artifact: Artifact) -> Path:
+        """Return the local file of an artifact.
+
+        Raises:
+            ArtifactUnavailable: the file is not on this machine.
+        """
+        return self._resolve(artifact)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the call has been cancelled or has timed out: its result is no longer wanted."""
+        return self._stop.is_set() or (self._cancelled is not None and self._cancelled())
+
+    def check_cancelled(self) -> None:
+        """Raise when the call should stop; a tool in a thread calls this where stopping is safe.
+
+        Raises:
+            ToolCancelled: the call has been cancelled or has timed out.
+        """
+        if self.cancelled:
+            raise ToolCancelled("the call was cancelled")
+
+    def cancel(self) -> None:
+        """Tell the tool to stop at its next check."""
+        self._stop.set()
+
+    def for_call(self) -> ToolContext:
+        """Return a context for one call with the same surroundings, which can be cancelled alone."""
+        return ToolContext(
+            workdir=self._workdir,
+            progress=self._progress and self._locked_progress,
+            store=self._store,
+            resolve=self._resolve,
+            cancelled=lambda: self.cancelled,
+        )
+
+    def _locked_progress(self, text: str | None, fraction: float | None, data: Any) -> None:
+        self.progress(text, fraction=fraction, data=data)
+
+
+class _LocalFiles:
+    """Keeps artifacts in a temporary directory that is made when first needed and goes when nobody holds it."""
+
+    def __init__(self) -> None:
+        self._root: Path | None = None
+        self._lock = threading.Lock()
+
+    def keep(self, source: Path | bytes, name: str, media_type: str) -> Artifact:
+        with self._lock:
+            if self._root is None:
+                self._root = Path(tempfile.mkdtemp(prefix="constellation-artifacts-"))
+                weakref.finalize(self, shutil.rmtree, self._root, ignore_errors=True)
+            descriptor, incoming = tempfile.mkstemp(dir=self._root)
+        with open(descriptor, "wb") as target:
+            if isinstance(source, bytes):
+                target.write(source)
+            else:
+                with source.open("rb") as file:
+                    shutil.copyfileobj(file, target)
+        artifact = Artifact.of_file(Path(incoming), name=name, media_type=media_type)
+        kept = self._root / artifact.sha256
+        Path(incoming).replace(kept)
+        return Artifact(artifact.sha256, artifact.size, name, media_type).at(kept)
+
+    def find(self, artifact: Artifact) -> Path:
+        kept = None if self._root is None else self._root / artifact.sha256
+        if kept is None or not kept.is_file():
+            raise ArtifactUnavailable(
+                f"artifact {artifact.name or artifact.sha256[:12]!r} is not kept here; "
+                "only artifacts made through this context can be opened"
+            )
+        return kept

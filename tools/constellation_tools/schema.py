@@ -1,0 +1,116 @@
+"""JSON Schema (2020-12) as tools publish it: pydantic's, without noise, with what docstrings say of nested types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
+from pydantic_core import core_schema
+
+from .docstrings import parse_docstring
+
+_NAMED_SCHEMAS = frozenset({"properties", "$defs", "patternProperties", "dependentSchemas"})
+_DATA = frozenset({"default", "const", "enum", "examples"})
+
+
+def json_schema_of(adapter: TypeAdapter[Any], mode: JsonSchemaMode) -> dict[str, Any]:
+    """Return the schema of what an adapter takes (`validation`) or gives (`serialization`).
+
+    Raises:
+        pydantic.errors.PydanticInvalidForJsonSchema: JSON Schema can't describe the type.
+    """
+    schema: dict[str, Any] = _without_titles(adapter.json_schema(mode=mode, schema_generator=_ToolJsonSchema))
+    return schema
+
+
+def accepts(schema: Mapping[str, Any], kind: str, definitions: Mapping[str, Any]) -> bool:
+    """Whether a value of a JSON type (`string`, `array`, `object`, ...) may satisfy a schema, judged by types alone."""
+    return _accepts(schema, kind, definitions, frozenset())
+
+
+class _ToolJsonSchema(GenerateJsonSchema):
+    """Adds docstrings' words on fields, and leaves out defaults that have no JSON form without warning about it."""
+
+    ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}  # noqa: RUF012 - declared so by pydantic
+
+    def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
+        return _documented(super().model_schema(schema), schema["cls"])
+
+    def dataclass_schema(self, schema: core_schema.DataclassSchema) -> JsonSchemaValue:
+        return _documented(super().dataclass_schema(schema), schema["cls"])
+
+    def typed_dict_schema(self, schema: core_schema.TypedDictSchema) -> JsonSchemaValue:
+        cls = schema.get("cls")
+        json_schema = super().typed_dict_schema(schema)
+        return json_schema if cls is None else _documented(json_schema, cls)
+
+
+def _documented(json_schema: JsonSchemaValue, cls: type) -> JsonSchemaValue:
+    """Describe a class and its fields by its docstring and those of its bases, where nothing else does."""
+    own = parse_docstring(cls.__dict__.get("__doc__"))
+    # A dataclass without a docstring is given its signature as one, which says nothing that the schema does not.
+    generated = own.description.startswith(f"{cls.__name__}(")
+    if own.description and not generated:
+        json_schema["description"] = own.description
+    fields: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        if base is not object and base is not BaseModel:
+            fields.update(parse_docstring(base.__dict__.get("__doc__")).parameters)
+    for name, field_schema in json_schema.get("properties", {}).items():
+        if name in fields:
+            field_schema.setdefault("description", fields[name])
+    return json_schema
+
+
+def _without_titles(node: Any) -> Any:
+    """Drop titles, which only repeat names; a property or a value that is called `title` stays."""
+    if isinstance(node, list):
+        return [_without_titles(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    cleaned: dict[str, Any] = {}
+    for key, value in node.items():
+        if key == "title":
+            continue
+        if key in _DATA:
+            cleaned[key] = value
+        elif key in _NAMED_SCHEMAS:
+            cleaned[key] = {name: _without_titles(schema) for name, schema in value.items()}
+        else:
+            cleaned[key] = _without_titles(value)
+    return cleaned
+
+
+def _accepts(schema: Any, kind: str, definitions: Mapping[str, Any], seen: frozenset[str]) -> bool:
+    if isinstance(schema, bool):
+        return schema
+    reference = schema.get("$ref")
+    if reference is not None:
+        if reference in seen:
+            return False
+        target = definitions.get(reference.rpartition("/")[2], {})
+        return _accepts(target, kind, definitions, seen | {reference})
+
+    def matches(part: Any) -> bool:
+        return _accepts(part, kind, definitions, seen)
+
+    declared = schema.get("type")
+    if declared is not None:
+        return kind in declared if isinstance(declared, list) else bool(kind == declared)
+    if "const" in schema:
+        return kind == _json_type(schema["const"])
+    if "enum" in schema:
+        return any(kind == _json_type(value) for value in schema["enum"])
+    for combination in ("anyOf", "oneOf"):
+        if combination in schema:
+            return any(matches(part) for part in schema[combination])
+    if "allOf" in schema:
+        return all(matches(part) for part in schema["allOf"])
+    return True
+
+
+def _json_type(value: Any) -> str:
+    names = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
+    return names.get(type(value), "null")
