@@ -13,23 +13,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, suppress
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import anyio
-from anyio.abc import TaskGroup
-from constellation_protocol.errors import ArtifactError, LinkClosed
+
+from constellation_protocol.errors import LinkClosed
 from constellation_protocol.kinds import DeviceSpec
 from constellation_protocol.link import Link
 from constellation_protocol.messages import (
     Accept,
-    ArtifactChunk,
-    ArtifactDone,
     ArtifactInfo,
-    ArtifactOffer,
-    ArtifactRequest,
     Assign,
     Cancel,
     DeviceProfile,
@@ -47,14 +42,17 @@ from constellation_tools import Tool
 from .alarms import AlarmKind, Alarms
 from .attempts import Attempt, StopReason
 from .execution import Executor
-from .failures import ARTIFACT_UNAVAILABLE, TIMEOUT, describe_failure
+from .failures import TIMEOUT, describe_failure
 from .files import ToolFiles
-from .home import DeviceHome
-from .outbox import Outbox
+from .home import MAX_ARTIFACT_BYTES, DeviceHome
 from .outputs import PackedOutput
 from .profile import build_profile, detect_machine
+from .session import ArtifactMessage, Session
 from .slots import Slots
 from .workers import WorkerPool, WorkerSettings
+
+RejectCode = Literal["no-slot", "unknown-tool", "draining", "invalid-arguments", "artifact", "duplicate"]
+Status = Literal["succeeded", "failed", "cancelled"]
 
 TIMEOUT_GRACE_S = 2.0
 """How long work that has run out of time may take to stop by itself."""
@@ -119,8 +117,6 @@ class DeviceAgent:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop at once: work that still runs is cancelled and its outcome stays open."""
-        for attempt in list(self._running.values()):
-            attempt.progress.take(attempt.id, 0)
         self._task_group.cancel_scope.cancel()
         try:
             await self._stack.__aexit__(kind, error, trace)
@@ -162,6 +158,7 @@ class DeviceAgent:
 
     async def serve(self, link: Link) -> str:
         """Serve one session until it has ended; returns the reason that it ended for. What runs goes on running."""
+        reason = ""
         async with anyio.create_task_group() as task_group:
             session = Session(link, self._home.store, task_group)
             self._session = session
@@ -171,17 +168,18 @@ class DeviceAgent:
                 if self._draining is not None:
                     session.say(Drain(reason=self._draining))
                 for result in self._kept.unacknowledged():
-                    session.deliver(result, self._replace)
+                    session.deliver(result, self._kept.keep)
                 for attempt in self._running.values():
                     session.report(attempt)
                 while True:
                     self._take(await link.receive())
             except LinkClosed as closed:
-                return closed.reason
+                reason = closed.reason
             finally:
                 self._session = None
                 self._new_session = anyio.Event()
                 task_group.cancel_scope.cancel()
+        return reason
 
     def acknowledged(self, messages: Sequence[Message]) -> None:
         """The orchestrator has taken these messages of ours: results among them need not be kept."""
@@ -241,38 +239,50 @@ class DeviceAgent:
             elif isinstance(message, Drain):
                 self._draining = self._draining or message.reason or "the orchestrator asked for it"
                 session.task_group.start_soon(self._leave_when_done, session.link, self._draining)
-            elif isinstance(message, ArtifactOffer | ArtifactRequest | ArtifactChunk | ArtifactDone):
+            elif isinstance(message, ArtifactMessage):
                 session.take_artifact_message(message)
         if admitted:
             self._begin(admitted, session)
 
     def _admit(self, assign: Assign, session: Session) -> Attempt | None:
+        if self._answer_known(assign, session):
+            return None
+        refusal = self._refusal(assign)
+        if refusal is not None:
+            self._reject(assign, session, *refusal)
+            return None
+        tool = self._tools[assign.work.tool]
+        attempt = Attempt(assign, tool, started_at=self._clock(), started=time.perf_counter())
+        self._running[attempt.id] = attempt
+        return attempt
+
+    def _answer_known(self, assign: Assign, session: Session) -> bool:
+        """Answer for an attempt that was begun here before; it is never begun again."""
         running = self._running.get(assign.attempt)
         if running is not None and running.assign.epoch != session.epoch:
             # Assigned again by an orchestrator that was restarted: it goes on, now under the new epoch.
             running.assign = assign
             session.say(Accept(attempt=assign.attempt, epoch=session.epoch))
-            return None
-        if running is not None:
-            return self._reject(assign, session, "duplicate", "the attempt is running here already")
-        if self._kept.begun(assign.attempt):
+        elif running is not None:
+            self._reject(assign, session, "duplicate", "the attempt is running here already")
+        elif self._kept.begun(assign.attempt):
             kept = self._kept.result_of(assign.attempt)
-            if kept is None:
-                return self._reject(assign, session, "duplicate", "the attempt ran here and its result was taken")
-            session.deliver(kept, self._replace)
-            return None
+            if kept is not None:
+                session.deliver(kept, self._kept.keep)
+            else:
+                self._reject(assign, session, "duplicate", "the attempt ran here and its result was taken")
+        else:
+            return False
+        return True
+
+    def _refusal(self, assign: Assign) -> tuple[RejectCode, str] | None:
         if self._draining is not None:
-            return self._reject(assign, session, "draining", f"the device takes no new work: {self._draining}")
-        tool = self._tools.get(assign.work.tool)
-        if tool is None:
-            names = ", ".join(sorted(self._tools))
-            message = f"this device has no tool {assign.work.tool!r}; it has {names}"
-            return self._reject(assign, session, "unknown-tool", message)
+            return "draining", f"the device takes no new work: {self._draining}"
+        if assign.work.tool not in self._tools:
+            return "unknown-tool", f"no tool {assign.work.tool!r} on this device; it has {', '.join(sorted(self._tools))}"
         if len(self._running) >= self._spec.slots:
-            return self._reject(assign, session, "no-slot", f"all {self._spec.slots} slots are busy")
-        attempt = Attempt(assign, tool, started_at=self._clock(), started=time.perf_counter())
-        self._running[attempt.id] = attempt
-        return attempt
+            return "no-slot", f"all {self._spec.slots} slots are busy"
+        return None
 
     def _reject(self, assign: Assign, session: Session, code: RejectCode, message: str) -> None:
         session.say(Reject(attempt=assign.attempt, epoch=session.epoch, code=code, message=message))
@@ -361,7 +371,7 @@ class DeviceAgent:
         )
         self._kept.keep(result)
         if self._session is not None:
-            self._session.deliver(result, self._replace)
+            self._session.deliver(result, self._kept.keep)
         self._changed.set()
 
     def _reported(self, attempt: Attempt) -> None:

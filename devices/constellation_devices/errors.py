@@ -1,10 +1,10 @@
 """Errors of the device package.
 
-    DevicesError
-    ├── BadDeviceSetup      what the device was told to be can't be: a bad label, a missing tool, an unusable directory
-    │   └── StateInUse      another running device keeps its results in the same state directory
-    ├── DeviceNotStarted    a kind could not start the device (also an OSError, as `DeviceKind.start` promises)
-    └── WorkFailed          an attempt's work failed; carries the `ErrorInfo` that its result reports
+DevicesError
+├── BadDeviceSetup      what the device was told to be can't be: a bad label, a missing tool, an unusable directory
+│   └── StateInUse      another running device keeps its results in the same state directory
+├── DeviceNotStarted    a kind could not start the device (also an OSError, as `DeviceKind.start` promises)
+└── WorkFailed          an attempt's work failed; carries the `ErrorInfo` that its result reports
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Calling the tool of an attempt, in the place where it can be stopped best.
 
-    async tool                        on the event loop, cancelled like any coroutine
-    quick tool (`blocking=False`)     on the event loop, at once
-    blocking tool                     in a worker process where the device has them and the tool can be imported
-                                      there, else in a thread; a thread can't be stopped: when it must be, it is
-                                      abandoned, and `ToolContext.cancelled` tells it so
+async tool                        on the event loop, cancelled like any coroutine
+quick tool (`blocking=False`)     on the event loop, at once
+blocking tool                     in a worker process where the device has them and the tool can be imported
+there, else in a thread; a thread can't be stopped: when it must be, it is
+abandoned, and `ToolContext.cancelled` tells it so
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 import anyio
 import anyio.from_thread
 import anyio.lowlevel
+
 from constellation_protocol.messages import ArtifactInfo
 from constellation_tools import ToolContext
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from constellation_protocol.artifacts import ArtifactStore
+
 from constellation_protocol.kinds import DeviceSpec
 from constellation_protocol.messages import Limits
-from constellation_tools import Tool, Toolset, ToolsError, load_tools
-from constellation_tools.toolkits import builtin_tools
+from constellation_tools import Tool, ToolsError, Toolset, load_tools
 
 from .errors import BadDeviceSetup
 from .kept import KeptResults, MemoryKept, SqliteKept
@@ -66,7 +66,9 @@ def gather_tools(spec: DeviceSpec, root: Path) -> Toolset:
     Raises:
         BadDeviceSetup: a tool can't be loaded, or two have the same name.
     """
-    tools = builtin_tools(root, allow_hosts=tuple(spec.allow_hosts))
+    from constellation_tools.toolkits import builtin_tools  # loads an HTTP client
+
+    tools = builtin_tools(root, tuple(spec.allow_hosts))
     for item in spec.tools:
         try:
             if isinstance(item, str):

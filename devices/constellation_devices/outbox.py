@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 
 import anyio
+
 from constellation_protocol.link import Link
 from constellation_protocol.messages import Message
 

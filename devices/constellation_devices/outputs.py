@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from constellation_protocol.artifacts import ArtifactStore
+from pydantic_core import to_json
+
 from constellation_protocol.messages import ArtifactInfo
 from constellation_tools import Artifact
-from pydantic_core import to_json
 
 ARTIFACT_KEY = "$artifact"
 _ARTIFACT_MARK = b'"$artifact"'

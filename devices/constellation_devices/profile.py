@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata
+from typing import Any
 
 from constellation_protocol.messages import DeviceProfile, Gpu, ToolInfo
 from constellation_tools import Tool
@@ -67,7 +68,7 @@ def detect_machine() -> Machine:
 def build_profile(
     machine: Machine,
     *,
-    tools: Iterable[Tool],
+    tools: Iterable[Tool[..., Any]],
     slots: int,
     labels: Mapping[str, str],
     resources: Mapping[str, float],
@@ -96,7 +97,7 @@ def build_profile(
     )
 
 
-def describe_tool(tool: Tool) -> ToolInfo:
+def describe_tool(tool: Tool[..., Any]) -> ToolInfo:
     """Say of a tool what the orchestrator needs to check and place calls of it."""
     return ToolInfo(
         name=tool.name,

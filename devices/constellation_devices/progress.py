@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
-from constellation_protocol.messages import Progress
 from pydantic_core import from_json, to_json
+
+from constellation_protocol.messages import Progress
 
 MAX_LINE_CHARS = 8 * 1024
 MAX_WAITING_CHARS = 64 * 1024

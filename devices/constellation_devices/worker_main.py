@@ -19,6 +19,7 @@ from types import FrameType
 from typing import Any, BinaryIO
 
 from constellation_protocol.artifacts import ArtifactStore
+
 from constellation_tools import Tool, ToolContext
 from constellation_tools.loading import load_tool
 
@@ -71,7 +72,7 @@ class _Worker:
             return {"output": packed.output, "artifacts": artifacts}
         except KeyboardInterrupt:
             return {"interrupted": True}
-        except BaseException as error:  # noqa: BLE001 - a tool's SystemExit is its failure, not this process's end
+        except BaseException as error:
             return {"error": describe_failure(error).model_dump(mode="json")}
         finally:
             self._running = None
@@ -96,7 +97,7 @@ class _Worker:
 
 
 @lru_cache(maxsize=256)
-def _load(reference: str) -> Tool:
+def _load(reference: str) -> Tool[..., Any]:
     return load_tool(reference)
 
 

@@ -21,11 +21,12 @@ from typing import Any
 import anyio
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
+
 from constellation_protocol.messages import ArtifactInfo, ErrorInfo
 
 from .errors import WorkFailed
 from .failures import WORKER_DIED
-from .framing import HEADER, Frame, Mark, OutputSplitter, decode_body, encode_frame
+from .framing import HEADER, Frame, OutputSplitter, decode_body, encode_frame
 from .outputs import PackedOutput
 from .secret_environment import environment_for_tools
 
@@ -158,7 +159,9 @@ class _WorkerProcess:
         except (anyio.BrokenResourceError, anyio.ClosedResourceError):
             return None
         except ValueError as error:
-            raise WorkFailed(ErrorInfo(type="InvalidArguments", message=f"the arguments are too long: {error}")) from error
+            raise WorkFailed(
+                ErrorInfo(type="InvalidArguments", message=f"the arguments are too long: {error}")
+            ) from error
         reply: Frame | None = None
         async with anyio.create_task_group() as readers:
             readers.start_soon(self._read_output, progress)
