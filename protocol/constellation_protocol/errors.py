@@ -1,13 +1,17 @@
 """Errors of the protocol package.
 
-    ProtocolError
-    ├── LocalProtocolError      this side used the session wrongly: a bug of ours
-    ├── RemoteProtocolError     the peer broke the rules; carries the code sent to it
-    │   └── FrameTooLarge       a frame is over the limit agreed at the opening
-    ├── Refused                 the orchestrator refused the device; carries the refusal's code
-    └── LinkClosed              the session has ended
+ProtocolError
+├── LocalProtocolError      this side used the session wrongly: a bug of ours
+├── RemoteProtocolError     the peer broke the rules; carries the code sent to it
+│   └── FrameTooLarge       a frame is over the limit agreed at the opening
+├── Refused                 the orchestrator refused the device; carries the refusal's code
+├── TransportClosed         a connection is gone or can't be made; the session may outlive it
+├── LinkClosed              the session has ended
+└── ArtifactError           an artifact can't be had
+    └── ArtifactCorrupt     the bytes that came are not those that were announced
 """
 
+# ruff: noqa: N818 - the names say what happened, as the standard library's StopIteration and KeyboardInterrupt do
 from __future__ import annotations
 
 
@@ -31,8 +35,10 @@ class RemoteProtocolError(ProtocolError):
 class FrameTooLarge(RemoteProtocolError):
     """Raised when a frame is longer than the limit agreed at the opening."""
 
-    def __init__(self, size: int, limit: int) -> None:
-        super().__init__("frame-too-large", f"a frame of {size} bytes is over the limit of {limit} bytes")
+    def __init__(self, size: int | None, limit: int) -> None:
+        # A transport may stop reading at the limit, without knowing how long the frame would have been.
+        what = "a frame" if size is None else f"a frame of {size} bytes"
+        super().__init__("frame-too-large", f"{what} is over the limit of {limit} bytes")
 
 
 class Refused(ProtocolError):
@@ -51,3 +57,15 @@ class LinkClosed(ProtocolError):
     def __init__(self, reason: str = "") -> None:
         super().__init__(f"the session has ended: {reason}" if reason else "the session has ended")
         self.reason = reason
+
+
+class TransportClosed(ProtocolError):
+    """Raised by a transport that is closed, was cut or can't be opened; the message says which and why."""
+
+
+class ArtifactError(ProtocolError):
+    """Raised when an artifact can't be had: the peer has lost it, it is over the size limit, or the session ended."""
+
+
+class ArtifactCorrupt(ArtifactError):
+    """Raised when received bytes do not have the digest or the size that their artifact was announced with."""

@@ -13,6 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 PROTOCOL_VERSION = 1
 
+MAX_FRAME_BYTES = 64 * 1024 * 1024
+"""What an orchestrator may raise `Limits.max_frame_bytes` to."""
+
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:-]*$")]
 """An id on the wire: printable, no spaces, never used as a path."""
 
@@ -21,9 +24,12 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
 class WireModel(BaseModel):
-    """Base of all that travels: immutable, and lenient towards fields of newer versions."""
+    """Base of all that travels: immutable, and lenient towards fields of newer versions.
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    Amounts are finite numbers, and a failed validation does not repeat its input, which may hold a token.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, hide_input_in_errors=True)
 
 
 # --- parts -----------------------------------------------------------------------------------------------------
@@ -92,7 +98,8 @@ class ToolWork(WireModel):
 class Limits(WireModel):
     """What the orchestrator accepts; a device keeps to it, and is refused with a clear error where it does not."""
 
-    max_frame_bytes: int = 4 * 1024 * 1024
+    max_frame_bytes: int = Field(default=4 * 1024 * 1024, ge=1024, le=MAX_FRAME_BYTES)
+    max_unacked_bytes: int = Field(default=32 * 1024 * 1024, ge=1024)
     max_artifact_bytes: int = 4 * 1024**3
     max_inline_output_bytes: int = 256 * 1024
 
@@ -108,7 +115,7 @@ class Hello(WireModel):
     device: Identifier
     token: str | None = Field(default=None, repr=False)
     session: str | None = None
-    received: int = 0
+    received: int = Field(default=0, ge=0)
     profile: DeviceProfile = DeviceProfile()
     running: tuple[str, ...] = ()
     finished: tuple[str, ...] = ()
@@ -122,10 +129,10 @@ class Welcome(WireModel):
     session: str
     epoch: int
     resumed: bool = False
-    received: int = 0
-    heartbeat_s: float = 5.0
-    resume_window_s: float = 30.0
-    credits: int = 1024
+    received: int = Field(default=0, ge=0)
+    heartbeat_s: float = Field(default=5.0, gt=0)
+    resume_window_s: float = Field(default=30.0, ge=0)
+    credits: int = Field(default=1024, ge=1)
     limits: Limits = Limits()
 
 
@@ -133,7 +140,7 @@ class Refuse(WireModel):
     """The orchestrator does not accept this device. `retry` says whether trying again later makes sense."""
 
     kind: Literal["refuse"] = "refuse"
-    code: Literal["version", "authentication", "identity", "limit", "shutting-down", "protocol"]
+    code: Literal["version", "authentication", "identity", "limit", "shutting-down", "protocol", "unknown-session"]
     message: str
     retry: bool = False
 
@@ -286,19 +293,19 @@ class Ack(WireModel):
     """All messages up to sequence number `received` have been taken in; `credits` more may be sent beyond it."""
 
     kind: Literal["ack"] = "ack"
-    received: int
-    credits: int
+    received: int = Field(ge=0)
+    credits: int = Field(ge=0)
 
 
 class ProtocolFault(WireModel):
-    """The peer broke the protocol; the connection is closed after it."""
+    """The peer broke the protocol; the session ends with it."""
 
     kind: Literal["error"] = "error"
     code: str
     message: str
 
 
-Message = Annotated[
+TextMessage = Annotated[
     Hello
     | Welcome
     | Refuse
@@ -313,7 +320,6 @@ Message = Annotated[
     | Cancel
     | ArtifactOffer
     | ArtifactRequest
-    | ArtifactChunk
     | ArtifactDone
     | Ping
     | Pong
@@ -321,4 +327,7 @@ Message = Annotated[
     | ProtocolFault,
     Field(discriminator="kind"),
 ]
+"""Any message that may stand in a text frame: all but pieces of files."""
+
+Message = Annotated[TextMessage | ArtifactChunk, Field(discriminator="kind")]
 """Any message of the protocol."""

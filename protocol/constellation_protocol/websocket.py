@@ -1,0 +1,156 @@
+"""Frames over a WebSocket: text frames are text messages, binary frames binary ones.
+
+Compression is off (frames are small, and a compressed one would hide its size from the limit), and so are the
+library's own pings: the session has its heartbeat.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from ssl import SSLContext
+from typing import Any
+from urllib.parse import urlsplit
+
+import anyio
+from websockets.asyncio.client import connect
+from websockets.asyncio.connection import Connection
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.http11 import Request, Response
+
+from .errors import FrameTooLarge, TransportClosed
+from .settings import HANDSHAKE_TIMEOUT_S
+
+CLOSE_TIMEOUT_S = 1.0
+"""How long closing in good order waits for the peer's part of it."""
+
+RECEIVE_QUEUE = 16
+"""How many frames may wait unread before the peer is slowed down by TCP."""
+
+_TOO_BIG = 1009
+
+
+class WebSocketTransport:
+    """A transport over one WebSocket connection."""
+
+    def __init__(self, connection: Connection, *, max_frame_bytes: int) -> None:
+        self._connection = connection
+        self._max_frame_bytes = max_frame_bytes
+
+    async def send(self, frame: str | bytes) -> None:
+        """Send a frame; waits while the socket's buffer is full."""
+        try:
+            await self._connection.send(frame)
+        except ConnectionClosed as error:
+            raise TransportClosed(f"the WebSocket is closed: {error}") from error
+
+    async def receive(self) -> str | bytes:
+        """Wait for the next frame."""
+        try:
+            return await self._connection.recv()
+        except ConnectionClosed as error:
+            if error.sent is not None and error.sent.code == _TOO_BIG:
+                raise FrameTooLarge(None, self._max_frame_bytes) from error
+            raise TransportClosed(f"the WebSocket is closed: {error}") from error
+
+    async def aclose(self) -> None:
+        """Do the closing handshake, within `CLOSE_TIMEOUT_S`."""
+        await self._connection.close()
+
+    def abort(self) -> None:
+        """Cut the TCP connection."""
+        self._connection.transport.abort()
+
+
+class _Connect(connect):
+    """Follows no redirects: a hello holds a token, and goes to the host that the user named or to none."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
+
+
+async def connect_websocket(url: str, *, max_frame_bytes: int, ssl: SSLContext | None = None) -> WebSocketTransport:
+    """Connect to a WebSocket server; a loopback address is reached directly, others by the system's proxy settings.
+
+    Raises:
+        TransportClosed: there is no server at this URL, or it does not answer as one.
+    """
+    options: dict[str, Any] = {} if ssl is None else {"ssl": ssl}
+    try:
+        connection = await _Connect(
+            url,
+            compression=None,
+            proxy=None if _is_loopback(url) else True,
+            open_timeout=HANDSHAKE_TIMEOUT_S,
+            close_timeout=CLOSE_TIMEOUT_S,
+            ping_interval=None,
+            max_size=max_frame_bytes,
+            max_queue=RECEIVE_QUEUE,
+            **options,
+        )
+    except (OSError, InvalidHandshake, InvalidURI, EOFError, ValueError) as error:
+        raise TransportClosed(f"can't connect to {_without_secrets(url)}: {error}") from error
+    return WebSocketTransport(connection, max_frame_bytes=max_frame_bytes)
+
+
+@asynccontextmanager
+async def serve_websockets(
+    handle: Callable[[WebSocketTransport, str], Awaitable[None]],
+    *,
+    host: str,
+    port: int,
+    known_path: Callable[[str], bool],
+    max_frame_bytes: int,
+    ssl: SSLContext | None,
+) -> AsyncIterator[Server]:
+    """Serve WebSockets: `handle` gets a transport and its path, and the connection is closed when it returns.
+
+    Requests that a browser sends on behalf of a web page (they name an origin) are refused.
+    """
+
+    async def on_connection(connection: ServerConnection) -> None:
+        assert connection.request is not None, "a connection is handed over after its opening request"
+        transport = WebSocketTransport(connection, max_frame_bytes=max_frame_bytes)
+        await handle(transport, urlsplit(connection.request.path).path)
+
+    def check_path(connection: ServerConnection, request: Request) -> Response | None:
+        if known_path(urlsplit(request.path).path):
+            return None
+        return connection.respond(404, "nothing is served at this path\n")
+
+    server = await serve(
+        on_connection,
+        host,
+        port,
+        origins=[None],
+        compression=None,
+        process_request=check_path,
+        server_header=None,
+        open_timeout=HANDSHAKE_TIMEOUT_S,
+        close_timeout=CLOSE_TIMEOUT_S,
+        ping_interval=None,
+        max_size=max_frame_bytes,
+        max_queue=RECEIVE_QUEUE,
+        ssl=ssl,
+    )
+    try:
+        yield server
+    finally:
+        with anyio.CancelScope(shield=True):
+            server.close()
+            await server.wait_closed()
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _without_secrets(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
