@@ -37,6 +37,8 @@ from constellation_protocol.messages import (
     Reject,
     Result,
 )
+from constellation_protocol.signal import Signal
+from constellation_protocol.transfer import ARTIFACT_MESSAGES
 from constellation_tools import Tool
 
 from .alarms import AlarmKind, Alarms
@@ -44,12 +46,12 @@ from .attempts import Attempt, StopReason
 from .execution import Executor
 from .failures import TIMEOUT, describe_failure
 from .files import ToolFiles
-from .home import MAX_ARTIFACT_BYTES, DeviceHome
-from .outputs import PackedOutput
+from .home import DeviceHome
+from .outputs import PackedOutput, pack_inline, pack_output
 from .profile import build_profile, detect_machine
-from .session import ArtifactMessage, Session
+from .session import Session
 from .slots import Slots
-from .workers import WorkerPool, WorkerSettings
+from .workers import WorkerPool
 
 RejectCode = Literal["no-slot", "unknown-tool", "draining", "invalid-arguments", "artifact", "duplicate"]
 Status = Literal["succeeded", "failed", "cancelled"]
@@ -73,6 +75,7 @@ class DeviceAgent:
         home: DeviceHome,
         *,
         worker_processes: bool,
+        sent_is_delivered: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Make a device that does nothing yet.
@@ -81,23 +84,26 @@ class DeviceAgent:
             spec: What the device was told to be.
             home: Its directories and tools.
             worker_processes: Whether blocking tools run in processes of their own, which can be killed.
+            sent_is_delivered: Whether a result counts as acknowledged once it is sent: so it is within one process,
+                where it can only be lost together with the device.
             clock: Tells the time of day, in seconds since the epoch.
         """
         self._spec = spec
         self._tools = {tool.name: tool for tool in home.tools}
         self._home = home
         self._kept = home.kept
+        self._sent = self.acknowledged if sent_is_delivered else None
         self._clock = clock
         self._limits = Limits()
         self._running: dict[str, Attempt] = {}
         self._session: Session | None = None
         self._draining: str | None = None
-        self._changed = anyio.Event()
-        self._new_session = anyio.Event()
+        self._changed = Signal()
+        self._session_opened = Signal()
         self._alarms = Alarms(self._ring)
         self._workers: WorkerPool | None = None
         if worker_processes:
-            self._workers = WorkerPool(WorkerSettings(home.store.root, home.root, MAX_ARTIFACT_BYTES))
+            self._workers = WorkerPool(home.store, home.root)
         self._executor = Executor(
             workdir=home.root,
             files=ToolFiles(home.store),
@@ -127,6 +133,11 @@ class DeviceAgent:
 
     # --- what the device says of itself ---------------------------------------------------------------------------
 
+    @staticmethod
+    async def look_around() -> None:
+        """Find out what this machine is, off the event loop: asking for GPUs takes a while."""
+        await anyio.to_thread.run_sync(detect_machine)
+
     @property
     def profile(self) -> DeviceProfile:
         """What the device is and offers at this moment."""
@@ -154,16 +165,26 @@ class DeviceAgent:
         if self._session is not None:
             self._session.say(ProfileUpdate(profile=self.profile))
 
+    @property
+    def connected(self) -> bool:
+        """Whether an orchestrator can be reached at this moment."""
+        return self._session is not None and self._session.link.connected
+
+    @property
+    def draining(self) -> bool:
+        """Whether it takes no new work."""
+        return self._draining is not None
+
     # --- sessions ---------------------------------------------------------------------------------------------------
 
     async def serve(self, link: Link) -> str:
         """Serve one session until it has ended; returns the reason that it ended for. What runs goes on running."""
         reason = ""
         async with anyio.create_task_group() as task_group:
-            session = Session(link, self._home.store, task_group)
+            session = Session(link, self._home.store, task_group, sent=self._sent)
             self._session = session
             self._limits = link.welcome.limits
-            self._new_session.set()
+            self._session_opened.notify()
             try:
                 if self._draining is not None:
                     session.say(Drain(reason=self._draining))
@@ -177,7 +198,6 @@ class DeviceAgent:
                 reason = closed.reason
             finally:
                 self._session = None
-                self._new_session = anyio.Event()
                 task_group.cancel_scope.cancel()
         return reason
 
@@ -186,7 +206,7 @@ class DeviceAgent:
         results = [message.attempt for message in messages if isinstance(message, Result)]
         if results:
             self._kept.acknowledge(results)
-            self._changed.set()
+            self._changed.notify()
 
     async def finish(self, reason: str, *, grace_s: float) -> None:
         """Take no new work, finish or after `grace_s` seconds cancel what runs, and wait for acknowledgements.
@@ -201,7 +221,7 @@ class DeviceAgent:
             self._stop(attempt, "cancelled", STOP_GRACE_S, f"the device stops: {reason}")
         await self._until(lambda: not self._running)
         with anyio.move_on_after(ACK_WAIT_S):
-            await self._until(lambda: self._session is None or not self._kept.waiting())
+            await self._until(lambda: not (self._kept.waiting() and self.connected))
 
     def drain(self, reason: str) -> None:
         """Take no new work from now on, and tell the orchestrator so."""
@@ -212,7 +232,6 @@ class DeviceAgent:
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         while not condition():
-            self._changed = anyio.Event()
             await self._changed.wait()
 
     async def _leave_when_done(self, link: Link, reason: str) -> None:
@@ -239,7 +258,7 @@ class DeviceAgent:
             elif isinstance(message, Drain):
                 self._draining = self._draining or message.reason or "the orchestrator asked for it"
                 session.task_group.start_soon(self._leave_when_done, session.link, self._draining)
-            elif isinstance(message, ArtifactMessage):
+            elif isinstance(message, ARTIFACT_MESSAGES):
                 session.take_artifact_message(message)
         if admitted:
             self._begin(admitted, session)
@@ -308,8 +327,22 @@ class DeviceAgent:
 
     def _run_at_once(self, attempt: Attempt) -> None:
         try:
-            packed = self._executor.call_at_once(attempt, max_inline_bytes=self._limits.max_inline_output_bytes)
+            output = self._executor.call_at_once(attempt)
         except (Exception, SystemExit) as error:
+            self._settle(attempt, "failed", error=describe_failure(error))
+            return
+        packed = pack_inline(output, max_inline_bytes=self._limits.max_inline_output_bytes, store=self._home.store)
+        if packed is None:
+            self._task_group.start_soon(self._settle_with_file, attempt, output, name="device output")
+        else:
+            self._settle(attempt, "succeeded", packed)
+
+    async def _settle_with_file(self, attempt: Attempt, output: Any) -> None:
+        try:
+            packed = await pack_output(
+                output, max_inline_bytes=self._limits.max_inline_output_bytes, store=self._home.store
+            )
+        except Exception as error:
             self._settle(attempt, "failed", error=describe_failure(error))
         else:
             self._settle(attempt, "succeeded", packed)
@@ -319,7 +352,10 @@ class DeviceAgent:
         error: ErrorInfo | None = None
         try:
             if not attempt.is_stopping():
-                packed = await self._executor.call(attempt, max_inline_bytes=self._limits.max_inline_output_bytes)
+                output = await self._executor.call(attempt)
+                packed = await pack_output(
+                    output, max_inline_bytes=self._limits.max_inline_output_bytes, store=self._home.store
+                )
         except (Exception, SystemExit) as failure:
             error = describe_failure(failure)
         except BaseException:
@@ -372,7 +408,7 @@ class DeviceAgent:
         self._kept.keep(result)
         if self._session is not None:
             self._session.deliver(result, self._kept.keep)
-        self._changed.set()
+        self._changed.notify()
 
     def _reported(self, attempt: Attempt) -> None:
         if self._session is not None:
@@ -383,6 +419,6 @@ class DeviceAgent:
     async def _fetch(self, info: ArtifactInfo) -> None:
         while not self._home.store.has(info.sha256):
             while self._session is None:
-                await self._new_session.wait()
+                await self._session_opened.wait()
             with suppress(LinkClosed):  # the next session's orchestrator has the file too
                 await self._session.fetch(info)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Literal
 
 import anyio
+from constellation_protocol.signal import Signal
 
 from .attempts import Attempt
 
@@ -24,7 +25,7 @@ class Alarms:
         self._ring = ring
         self._heap: list[tuple[float, int, Attempt, AlarmKind]] = []
         self._numbers = itertools.count()
-        self._changed = anyio.Event()
+        self._changed = Signal()
         self._sweep_at = _MIN_SWEEP
 
     def set(self, after_s: float, attempt: Attempt, kind: AlarmKind) -> None:
@@ -37,12 +38,11 @@ class Alarms:
         entry = (anyio.current_time() + after_s, next(self._numbers), attempt, kind)
         heapq.heappush(self._heap, entry)
         if self._heap[0] is entry:
-            self._changed.set()
+            self._changed.notify()
 
     async def run(self) -> None:
         """Ring alarms until cancelled."""
         while True:
-            self._changed = anyio.Event()
             now = anyio.current_time()
             while self._heap and self._heap[0][0] <= now:
                 _, _, attempt, kind = heapq.heappop(self._heap)

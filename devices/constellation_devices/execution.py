@@ -23,7 +23,6 @@ from constellation_tools import ToolContext
 
 from .attempts import Attempt
 from .files import ToolFiles
-from .outputs import PackedOutput, pack_output
 from .workers import WorkerPool
 
 _COOPERATIVE_SHARE = 0.75
@@ -63,13 +62,15 @@ class Executor:
         """Whether the attempt can be done on the spot, without waiting for anything."""
         return not (attempt.tool.blocking or attempt.tool.is_async or attempt.assign.artifacts)
 
-    def call_at_once(self, attempt: Attempt, *, max_inline_bytes: int) -> PackedOutput:
-        """Call the tool of an instant attempt; raises whatever the tool raises."""
-        output = attempt.tool.call_sync(attempt.assign.work.arguments, self._context(attempt))
-        return pack_output(output, store=self._files.store, max_inline_bytes=max_inline_bytes)
+    def call_at_once(self, attempt: Attempt) -> Any:
+        """Call the tool of an instant attempt and return its output; raises whatever the tool raises."""
+        return attempt.tool.call_sync(attempt.assign.work.arguments, self._context(attempt))
 
-    async def call(self, attempt: Attempt, *, max_inline_bytes: int) -> PackedOutput:
-        """Fetch the files that the arguments refer to and call the tool; raises whatever the tool raises."""
+    async def call(self, attempt: Attempt) -> Any:
+        """Fetch the files that the arguments refer to, call the tool and return its output.
+
+        Raises whatever the tool raises, or `WorkFailed` where it ran in a worker process.
+        """
         for info in attempt.assign.artifacts:
             await self._fetch(info)
         tool = attempt.tool
@@ -78,12 +79,11 @@ class Executor:
             return await self._workers.call(
                 tool.reference,
                 arguments,
-                max_inline_bytes=max_inline_bytes,
+                files=attempt.assign.artifacts,
                 progress=self._progress_of(attempt),
                 grace_s=lambda: attempt.grace_s * _COOPERATIVE_SHARE,
             )
-        output = await tool.call(arguments, self._context(attempt))
-        return pack_output(output, store=self._files.store, max_inline_bytes=max_inline_bytes)
+        return await tool.call(arguments, self._context(attempt))
 
     def _context(self, attempt: Attempt) -> ToolContext:
         return ToolContext(

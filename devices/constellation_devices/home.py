@@ -11,14 +11,10 @@ from pathlib import Path
 from constellation_protocol.artifacts import ArtifactStore
 
 from constellation_protocol.kinds import DeviceSpec
-from constellation_protocol.messages import Limits
 from constellation_tools import Tool, ToolsError, Toolset, load_tools
 
 from .errors import BadDeviceSetup
 from .kept import KeptResults, MemoryKept, SqliteKept
-
-MAX_ARTIFACT_BYTES = Limits().max_artifact_bytes
-"""The longest file that a tool may keep on a device."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +50,7 @@ def open_home(spec: DeviceSpec, *, durable: bool) -> Iterator[DeviceHome]:
         root = _directory(stack, spec.root, "root")
         state_dir = _directory(stack, spec.state_dir, "state directory")
         tools = gather_tools(spec, root)
-        store = ArtifactStore(state_dir / "artifacts", max_bytes=MAX_ARTIFACT_BYTES)
+        store = ArtifactStore(state_dir / "artifacts")
         kept: KeptResults = SqliteKept(state_dir / "results.sqlite3") if durable else MemoryKept()
         stack.enter_context(closing(kept))
         yield DeviceHome(root, tools, store, kept)

@@ -20,22 +20,24 @@ from .attempts import Attempt
 class Outbox:
     """Everything that waits to be sent in one session."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, *, sent: Callable[[Sequence[Message]], None] | None = None) -> None:
+        """Send over `link`; `sent` is told of each batch that the link has taken."""
         self._link = link
+        self._sent = sent
         self.epoch = link.welcome.epoch
         self._messages: deque[Message] = deque()
         self._reporting: dict[str, Attempt] = {}
-        self._filled = anyio.Event()
+        self._filled = Signal()
 
     def put(self, *messages: Message) -> None:
         """Send these messages after those that wait."""
         self._messages.extend(messages)
-        self._filled.set()
+        self._filled.notify()
 
     def report(self, attempt: Attempt) -> None:
         """Send what the attempt has to report, once the link takes it."""
         self._reporting[attempt.id] = attempt
-        self._filled.set()
+        self._filled.notify()
 
     async def run(self) -> None:
         """Send until cancelled.
@@ -44,8 +46,8 @@ class Outbox:
             LinkClosed: the session has ended.
         """
         while True:
-            await self._filled.wait()
-            self._filled = anyio.Event()
+            while not (self._messages or self._reporting):
+                await self._filled.wait()
             batch: list[Message] = []
             for attempt in self._reporting.values():
                 batch.extend(attempt.progress.take(attempt.id, self.epoch))
@@ -54,3 +56,5 @@ class Outbox:
             self._messages.clear()
             if batch:
                 await self._link.send(*batch)
+                if self._sent is not None:
+                    self._sent(batch)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import anyio.to_thread
 from constellation_protocol.artifacts import ArtifactStore
 from pydantic_core import to_json
 
@@ -31,22 +32,40 @@ class PackedOutput:
     artifacts: tuple[ArtifactInfo, ...] = ()
 
 
-def pack_output(output: Any, *, store: ArtifactStore, max_inline_bytes: int) -> PackedOutput:
-    """Find the files that a JSON-able output refers to, and put the output itself into a file if it is too long.
+def pack_inline(output: Any, *, store: ArtifactStore, max_inline_bytes: int) -> PackedOutput | None:
+    """Find the files that a JSON-able output refers to; None when it is too long to be sent as it is.
 
     References to files that this device does not hold are passed through: they are the orchestrator's own.
     """
     if output is None or isinstance(output, bool | int | float):
         return PackedOutput(output)
     encoded = to_json(output)
-    artifacts: tuple[ArtifactInfo, ...] = ()
-    if _ARTIFACT_MARK in encoded:
-        found = {info.sha256: info for info in find_artifacts(output) if store.has(info.sha256)}
-        artifacts = tuple(found.values())
-    if len(encoded) <= max_inline_bytes:
-        return PackedOutput(output, artifacts)
-    whole = store.put_bytes(encoded, name="output.json", media_type="application/json")
-    return PackedOutput(artifact_of(whole).to_json(), (*artifacts, whole))
+    if len(encoded) > max_inline_bytes:
+        return None
+    if _ARTIFACT_MARK not in encoded:
+        return PackedOutput(output)
+    return PackedOutput(output, _held(output, store))
+
+
+async def pack_output(output: Any, *, store: ArtifactStore, max_inline_bytes: int) -> PackedOutput:
+    """Do as `pack_inline` does, and put an output that is too long into a file.
+
+    Raises:
+        ArtifactError: it is longer than any file may be.
+    """
+    packed = pack_inline(output, store=store, max_inline_bytes=max_inline_bytes)
+    if packed is not None:
+        return packed
+
+    def put() -> ArtifactInfo:
+        return store.put_bytes(to_json(output), name="output.json", media_type="application/json")
+
+    whole = await anyio.to_thread.run_sync(put)
+    return PackedOutput(artifact_of(whole).to_json(), (*_held(output, store), whole))
+
+
+def _held(output: Any, store: ArtifactStore) -> tuple[ArtifactInfo, ...]:
+    return tuple({info.sha256: info for info in find_artifacts(output) if store.has(info.sha256)}.values())
 
 
 def find_artifacts(value: Any) -> Iterator[ArtifactInfo]:

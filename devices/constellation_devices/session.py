@@ -6,7 +6,8 @@ the result finds the files.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 
 from anyio.abc import TaskGroup
 from constellation_protocol.artifacts import ArtifactStore
@@ -29,19 +30,26 @@ from .attempts import Attempt
 from .failures import ARTIFACT_UNAVAILABLE
 from .outbox import Outbox
 
-ArtifactMessage = ArtifactOffer | ArtifactRequest | ArtifactChunk | ArtifactDone
-
 
 class Session:
     """What the agent does with one link. Everything in it ends with the session, nothing outside of it does."""
 
-    def __init__(self, link: Link, store: ArtifactStore, task_group: TaskGroup) -> None:
+    def __init__(
+        self,
+        link: Link,
+        store: ArtifactStore,
+        task_group: TaskGroup,
+        *,
+        sent: Callable[[Sequence[Message]], None] | None,
+    ) -> None:
+        """Begin to serve a link in a task group that ends with the session; `sent` is told what the link took."""
         self.link = link
         self.epoch = link.welcome.epoch
         self.task_group = task_group
-        self._outbox = Outbox(link)
-        self._transfers = ArtifactTransfers(store, send=self._outbox.put)
-        task_group.start_soon(self._send, name="device outbox")
+        self._outbox = Outbox(link, sent=sent)
+        self._transfers = ArtifactTransfers(link, store)
+        task_group.start_soon(_until_closed, self._outbox.run, name="device outbox")
+        task_group.start_soon(_until_closed, self._transfers.run, name="device transfers")
 
     def say(self, *messages: Message) -> None:
         """Send messages as soon as the link takes them."""
@@ -73,6 +81,10 @@ class Session:
         """
         await self._transfers.want(info)
 
+    def take_artifact_message(self, message: ArtifactMessage) -> None:
+        """Take what the orchestrator says of files."""
+        self._transfers.handle(message)
+
     async def _deliver_files(self, result: Result, replace: Callable[[Result], None]) -> None:
         try:
             for info in result.artifacts:
@@ -85,8 +97,9 @@ class Session:
             replace(result)
         self._outbox.put(result)
 
-    async def _send(self) -> None:
-        try:
-            await self._outbox.run()
-        except LinkClosed:
-            return  # whoever receives from the link learns it too, and ends the session
+
+
+async def _until_closed(run: Callable[[], Awaitable[None]]) -> None:
+    # Whoever receives from the link learns of its end too, and ends the session.
+    with suppress(LinkClosed):
+        await run()

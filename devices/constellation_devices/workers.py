@@ -12,22 +12,23 @@ import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
+from constellation_protocol.artifacts import ArtifactStore
+from constellation_protocol.errors import ArtifactError
 from constellation_protocol.messages import ArtifactInfo, ErrorInfo
 
 from .errors import WorkFailed
-from .failures import WORKER_DIED
+from .failures import WORKER_DIED, describe_failure
 from .framing import HEADER, Frame, OutputSplitter, decode_body, encode_frame
-from .outputs import PackedOutput
 from .secret_environment import environment_for_tools
 
 _LAST_WORDS_S = 0.5
@@ -35,26 +36,18 @@ _LAST_WORDS_S = 0.5
 ProgressSink = Callable[[str | None, float | None, Any], None]
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerSettings:
-    """What all workers of a device have in common.
-
-    Attributes:
-        store: Directory of the device's artifact store.
-        workdir: The directory that tools work in.
-        max_artifact_bytes: The longest file that a tool may keep.
-    """
-
-    store: Path
-    workdir: Path
-    max_artifact_bytes: int
-
-
 class WorkerPool:
     """Gives each call a worker process of its own while it runs."""
 
-    def __init__(self, settings: WorkerSettings) -> None:
-        self._settings = settings
+    def __init__(self, store: ArtifactStore, workdir: Path) -> None:
+        """Start no process yet.
+
+        Args:
+            store: The device's files.
+            workdir: The directory that tools work in.
+        """
+        self._store = store
+        self._workdir = workdir
         self._idle: list[_WorkerProcess] = []
 
     async def call(
@@ -62,11 +55,11 @@ class WorkerPool:
         reference: str,
         arguments: dict[str, Any],
         *,
-        max_inline_bytes: int,
+        files: Sequence[ArtifactInfo],
         progress: ProgressSink,
         grace_s: Callable[[], float],
-    ) -> PackedOutput:
-        """Call a tool in a worker process.
+    ) -> Any:
+        """Call a tool in a worker process and return its output.
 
         Being cancelled stops the work: the tool is interrupted, and after what `grace_s` then says, in seconds,
         the worker and everything in its process group is killed.
@@ -74,17 +67,21 @@ class WorkerPool:
         Args:
             reference: Where the worker finds the tool.
             arguments: As they came; the worker validates them.
-            max_inline_bytes: The longest output that is not turned into a file.
+            files: The files that the arguments refer to; they are in the store.
             progress: Takes what the tool reports and prints.
             grace_s: Asked when the call is cancelled.
 
         Raises:
             WorkFailed: the tool raised, or its worker died.
         """
-        request = {"reference": reference, "arguments": arguments, "max_inline_bytes": max_inline_bytes}
+        request = {
+            "reference": reference,
+            "arguments": arguments,
+            "files": {info.sha256: str(self._store.path(info.sha256)) for info in files},
+        }
         while True:
             reused = bool(self._idle)
-            worker = self._idle.pop() if reused else await _WorkerProcess.start(self._settings)
+            worker = self._idle.pop() if reused else await _WorkerProcess.start(self._store, self._workdir)
             healthy = False
             try:
                 reply = await worker.call(request, progress)
@@ -112,8 +109,9 @@ class WorkerPool:
 class _WorkerProcess:
     """One worker process and the two streams that come from it."""
 
-    def __init__(self, process: Process, token: str) -> None:
+    def __init__(self, process: Process, token: str, store: ArtifactStore) -> None:
         assert process.stdout is not None
+        self._store = store
         self._process = process
         self._replies = BufferedByteReceiveStream(process.stdout)
         self._output = OutputSplitter(token)
@@ -124,7 +122,7 @@ class _WorkerProcess:
         self.began = False
 
     @classmethod
-    async def start(cls, settings: WorkerSettings) -> _WorkerProcess:
+    async def start(cls, store: ArtifactStore, workdir: Path) -> _WorkerProcess:
         token = secrets.token_hex(8)
         process = await anyio.open_process(
             [sys.executable, "-m", "constellation_devices.worker_main"],
@@ -134,14 +132,8 @@ class _WorkerProcess:
             env=environment_for_tools(),
             start_new_session=True,
         )
-        worker = cls(process, token)
-        opening = {
-            "token": token,
-            "path": sys.path,
-            "store": str(settings.store),
-            "workdir": str(settings.workdir),
-            "max_artifact_bytes": settings.max_artifact_bytes,
-        }
+        worker = cls(process, token, store)
+        opening = {"token": token, "path": sys.path, "workdir": str(workdir)}
         try:
             with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):  # the first call finds it dead
                 await worker._send(opening)
@@ -221,8 +213,28 @@ class _WorkerProcess:
                 progress(*report)
             elif frame.get("began"):
                 self.began = True
+            elif (keep := frame.get("keep")) is not None:
+                await self._keep(keep)
             else:
                 return frame
+
+    async def _keep(self, keep: Frame) -> None:
+        """Put a file into the store that the tool wants kept, and tell the worker what it is called from now on."""
+        source = Path(keep["source"])
+
+        def put() -> Frame:
+            try:
+                info = self._store.put_file(source, name=keep["name"], media_type=keep["media_type"])
+            except (OSError, ArtifactError) as error:
+                return {"kept": keep["number"], "error": describe_failure(error).message}
+            finally:
+                if keep["ours"]:
+                    source.unlink(missing_ok=True)
+            path = str(self._store.path(info.sha256))
+            return {"kept": keep["number"], "artifact": info.model_dump(mode="json"), "path": path}
+
+        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):  # reading its replies tells of its end
+            await self._send(await anyio.to_thread.run_sync(put))
 
     async def _read_output(self, progress: ProgressSink) -> None:
         assert self._process.stderr is not None
@@ -238,9 +250,7 @@ class _WorkerProcess:
                             return
 
 
-def _unpack(reply: Frame) -> PackedOutput:
+def _unpack(reply: Frame) -> Any:
     if (error := reply.get("error")) is not None:
         raise WorkFailed(ErrorInfo.model_validate(error))
-    if reply.get("interrupted"):
-        raise WorkFailed(ErrorInfo(type="KeyboardInterrupt", message="the worker process was interrupted"))
-    return PackedOutput(reply["output"], tuple(ArtifactInfo.model_validate(info) for info in reply["artifacts"]))
+    return reply["output"]
