@@ -1,0 +1,172 @@
+"""A directory that nothing leads out of: paths are walked one name at a time, each relative to an open directory.
+
+No path is ever compared with another one, so there is nothing to trick and nothing to race: every step opens a
+name below a directory that is held open, without following a link. Links are followed by hand, step by step, as
+long as they stay inside.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import NoReturn
+
+from ..errors import Confined, ToolFailed
+
+_MAX_LINKS = 40
+_DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Root:
+    """A directory to work in, given by the host; paths from outside are relative to it."""
+
+    def __init__(self, path: Path) -> None:
+        """Take a directory as root.
+
+        Raises:
+            ValueError: it is not a directory.
+        """
+        self.path = Path(path).resolve()
+        if not self.path.is_dir():
+            raise ValueError(f"the root {self.path} is not a directory; create it first")
+
+    @contextmanager
+    def parent(self, path: str, *, create: bool = False) -> Iterator[tuple[int, str]]:
+        """Open the directory that a path's last name stands in.
+
+        Args:
+            path: Relative to the root.
+            create: Make the directories on the way that are missing.
+
+        Yields:
+            The directory's descriptor, and the last name: neither a link nor `..`, but perhaps missing.
+
+        Raises:
+            Confined: the path is absolute or leads out of the root.
+            ToolFailed: a directory on the way can't be opened.
+        """
+        with ExitStack() as stack:
+            directories, name = self._walk(stack, path, create)
+            yield directories[-1], name
+
+    @contextmanager
+    def directory(self, path: str) -> Iterator[int]:
+        """Open a directory and yield its descriptor; `.` is the root itself.
+
+        Raises:
+            Confined: the path is absolute or leads out of the root.
+            ToolFailed: it is not there or not a directory.
+        """
+        with self.parent(path) as (parent, name):
+            try:
+                descriptor = os.open(name, _DIRECTORY_FLAGS, dir_fd=parent)
+            except OSError as error:
+                _fail(path, error)
+            try:
+                yield descriptor
+            finally:
+                os.close(descriptor)
+
+    @contextmanager
+    def regular_file(self, path: str) -> Iterator[int]:
+        """Open a regular file for reading and yield its descriptor.
+
+        Raises:
+            Confined: the path is absolute or leads out of the root.
+            ToolFailed: it is not there, or not a regular file.
+        """
+        with self.parent(path) as (parent, name):
+            try:
+                descriptor = open_regular_file(parent, name)
+            except OSError as error:
+                _fail(path, error)
+            try:
+                yield descriptor
+            finally:
+                os.close(descriptor)
+
+    def _walk(self, stack: ExitStack, path: str, create: bool) -> tuple[list[int], str]:
+        """Open the directories of a path from the root down; `..` goes back to the one that was opened before."""
+        if "\0" in path or not path:
+            raise Confined(f"{path!r} is not a path; give one relative to the tool's root, such as 'data/a.txt'")
+        directories = [os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)]
+        stack.callback(_close_all, directories)
+        names = _names_of(path, path)
+        links = 0
+        last = "."
+        while names:
+            name = names.pop()
+            if name == "..":
+                if len(directories) == 1:
+                    raise Confined(f"{path!r} leads out of the tool's root; stay below it")
+                os.close(directories.pop())
+                continue
+            target = _link_target(directories[-1], name)
+            if target is not None:
+                links += 1
+                if links > _MAX_LINKS:
+                    raise ToolFailed(f"{path!r} goes through more than {_MAX_LINKS} links")
+                names.extend(_names_of(target, path))
+                continue
+            if not names:
+                last = name
+                break
+            try:
+                if create:
+                    with suppress(FileExistsError):
+                        os.mkdir(name, dir_fd=directories[-1])
+                directories.append(os.open(name, _DIRECTORY_FLAGS, dir_fd=directories[-1]))
+            except OSError as error:
+                _fail(path, error)
+        return directories, last
+
+
+def open_regular_file(directory: int, name: str) -> int:
+    """Open a regular file for reading, not through a link, and never waiting as opening a pipe would.
+
+    Raises:
+        OSError: it can't be opened, or is something else than a regular file.
+    """
+    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return descriptor
+    os.close(descriptor)
+    raise OSError(errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL, "is not a regular file", name)
+
+
+def path_of_directory(descriptor: int) -> str:
+    """Return a path by which a child process can enter an open directory."""
+    if sys.platform == "darwin":
+        import fcntl
+
+        return fcntl.fcntl(descriptor, fcntl.F_GETPATH, bytes(1024)).rstrip(b"\0").decode()
+    return f"/proc/self/fd/{descriptor}"
+
+
+def _names_of(path: str, asked: str) -> list[str]:
+    """Split a path into names, last first."""
+    if path.startswith("/"):
+        raise Confined(f"{asked!r} is or leads to an absolute path; give one relative to the tool's root")
+    return [name for name in reversed(path.split("/")) if name not in ("", ".")]
+
+
+def _link_target(directory: int, name: str) -> str | None:
+    try:
+        return os.readlink(name, dir_fd=directory)
+    except OSError:  # not a link, or not there: opening it tells
+        return None
+
+
+def _close_all(descriptors: list[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
+def _fail(path: str, error: OSError) -> NoReturn:
+    raise ToolFailed(f"{path!r}: {error.strerror}") from error
