@@ -19,7 +19,7 @@ from typing import Any, Literal, Self
 
 import anyio
 
-from constellation_protocol.errors import LinkClosed
+from constellation_protocol.errors import LinkClosed, RemoteProtocolError
 from constellation_protocol.kinds import DeviceSpec
 from constellation_protocol.link import Link
 from constellation_protocol.messages import (
@@ -196,6 +196,9 @@ class DeviceAgent:
                     self._take(await link.receive())
             except LinkClosed as closed:
                 reason = closed.reason
+            except RemoteProtocolError as error:
+                reason = str(error)
+                await link.aclose(reason)
             finally:
                 self._session = None
                 task_group.cancel_scope.cancel()
@@ -298,7 +301,10 @@ class DeviceAgent:
         if self._draining is not None:
             return "draining", f"the device takes no new work: {self._draining}"
         if assign.work.tool not in self._tools:
-            return "unknown-tool", f"no tool {assign.work.tool!r} on this device; it has {', '.join(sorted(self._tools))}"
+            return (
+                "unknown-tool",
+                f"no tool {assign.work.tool!r} on this device; it has {', '.join(sorted(self._tools))}",
+            )
         if len(self._running) >= self._spec.slots:
             return "no-slot", f"all {self._spec.slots} slots are busy"
         return None
@@ -418,7 +424,9 @@ class DeviceAgent:
 
     async def _fetch(self, info: ArtifactInfo) -> None:
         while not self._home.store.has(info.sha256):
-            while self._session is None:
+            session = self._session
+            if session is None or not session.carries_files:
                 await self._session_opened.wait()
+                continue
             with suppress(LinkClosed):  # the next session's orchestrator has the file too
-                await self._session.fetch(info)
+                await session.fetch(info)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Literal
 
 import anyio
+
 from constellation_protocol.signal import Signal
 
 from .attempts import Attempt

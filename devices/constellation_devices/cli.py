@@ -17,10 +17,11 @@ from typing import Annotated
 from urllib.parse import urlsplit, urlunsplit
 
 import typer
+from pydantic import TypeAdapter, ValidationError
+
 from constellation_protocol import ProtocolError, Refused
 from constellation_protocol.kinds import DeviceSpec
 from constellation_protocol.messages import Identifier
-from pydantic import TypeAdapter, ValidationError
 
 from .errors import BadDeviceSetup
 from .secret_environment import TOKEN_VARIABLE, take_token
@@ -67,9 +68,7 @@ def device(
 
     from .runtime import DeviceSettings, run_device
 
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     sys.path.extend(path for path in import_path or () if path not in sys.path)
     try:
         settings = DeviceSettings(

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from constellation_protocol.artifacts import ArtifactStore
-
 from constellation_tools import Artifact
 from constellation_tools.errors import ArtifactUnavailable
 

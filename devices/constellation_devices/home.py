@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from constellation_protocol.artifacts import ArtifactStore
-
 from constellation_protocol.kinds import DeviceSpec
 from constellation_tools import Tool, ToolsError, Toolset, load_tools
 

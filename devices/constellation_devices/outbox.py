@@ -8,11 +8,11 @@ progress first, so that an attempt's last lines come before its result.
 from __future__ import annotations
 
 from collections import deque
-
-import anyio
+from collections.abc import Callable, Sequence
 
 from constellation_protocol.link import Link
 from constellation_protocol.messages import Message
+from constellation_protocol.signal import Signal
 
 from .attempts import Attempt
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import anyio.to_thread
-from constellation_protocol.artifacts import ArtifactStore
 from pydantic_core import to_json
 
+from constellation_protocol.artifacts import ArtifactStore
 from constellation_protocol.messages import ArtifactInfo
 from constellation_tools import Artifact
 

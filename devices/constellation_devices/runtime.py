@@ -16,6 +16,7 @@ from functools import partial
 
 import anyio
 from anyio.abc import TaskGroup
+
 from constellation_protocol import ReconnectPolicy, Refused, TransportClosed, dial
 from constellation_protocol.kinds import DeviceSpec
 
@@ -78,9 +79,7 @@ async def stay_connected(agent: DeviceAgent, url: str, *, token: str | None, lin
     deadline = anyio.current_time() + linger_s
     while True:
         try:
-            async with dial(
-                url, partial(agent.hello, token), reconnect=policy, on_acked=agent.acknowledged
-            ) as link:
+            async with dial(url, partial(agent.hello, token), reconnect=policy, on_acked=agent.acknowledged) as link:
                 log.info("joined %s, epoch %d", url, link.welcome.epoch)
                 reason = await agent.serve(link)
             log.info("the session has ended: %s", reason)

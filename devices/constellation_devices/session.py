@@ -6,25 +6,16 @@ the result finds the files.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from anyio.abc import TaskGroup
-from constellation_protocol.artifacts import ArtifactStore
-from constellation_protocol.transfer import ArtifactTransfers
 
+from constellation_protocol.artifacts import ArtifactStore
 from constellation_protocol.errors import ArtifactError, LinkClosed
 from constellation_protocol.link import Link
-from constellation_protocol.messages import (
-    ArtifactChunk,
-    ArtifactDone,
-    ArtifactInfo,
-    ArtifactOffer,
-    ArtifactRequest,
-    ErrorInfo,
-    Message,
-    Result,
-)
+from constellation_protocol.messages import ArtifactInfo, ErrorInfo, Message, Result
+from constellation_protocol.transfer import ArtifactMessage, ArtifactTransfers
 
 from .attempts import Attempt
 from .failures import ARTIFACT_UNAVAILABLE
@@ -32,7 +23,14 @@ from .outbox import Outbox
 
 
 class Session:
-    """What the agent does with one link. Everything in it ends with the session, nothing outside of it does."""
+    """What the agent does with one link. Everything in it ends with the session, nothing outside of it does.
+
+    Attributes:
+        link: The link.
+        epoch: The session's epoch, which everything said in it carries.
+        task_group: Tasks that end with the session.
+        carries_files: Whether files can still be carried in it.
+    """
 
     def __init__(
         self,
@@ -48,8 +46,9 @@ class Session:
         self.task_group = task_group
         self._outbox = Outbox(link, sent=sent)
         self._transfers = ArtifactTransfers(link, store)
-        task_group.start_soon(_until_closed, self._outbox.run, name="device outbox")
-        task_group.start_soon(_until_closed, self._transfers.run, name="device transfers")
+        self.carries_files = True
+        task_group.start_soon(self._send, name="device outbox")
+        task_group.start_soon(self._carry_files, name="device transfers")
 
     def say(self, *messages: Message) -> None:
         """Send messages as soon as the link takes them."""
@@ -78,8 +77,14 @@ class Session:
 
         Raises:
             ArtifactError: it can't be had.
+            LinkClosed: the session has ended before it was here.
         """
-        await self._transfers.want(info)
+        try:
+            await self._transfers.want(info)
+        except ArtifactError as error:
+            if not self.carries_files:
+                raise LinkClosed(str(error)) from error
+            raise
 
     def take_artifact_message(self, message: ArtifactMessage) -> None:
         """Take what the orchestrator says of files."""
@@ -90,6 +95,8 @@ class Session:
             for info in result.artifacts:
                 await self._transfers.offer(info)
         except ArtifactError as error:
+            if not self.carries_files:
+                return  # it is kept, and delivered in the next session
             failure = ErrorInfo(
                 type=ARTIFACT_UNAVAILABLE, message=f"a file that the tool made could not be carried: {error}"
             )
@@ -97,9 +104,12 @@ class Session:
             replace(result)
         self._outbox.put(result)
 
+    async def _send(self) -> None:
+        with suppress(LinkClosed):  # whoever receives from the link learns of its end too, and ends the session
+            await self._outbox.run()
 
-
-async def _until_closed(run: Callable[[], Awaitable[None]]) -> None:
-    # Whoever receives from the link learns of its end too, and ends the session.
-    with suppress(LinkClosed):
-        await run()
+    async def _carry_files(self) -> None:
+        try:
+            await self._transfers.run()
+        finally:
+            self.carries_files = False  # set before those who wait for a file learn that it does not come

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
+
 from constellation_protocol.kinds import DeviceSpec, HubDoor
 from constellation_tools import Toolset
 
@@ -64,9 +65,7 @@ class LocalDevice:
         """Live: prepare, join, serve until the session ends or the device is closed."""
         try:
             with self._scope, open_home(self._spec, durable=False) as home:
-                async with DeviceAgent(
-                    self._spec, home, worker_processes=False, sent_is_delivered=True
-                ) as self._agent:
+                async with DeviceAgent(self._spec, home, worker_processes=False, sent_is_delivered=True) as self._agent:
                     await self._agent.look_around()
                     link = self._door.open_direct(self._agent.hello())
                     task_status.started()
