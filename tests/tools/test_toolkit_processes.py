@@ -37,7 +37,7 @@ def alive(pid: int) -> bool:
 async def wait_for(condition: Callable[[], bool]) -> None:
     """Wait for something outside of this process, which can only be looked at."""
     with anyio.fail_after(10):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - it happens in another process
             await anyio.sleep(0.01)
 
 
@@ -206,12 +206,17 @@ async def test_a_snippet_is_stopped_by_its_cpu_limit(tmp_path: Path) -> None:
 
 async def test_a_snippet_sees_a_limit_on_processes(tmp_path: Path) -> None:
     code = "import resource; print(resource.getrlimit(resource.RLIMIT_NPROC)[0])"
-    allowed = [int((await python(tmp_path, code, limits=PythonLimits(processes=n)))["stdout"]) for n in (10, 100_000)]
-    assert 10 < allowed[0] < 100_000 <= allowed[1]
+    allowed = [int((await python(tmp_path, code, limits=PythonLimits(processes=n)))["stdout"]) for n in (10, 1000)]
+    assert 10 < allowed[0] < 1000 < allowed[1]
 
 
 async def test_a_snippet_that_takes_too_long_is_killed_with_its_children(tmp_path: Path) -> None:
-    code = "import subprocess\nchild = subprocess.Popen(['sleep', '60'], start_new_session=True)\nprint(child.pid, flush=True)\nchild.wait()"
+    code = (
+        "import subprocess\n"
+        "child = subprocess.Popen(['sleep', '60'], start_new_session=True)\n"
+        "print(child.pid, flush=True)\n"
+        "child.wait()"
+    )
     with pytest.raises(ToolTimeout) as caught:
         await python(tmp_path, code, timeout_s=2)
     assert not alive(int(caught.value.output))

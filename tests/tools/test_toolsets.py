@@ -95,7 +95,7 @@ def test_toolsets_are_combined_into_a_new_one() -> None:
     assert (both.name, (right + Toolset(name="x")).name) == ("left", "x")
     assert len(left) == 1
     with pytest.raises(TypeError):
-        left + [first]  # type: ignore[operator]
+        left + [first]  # type: ignore[operator]  # noqa: RUF005 - adding a list is the point
 
 
 def test_two_tools_of_one_name_are_refused_and_both_named() -> None:
@@ -111,7 +111,7 @@ def test_an_unknown_tool_gets_a_hint() -> None:
         Toolset([first]).get("frist")
     with pytest.raises(UnknownTool, match="there are first, second"):
         Toolset([first, second]).get("zzzzz")
-    with pytest.raises(UnknownTool, match="no tool is named 'x'$"):
+    with pytest.raises(UnknownTool, match=r"no tool is named 'x'$"):
         Toolset().get("x")
 
 
