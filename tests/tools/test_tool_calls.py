@@ -252,6 +252,16 @@ def test_each_problem_says_where_what_was_expected_and_what_came(
     assert f"'order':\n  - {first.path}: expected {first.expected}, got {first.got}" in str(caught.value)
 
 
+def test_json_text_nested_without_end_is_refused_like_any_other_text() -> None:
+    with pytest.raises(InvalidArguments, match="items: expected a valid list"):
+        order.validate({"items": "[" * 100_000, "mode": "fast"})
+    deep: list[Any] = []
+    for _ in range(5000):
+        deep = [deep]
+    with pytest.raises(InvalidArguments, match="note: expected a valid string, got a Python list"):
+        order.validate({"items": [], "mode": "fast", "note": deep})
+
+
 def test_all_problems_are_told_at_once() -> None:
     with pytest.raises(InvalidArguments) as caught:
         order.validate({"items": 1, "other": 2})

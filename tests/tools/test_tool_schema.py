@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field
 from typing_extensions import TypedDict, Unpack
 
 from constellation_tools import InvalidArguments, Tool, ToolContext, ToolDefinitionError, UnresolvedAnnotation, tool
+from constellation_tools.schema import accepts
 
 
 class Colour(enum.Enum):
@@ -406,6 +407,36 @@ def test_methods_and_callable_objects_and_wrappers_are_tools() -> None:
         Counter.plus.call_sync({"by": {"n": 1}})
 
 
+@pytest.mark.parametrize(
+    ("schema", "kinds"),
+    [
+        ({}, {"string", "array", "object", "null"}),
+        ({"type": ["array", "null"]}, {"array", "null"}),
+        ({"const": "a"}, {"string"}),
+        ({"enum": [[1], None]}, {"array", "null"}),
+        ({"oneOf": [{"type": "string"}, {"$ref": "#/$defs/Tree"}]}, {"string", "array", "object"}),
+        ({"allOf": [{"type": ["string", "array"]}, {"type": ["array", "object"]}]}, {"array"}),
+        ({"$ref": "#/$defs/Tree"}, {"array", "object"}),
+    ],
+)
+def test_which_json_types_a_schema_takes(schema: dict[str, Any], kinds: set[str]) -> None:
+    tree = {"anyOf": [{"type": "array"}, {"$ref": "#/$defs/Tree"}, {"type": "object"}]}
+    taken = {kind for kind in ("string", "array", "object", "null") if accepts(schema, kind, {"Tree": tree})}
+    assert taken == kinds
+
+
+def test_a_name_that_the_closure_does_not_hold_yet_is_looked_up_later() -> None:
+    @tool
+    def f(item: Item) -> int:
+        return item.n + len(Item.__name__)
+
+    @dataclasses.dataclass
+    class Item:
+        n: int
+
+    assert f.call_sync({"item": {"n": 1}}) == 5
+
+
 class Opaque:
     pass
 
@@ -413,9 +444,13 @@ class Opaque:
 def opaque(ok: int, thing: Opaque) -> None: ...
 def called_back(ok: int, then: Callable[[int], int]) -> None: ...
 def not_a_type(ok: int, thing: 1 + 1) -> None: ...  # type: ignore[valid-type]
+def fails_when_read(ok: int, thing: 1 / 0) -> None: ...  # type: ignore[valid-type]
 
 
-@pytest.mark.parametrize(("function", "named"), [(opaque, "'thing'"), (called_back, "'then'"), (not_a_type, "'thing'")])
+@pytest.mark.parametrize(
+    ("function", "named"),
+    [(opaque, "'thing'"), (fails_when_read, "'thing'"), (called_back, "'then'"), (not_a_type, "'thing'")],
+)
 def test_a_parameter_that_cannot_be_described_is_named(function: Callable[..., Any], named: str) -> None:
     with pytest.raises(ToolDefinitionError, match=named):
         tool(function)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import psutil
 import pytest
 
@@ -131,6 +132,22 @@ async def test_cancelling_a_call_kills_the_whole_family(tmp_path: Path, script: 
             assert alive(pid)
             group.cancel_scope.cancel()
     assert not alive(pid)
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2, 3, 4, 6, 8, 12, 20, 40])
+async def test_a_call_that_is_cancelled_while_it_starts_leaves_nothing_behind(tmp_path: Path, steps: int) -> None:
+    async with anyio.create_task_group() as group:
+        group.start_soon(lambda: shell(tmp_path, "sh", "-c", "sleep 60 & sleep 60"))
+        for _ in range(steps):
+            await anyio.lowlevel.checkpoint()
+            time.sleep(0.001)  # noqa: ASYNC251 - lets the child run on while this process looks away
+        group.cancel_scope.cancel()
+    left = []
+    for process in psutil.process_iter(["cwd", "status"]):
+        if process.info["cwd"] == str(tmp_path) and process.info["status"] != psutil.STATUS_ZOMBIE:
+            left.append(process)
+            process.kill()
+    assert not left
 
 
 @pytest.mark.parametrize("start", ["", "setsid "], ids=["same session", "own session"])
