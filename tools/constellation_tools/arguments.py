@@ -7,7 +7,6 @@ the parameter's name, `**kwargs` an object under its name.
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, NotRequired, get_args, get_origin
@@ -15,7 +14,7 @@ from typing import Annotated, Any, NotRequired, get_args, get_origin
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError, PydanticUserError
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticSerializationError, to_jsonable_python
+from pydantic_core import PydanticSerializationError, from_json, to_jsonable_python
 from typing_extensions import TypedDict, Unpack
 
 from .artifact import RESOLVE_KEY, Artifact
@@ -123,7 +122,7 @@ class Arguments:
             value = arguments.get(name)
             if isinstance(value, str):
                 try:
-                    structured = json.loads(value)
+                    structured = from_json(value)
                 except ValueError:
                     continue  # reported by the validation as the string that it is
                 if isinstance(structured, list | dict):

@@ -61,7 +61,5 @@ def _deferred_adapter(annotation: Any) -> TypeAdapter[Any]:
     """Make an adapter that is built later, when the local names are at hand."""
     try:
         return TypeAdapter(annotation, config=ConfigDict(defer_build=True))
-    except PydanticUserError as error:
-        if error.code != "type-adapter-config-unused":
-            raise
-        return TypeAdapter(annotation)  # models and dataclasses bring their own configuration
+    except PydanticUserError:  # models and dataclasses bring their own configuration
+        return TypeAdapter(annotation)
