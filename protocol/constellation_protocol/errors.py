@@ -11,7 +11,6 @@ ProtocolError
     └── ArtifactCorrupt     the bytes that came are not those that were announced
 """
 
-
 from __future__ import annotations
 
 

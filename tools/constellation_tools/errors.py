@@ -16,8 +16,6 @@
 Every error carries its own arguments as `args`, so it survives pickling between worker processes.
 """
 
-
-
 from __future__ import annotations
 
 from collections.abc import Iterable

@@ -15,7 +15,7 @@ from constellation_protocol.messages import DeviceProfile, ToolInfo
 
 from ..graph import SETTLED, GraphError, Nested, Prompt, TaskConstellation, TaskStar, ToolCall
 from ..graph.documents import load
-from ..graph.references import show_path
+from ..graph.errors import show_path
 from ..scheduling import DeviceId
 from ..scheduling.matching import PROMPT_TOOL, explain_mismatch, mismatch
 from .errors import AdmissionRefused, Problem
@@ -47,9 +47,9 @@ def find_problems(graph: TaskConstellation, profiles: Mapping[str, DeviceProfile
             continue
         spec = graph[star]
         message = _problem(spec, tools, profiles)
-        if message is None and isinstance(spec.work, (ToolCall, Prompt)):
-            if all(mismatch(spec, device, offer) is not None for device, offer in offers.items()):
-                message = explain_mismatch(spec, offers)
+        needs_device = message is None and isinstance(spec.work, (ToolCall, Prompt))
+        if needs_device and all(mismatch(spec, device, offer) is not None for device, offer in offers.items()):
+            message = explain_mismatch(spec, offers)
         if message is not None:
             problems.append(Problem(star, message))
     return problems

@@ -104,7 +104,7 @@ async def offer_functions(
             name = next(iter(missing))
             raise DeviceUnsuited(
                 f"the function {name!r} lives in this process, but device {device.name!r} does not: name the module "
-                "that holds it with tools=['module:attr'] (on the command line, --tools), or use devices of kind 'local'"
+                "that holds it with tools=['module:attr'] (--tools on the command line), or use devices of kind 'local'"
             ) from error
     names = {DeviceId(device.name) for device in devices}
     with anyio.fail_after(OFFER_TIMEOUT_S):

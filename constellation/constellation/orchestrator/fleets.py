@@ -24,7 +24,7 @@ from constellation_protocol.settings import SessionSettings
 from constellation_protocol.tasks import background
 
 from .device_kinds import load_device_kind
-from .errors import CannotResume
+from .errors import CannotResume, DeviceUnsuited
 from .hub import Hub
 from .listening import listening
 from .survivors import Survivor, find_survivors
@@ -76,7 +76,7 @@ async def start_devices(
         fleet = f"{os.getpid():x}-{secrets.token_hex(6)}"
         folder = home / "fleets" / fleet
         folder.mkdir(parents=True, mode=0o700)
-        specs = [spec if spec.state_dir else replace(spec, state_dir=folder / spec.name) for spec in specs]
+        specs = [_on_its_own(spec, folder) for spec in specs]
         await stack.enter_async_context(listening(hub, LOOPBACK, 0, settings=settings))
         for spec in specs:
             hub.issue_token(spec.name)
@@ -125,9 +125,7 @@ def forget_fleet(home: Path, fleet: str) -> None:
     shutil.rmtree(home / "fleets" / fleet, ignore_errors=True)
 
 
-async def _start_all(
-    kind: DeviceKind, specs: Sequence[DeviceSpec], hub: Hub, watch: TaskGroup
-) -> list[StartedDevice]:
+async def _start_all(kind: DeviceKind, specs: Sequence[DeviceSpec], hub: Hub, watch: TaskGroup) -> list[StartedDevice]:
     """Start devices side by side."""
     started: dict[str, StartedDevice] = {}
 
@@ -163,6 +161,18 @@ async def _await_return(hub: Hub, survivors: Sequence[Survivor]) -> list[Survivo
     return back
 
 
+def _on_its_own(spec: DeviceSpec, folder: Path) -> DeviceSpec:
+    """A spec that can be written down: tools by reference, and a place for the device's state."""
+    references = [tool if isinstance(tool, str) else getattr(tool, "reference", None) for tool in spec.tools]
+    for tool, reference in zip(spec.tools, references, strict=True):
+        if reference is None:
+            raise DeviceUnsuited(
+                f"the device {spec.name!r} runs in a process of its own and can't be given {tool!r}: "
+                "define it with @tool at the top level of a module, or name it as 'module:attr'"
+            )
+    return replace(spec, tools=tuple(references), state_dir=spec.state_dir or folder / spec.name)
+
+
 def _port(hub: Hub) -> int:
     return int(hub.url.rpartition(":")[2].partition("/")[0])
 
@@ -171,4 +181,4 @@ def _write(folder: Path, fleet: FleetFile) -> None:
     path = folder / "fleet.json"
     opener: Callable[[str, int], int] = lambda name, flags: os.open(name, flags, 0o600)  # noqa: E731 - one use
     with open(path, "wb", opener=opener) as file:
-        file.write(_FLEET.dump_json(fleet, exclude={"devices": {"__all__": {"tools"}}}))
+        file.write(_FLEET.dump_json(fleet))

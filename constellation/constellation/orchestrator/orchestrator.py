@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,19 +21,19 @@ from constellation_protocol.messages import Progress
 from constellation_protocol.settings import SessionSettings
 from constellation_protocol.tasks import background
 
-from ..graph import TaskConstellation
+from ..graph import StarId, TaskConstellation
 from ..graph.documents import dump
 from ..journal import Journal, RunSummary, default_home, open_journal
-from ..scheduling import DeviceId, JournalEntry, PlacementPolicy, RunId, RunMachine, RunOptions, Scheduler
+from ..scheduling import JournalEntry, PlacementPolicy, RunId, RunMachine, RunOptions, Scheduler, UnknownRun
 from ..scheduling import commands as cmd
 from ..scheduling import events as ev
 from . import events as out
 from .admission import admit
 from .devices import DeviceInfo, offer_functions, wait_for_devices
-from .fleets import restart_devices, start_devices
 from .engine import Engine
 from .errors import CannotResume, RunInUse
 from .event_log import EventLog
+from .fleets import restart_devices, start_devices
 from .hub import ConnectedDevice, Hub
 from .notices import from_command, from_entry
 from .planning import Planner, consult, review_of
@@ -83,7 +82,7 @@ class Orchestrator:
         self._stopping = False
         self.token = ""
 
-    # --- making one --------------------------------------------------------------------------------------------------
+    # --- making one -------------------------------------------------------------------------------------------------
 
     @classmethod
     @asynccontextmanager
@@ -130,12 +129,14 @@ class Orchestrator:
                 for number in range(1, devices + 1)
             ]
         specs = [replace(spec, tools=(*spec.tools, *tools)) for spec in devices]
-        async with cls._open(journal, home, planner, policy, no_device_patience_s) as self:
-            async with start_devices(self._hub, specs, kind, home=self.home, settings=EMBEDDED_SESSIONS) as fleet:
-                self._started, self._fleet = fleet.started, fleet.id
+        async with (
+            cls._open(journal, home, planner, policy, no_device_patience_s) as self,
+            start_devices(self._hub, specs, kind, home=self.home, settings=EMBEDDED_SESSIONS) as fleet,
+        ):
+            self._started, self._fleet = fleet.started, fleet.id
+            with self._stopping_first():
                 await self.wait_for_devices(len(specs))
                 yield self
-                self._stop()
 
     @classmethod
     @asynccontextmanager
@@ -181,9 +182,9 @@ class Orchestrator:
             await self._take_up(RunId(summary.run), planner, rerun_unknown)
             async with restart_devices(self._hub, fleet_id, home=self.home, settings=EMBEDDED_SESSIONS) as fleet:
                 self._started, self._fleet = fleet.started, fleet.id
-                await self.wait_for_devices(fleet.size)
-                yield self
-                self._stop()
+                with self._stopping_first():
+                    await self.wait_for_devices(fleet.size)
+                    yield self
 
     @classmethod
     @asynccontextmanager
@@ -226,11 +227,10 @@ class Orchestrator:
             self._hub.allow(self.token)
             await self._take_up_all()
             control = ControlServer(self)
-            async with listening(
-                self._hub, host, port, ssl=ssl, settings=SessionSettings(), paths={CONTROL_PATH: control.handle}
-            ):
-                yield self
-                self._stop()
+            paths = {CONTROL_PATH: control.handle}
+            async with listening(self._hub, host, port, ssl=ssl, settings=SessionSettings(), paths=paths):
+                with self._stopping_first():
+                    yield self
 
     @classmethod
     def connect(
@@ -285,12 +285,19 @@ class Orchestrator:
 
     home: Path
 
+    @contextmanager
+    def _stopping_first(self) -> Iterator[None]:
+        """In the end take in nothing more: what devices say while they are closed is not what became of their work."""
+        try:
+            yield
+        finally:
+            self._stop()
+
     def _stop(self) -> None:
-        """Take in nothing more: what devices say while they are being closed is not what became of their work."""
         self._stopping = True
         self._engine.stop()
 
-    # --- runs --------------------------------------------------------------------------------------------------------
+    # --- runs -------------------------------------------------------------------------------------------------------
 
     async def submit(
         self,
@@ -390,11 +397,25 @@ class Orchestrator:
             waiting += children.get(child, ())
         return family
 
+    async def find_run(self, run: str) -> LocalRun:
+        """A run that this orchestrator has in hand, by its id or the beginning of it; raises UnknownRun."""
+        found = [held for held in self._runs.values() if held.id == run] or [
+            held for held in self._runs.values() if held.id.startswith(run)
+        ]
+        if len(found) != 1:
+            raise UnknownRun(run)
+        return found[0]
+
+    @property
+    def journal(self) -> Journal:
+        """Where runs are kept."""
+        return self._journal
+
     async def runs(self, *, limit: int = 100) -> list[RunSummary]:
         """The newest runs in the journal, newest first."""
         return await self._journal.runs(limit=limit)
 
-    # --- devices -----------------------------------------------------------------------------------------------------
+    # --- devices ----------------------------------------------------------------------------------------------------
 
     @property
     def url(self) -> str:
@@ -404,15 +425,13 @@ class Orchestrator:
     async def devices(self) -> list[DeviceInfo]:
         """The connected devices, by name."""
         fleet = self._engine.scheduler.fleet.devices
-        return [
-            DeviceInfo.of(device, fleet.get(name)) for name, device in sorted(self._hub.devices.items())
-        ]
+        return [DeviceInfo.of(device, fleet.get(name)) for name, device in sorted(self._hub.devices.items())]
 
     async def wait_for_devices(self, count: int, *, timeout_s: float = 60.0) -> None:
         """Wait until that many devices are connected; raises DevicesMissing."""
         await wait_for_devices(self._hub, count, timeout_s=timeout_s)
 
-    # --- the engine's carrier ------------------------------------------------------------------------------------------
+    # --- the engine's carrier ---------------------------------------------------------------------------------------
 
     def entered(self, entry: JournalEntry) -> None:
         """See `Carrier.entered`."""
@@ -462,9 +481,9 @@ class Orchestrator:
         self._engine.forget(run.id)
         self._engine.scheduler.drop(run.machine.run)
 
-    # --- planners ------------------------------------------------------------------------------------------------------
+    # --- planners ---------------------------------------------------------------------------------------------------
 
-    async def _review(self, run: RunId, star: ev.StarId) -> None:
+    async def _review(self, run: RunId, star: StarId) -> None:
         """Have the planner look at a star, and let what waits for it go on."""
         owner = self._runs[run]
         planner = self._planners.get(run)
@@ -479,13 +498,11 @@ class Orchestrator:
             except Exception as error:  # whatever a planner does wrong, the run goes on without its edit
                 note = f"{type(error).__name__}: {error}"
                 owner.log.publish(
-                    out.EditRefused(
-                        seq=owner.log.next_seq, time=self._engine.clock(), run=run, star=star, message=note
-                    )
+                    out.EditRefused(seq=owner.log.next_seq, time=self._engine.clock(), run=run, star=star, message=note)
                 )
         self._engine.post(ev.HoldReleased(self._engine.clock(), run, star, note))
 
-    # --- what devices let be known ---------------------------------------------------------------------------------------
+    # --- what devices let be known ----------------------------------------------------------------------------------
 
     def _progressed(self, run: RunId, star: str, device: str, message: Progress) -> None:
         owner = self._runs.get(run)
@@ -531,7 +548,7 @@ class Orchestrator:
             )
         )
 
-    # --- claims ------------------------------------------------------------------------------------------------------------
+    # --- claims -----------------------------------------------------------------------------------------------------
 
     async def _renew_claims(self) -> None:
         while True:
@@ -545,5 +562,3 @@ def new_run_id(now: Callable[[], float] = time.time) -> RunId:
     """A run id that sorts by time and can be typed: the date, the time of day, and four random letters."""
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now()))
     return RunId(f"{stamp}-{''.join(secrets.choice('abcdefghjkmnpqrstvwxyz') for _ in range(4))}")
-
-

@@ -6,7 +6,7 @@ import os
 import socket
 from collections.abc import Sequence
 
-from ..journal import Journal, JournalCorrupt, RunBusy
+from ..journal import Journal, RunBusy
 from ..scheduling import JournalEntry, RunMachine
 from ..scheduling.commands import Command
 from ..scheduling.events import RunStarted
@@ -73,7 +73,7 @@ def replay(entries: Sequence[JournalEntry]) -> RunMachine:
     """The state of a run after its entries."""
     first = entries[0].event
     if not isinstance(first, RunStarted):
-        raise JournalCorrupt("the first record of the run is not its start")
+        raise CannotResume(f"the first record of run {first.run} is not its start")
     machine = RunMachine(first)
     ignored: list[Command] = []
     for entry in entries:

@@ -105,9 +105,7 @@ class LocalRun:
         finished = self._log.finished
         error = finished.error["message"] if finished is not None and finished.error else None
         machine = self._machine
-        return make_report(
-            machine.run, machine.graph, machine.state, error=error, devices_lost=self.devices_lost
-        )
+        return make_report(machine.run, machine.graph, machine.state, error=error, devices_lost=self.devices_lost)
 
     async def result(self) -> dict[str, Any]:
         """See `Run.result`."""
@@ -135,9 +133,7 @@ class LocalRun:
     async def cancel(self, star: str | None = None, *, subtree: bool = False, reason: str = "") -> None:
         """See `Run.cancel`."""
         target = StarId(star) if star is not None else None
-        await self._engine.ask(
-            ev.CancelRequested(self._engine.clock(), self._machine.run, target, subtree, reason)
-        )
+        await self._engine.ask(ev.CancelRequested(self._engine.clock(), self._machine.run, target, subtree, reason))
 
     async def approve(self, star: str, approved: bool = True, *, by: str = "", comment: str = "") -> None:
         """See `Run.approve`."""

@@ -28,7 +28,7 @@ from .commands import (
 )
 from .durations import Durations, work_key
 from .errors import UnknownRun
-from .events import AttemptId, DeviceId, JournalEntry, RunEvent, RunId, RunOptions, RunStarted
+from .events import DeviceId, JournalEntry, RunEvent, RunId, RunOptions, RunStarted
 from .fleet import Fleet
 from .inputs import DeviceChanged, DeviceDraining, DeviceJoined, DeviceLeft, FleetEvent, Tick
 from .matching import resource_needs, tool_of
