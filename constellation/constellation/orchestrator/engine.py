@@ -19,6 +19,7 @@ from ..scheduling import commands as cmd
 from ..scheduling.events import RunStarted
 from ..scheduling.inputs import Tick
 from ..scheduling.records import encode_entry
+from .errors import OrchestratorStopped
 
 Clock = Callable[[], float]
 
@@ -71,9 +72,10 @@ class Engine:
 
         Raises:
             SchedulingError, GraphError: the last event can't be granted.
+            OrchestratorStopped: `stop` has been called.
         """
         if self._stopped:
-            raise anyio.ClosedResourceError
+            raise OrchestratorStopped
         for event in events[:-1]:
             self._put(_Item(event, None))
         item = _Item(events[-1], anyio.Event())
@@ -110,7 +112,7 @@ class Engine:
         finally:
             self._stopped = True
             for item in self._inbox:
-                _finish(item, anyio.ClosedResourceError())
+                _finish(item, OrchestratorStopped())
             self._inbox.clear()
 
     async def _next_items(self) -> list[_Item]:

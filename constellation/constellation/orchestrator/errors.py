@@ -4,7 +4,8 @@ ConstellationError
 ├── AdmissionRefused     no connected device can serve a graph; knows the stars and the reasons
 ├── RunFailed            a run has ended without success; knows the failed stars, causes and what was skipped
 ├── RunInUse             another orchestrator works on the run
-├── CannotResume         the run has ended, or its journal does not let it go on
+├── OrchestratorStopped  something was asked of an orchestrator that is being closed
+    ├── CannotResume         the run has ended, or its journal does not let it go on
 ├── UnknownDeviceKind    there is no such kind of device; knows the kinds there are
 ├── DevicesMissing       the devices that were waited for have not come
 ├── DeviceUnsuited       functions of this process were given for devices that live in others
@@ -74,6 +75,13 @@ class RunFailed(ConstellationError):
 
 class RunInUse(ConstellationError):
     """Raised when a run is to be resumed that another orchestrator works on."""
+
+
+class OrchestratorStopped(ConstellationError):
+    """Raised when something is asked of an orchestrator that is being closed; its runs can be resumed."""
+
+    def __init__(self) -> None:
+        super().__init__("the orchestrator is being closed; what it runs can be resumed")
 
 
 class CannotResume(ConstellationError):

@@ -35,6 +35,7 @@ from constellation_protocol.messages import (
     ToolWork,
     Welcome,
 )
+from constellation_protocol.tasks import background
 
 from ..graph import StarError
 from ..scheduling import AttemptId, DeviceId, Offer, RunEvent
@@ -44,6 +45,7 @@ from ..scheduling.events import parse_attempt
 from ..scheduling.inputs import DeviceChanged, DeviceDraining, DeviceJoined, DeviceLeft
 from ..scheduling.matching import PROMPT_TOOL
 from .engine import Engine
+from .errors import OrchestratorStopped
 
 MAX_DEVICES = 10_000
 """How many devices may be connected at once."""
@@ -200,7 +202,7 @@ class Hub:
             now = self._engine.clock()
             self._engine.post(DeviceJoined(now, device.name, device.epoch, offer_of(device.profile), known))
             self._tell(device, None)
-            async with anyio.create_task_group() as tasks:
+            async with background() as tasks:
                 tasks.start_soon(self._until_closed, device.send_posted)
                 tasks.start_soon(self._until_closed, device.transfers.run)
                 try:
@@ -210,7 +212,7 @@ class Hub:
                     tasks.cancel_scope.cancel()
         except LinkClosed as closed:
             reason = closed.reason or reason
-        except anyio.ClosedResourceError:
+        except OrchestratorStopped:
             reason = "the orchestrator is stopping"
         finally:
             if self.devices.get(device.name) is device:

@@ -31,7 +31,7 @@ from . import events as out
 from .admission import admit
 from .devices import DeviceInfo, offer_functions, wait_for_devices
 from .engine import Engine
-from .errors import CannotResume, RunInUse
+from .errors import CannotResume, OrchestratorStopped, RunInUse
 from .event_log import EventLog
 from .fleets import restart_devices, start_devices
 from .hub import ConnectedDevice, Hub
@@ -493,7 +493,7 @@ class Orchestrator:
                 batch = await consult(planner, review_of(run, owner.machine.graph, star))
                 if batch is not None:
                     await owner.edit(batch)
-            except anyio.ClosedResourceError:
+            except OrchestratorStopped:
                 return
             except Exception as error:  # whatever a planner does wrong, the run goes on without its edit
                 note = f"{type(error).__name__}: {error}"
