@@ -7,7 +7,9 @@ import datetime as dt
 import decimal
 import enum
 import functools
+import gc
 import uuid
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, NamedTuple, NewType, NotRequired, Optional, TypeVar, Union
@@ -423,6 +425,25 @@ def test_which_json_types_a_schema_takes(schema: dict[str, Any], kinds: set[str]
     tree = {"anyOf": [{"type": "array"}, {"$ref": "#/$defs/Tree"}, {"type": "object"}]}
     taken = {kind for kind in ("string", "array", "object", "null") if accepts(schema, kind, {"Tree": tree})}
     assert taken == kinds
+
+
+def test_a_tool_does_not_keep_the_variables_of_the_function_around_it() -> None:
+    class Heavy:
+        pass
+
+    def make() -> tuple[Any, weakref.ref[Heavy]]:
+        heavy = Heavy()
+
+        @tool
+        def f(n: int) -> int:
+            return n
+
+        return f, weakref.ref(heavy)
+
+    made, heavy = make()
+    gc.collect()
+    assert made.call_sync({"n": 1}) == 1
+    assert heavy() is None
 
 
 def test_a_name_that_the_closure_does_not_hold_yet_is_looked_up_later() -> None:

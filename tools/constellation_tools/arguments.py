@@ -34,8 +34,16 @@ _KEYWORD_KINDS = (_POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 class Arguments:
     """The validator, the schema and the layout of one tool's arguments."""
 
-    def __init__(self, tool: str, signature: ToolSignature, descriptions: Mapping[str, str]) -> None:
+    def __init__(
+        self, tool: str, signature: ToolSignature, descriptions: Mapping[str, str], names: Mapping[str, Any]
+    ) -> None:
         """Build the validator.
+
+        Args:
+            tool: The tool's name, for errors.
+            signature: What the function takes.
+            descriptions: What the docstring says of each parameter.
+            names: What nested types may refer to besides the globals of their modules.
 
         Raises:
             ToolDefinitionError: a parameter can't be described; the message names it.
@@ -45,10 +53,10 @@ class Arguments:
         self._parameters = {p.name: p for p in signature.parameters if p.name not in signature.context_parameters}
         fields = {name: _field_type(parameter) for name, parameter in self._parameters.items()}
         try:
-            adapter = _adapter(fields, signature.namespace)
+            adapter = _adapter(fields, names)
             self.schema = json_schema_of(adapter, "validation")
         except (PydanticUserError, PydanticSchemaGenerationError, PydanticInvalidForJsonSchema, NameError) as error:
-            raise _definition_error(tool, fields, signature.namespace, error) from error
+            raise _definition_error(tool, fields, names, error) from error
         self._validate = adapter.validator.validate_python
         self._describe(descriptions)
         properties, definitions = self.schema["properties"], self.schema.get("$defs", {})
