@@ -38,6 +38,7 @@ from constellation_protocol.messages import (
     Result,
 )
 from constellation_protocol.signal import Signal
+from constellation_protocol.tasks import background
 from constellation_protocol.transfer import ARTIFACT_MESSAGES
 from constellation_tools import Tool
 
@@ -114,7 +115,7 @@ class DeviceAgent:
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        self._task_group = await self._stack.enter_async_context(anyio.create_task_group())
+        self._task_group = await self._stack.enter_async_context(background())
         self._slots = Slots(self._task_group, self._run, keep=self._spec.slots)
         self._task_group.start_soon(self._alarms.run, name="device alarms")
         return self
@@ -188,6 +189,8 @@ class DeviceAgent:
             try:
                 if self._draining is not None:
                     session.say(Drain(reason=self._draining))
+                if link.hello.profile != self.profile:  # tools were offered while the session was being opened
+                    session.say(ProfileUpdate(profile=self.profile))
                 for result in self._kept.unacknowledged():
                     session.deliver(result, self._kept.keep)
                 for attempt in self._running.values():
@@ -212,10 +215,10 @@ class DeviceAgent:
             self._changed.notify()
 
     async def finish(self, reason: str, *, grace_s: float) -> None:
-        """Take no new work, finish or after `grace_s` seconds cancel what runs, and wait for acknowledgements.
+        """Take no new work, finish or after `grace_s` seconds cancel what runs, have it acknowledged, and leave.
 
-        Waits no longer than the grace, the time for stopping and `ACK_WAIT_S` together; without a session nothing
-        is acknowledged, and results stay kept.
+        Takes no longer than the grace, the time for stopping and `ACK_WAIT_S` together, and what saying goodbye
+        takes; without a session nothing is acknowledged, and results stay kept.
         """
         self.drain(reason)
         with anyio.move_on_after(grace_s):
@@ -225,6 +228,8 @@ class DeviceAgent:
         await self._until(lambda: not self._running)
         with anyio.move_on_after(ACK_WAIT_S):
             await self._until(lambda: not (self._kept.waiting() and self.connected))
+        if self._session is not None:
+            await self._session.link.aclose(reason)
 
     def drain(self, reason: str) -> None:
         """Take no new work from now on, and tell the orchestrator so."""
@@ -274,16 +279,16 @@ class DeviceAgent:
             self._reject(assign, session, *refusal)
             return None
         tool = self._tools[assign.work.tool]
-        attempt = Attempt(assign, tool, started_at=self._clock(), started=time.perf_counter())
+        attempt = Attempt(assign, tool, session=session, started_at=self._clock(), started=time.perf_counter())
         self._running[attempt.id] = attempt
         return attempt
 
     def _answer_known(self, assign: Assign, session: Session) -> bool:
         """Answer for an attempt that was begun here before; it is never begun again."""
         running = self._running.get(assign.attempt)
-        if running is not None and running.assign.epoch != session.epoch:
-            # Assigned again by an orchestrator that was restarted: it goes on, now under the new epoch.
-            running.assign = assign
+        if running is not None and running.session is not session:
+            # Assigned again by an orchestrator that was restarted: it goes on, now in the new session.
+            running.session = session
             session.say(Accept(attempt=assign.attempt, epoch=session.epoch))
         elif running is not None:
             self._reject(assign, session, "duplicate", "the attempt is running here already")

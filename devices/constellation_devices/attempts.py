@@ -21,6 +21,7 @@ class Attempt:
         id: The attempt's id.
         assign: What was asked.
         tool: The tool that does it.
+        session: The session that it was last assigned in; only compared, never asked.
         started_at: When it was accepted, in seconds since the epoch.
         started: The same moment on the monotonic clock.
         progress: What it reported and has not been sent.
@@ -39,6 +40,7 @@ class Attempt:
         "limit_s",
         "progress",
         "scope",
+        "session",
         "settled",
         "started",
         "started_at",
@@ -47,10 +49,11 @@ class Attempt:
         "tool",
     )
 
-    def __init__(self, assign: Assign, tool: Tool[..., Any], *, started_at: float, started: float) -> None:
+    def __init__(self, assign: Assign, tool: Tool[..., Any], *, session: object, started_at: float, started: float) -> None:
         self.id = assign.attempt
         self.assign = assign
         self.tool = tool
+        self.session = session
         self.started_at = started_at
         self.started = started
         self.progress = ProgressBuffer()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from typing import Any
 
+from constellation_protocol.errors import ArtifactError
 from constellation_protocol.messages import ErrorInfo
 from constellation_tools import InvalidArguments, ToolsError
 
@@ -30,15 +31,18 @@ def describe_failure(error: BaseException) -> ErrorInfo:
         error = error.exceptions[0]
     if isinstance(error, WorkFailed):
         return error.info
+    name = type(error).__name__
     details: dict[str, Any] = {}
-    if isinstance(error, InvalidArguments):
+    if isinstance(error, ArtifactError):
+        name = ARTIFACT_UNAVAILABLE
+    elif isinstance(error, InvalidArguments):
         details["problems"] = [
             {"path": problem.path, "expected": problem.expected, "got": problem.got} for problem in error.problems
         ]
     elif not isinstance(error, ToolsError):
         details["traceback"] = _short_traceback(error)
-    message = str(error) or f"{type(error).__name__} without a message"
-    return ErrorInfo(type=type(error).__name__, message=_shorten(message, MAX_MESSAGE_CHARS), details=details)
+    message = str(error) or f"{name} without a message"
+    return ErrorInfo(type=name, message=_shorten(message, MAX_MESSAGE_CHARS), details=details)
 
 
 def _short_traceback(error: BaseException) -> str:
