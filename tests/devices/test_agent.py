@@ -262,7 +262,9 @@ async def test_files_of_the_arguments_are_fetched_before_the_call(
         assert result.output == "from the hub", result.error
 
 
-async def test_a_file_that_the_orchestrator_lost_fails_the_attempt(make_bench: Any, put_file: Callable[..., Any]) -> None:
+async def test_a_file_that_the_orchestrator_lost_fails_the_attempt(
+    make_bench: Any, put_file: Callable[..., Any]
+) -> None:
     async with make_bench() as bench:
         info = put_file(bench.store, b"soon gone", "input.txt")
         bench.store.path(info.sha256).unlink()

@@ -5,7 +5,7 @@ ConstellationError
 ├── RunFailed            a run has ended without success; knows the failed stars, causes and what was skipped
 ├── RunInUse             another orchestrator works on the run
 ├── OrchestratorStopped  something was asked of an orchestrator that is being closed
-    ├── CannotResume         the run has ended, or its journal does not let it go on
+├── CannotResume         the run has ended, or its journal does not let it go on
 ├── UnknownDeviceKind    there is no such kind of device; knows the kinds there are
 ├── DevicesMissing       the devices that were waited for have not come
 ├── DeviceUnsuited       functions of this process were given for devices that live in others
