@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 import pytest
+
 from constellation_devices import BadDeviceSetup, LocalDevices
 from constellation_protocol.kinds import DeviceSpec
 from constellation_tools import Tool
