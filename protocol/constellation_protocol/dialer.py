@@ -69,8 +69,10 @@ async def dial_over(
     finished = anyio.Event()
 
     async def keep() -> None:
-        await _keep(link, transport, connect, hello, reconnect or ReconnectPolicy())
-        finished.set()
+        try:
+            await _keep(link, transport, connect, hello, reconnect or ReconnectPolicy())
+        finally:
+            finished.set()
 
     async with background() as tasks:
         tasks.start_soon(keep)

@@ -67,6 +67,8 @@ class Download:
 
     def begin(self, store: ArtifactStore) -> bool:
         """Open it in the store; returns whether nothing of it is missing."""
+        if store.has(self.info.sha256):
+            return True
         self._partial = store.begin(self.info)
         self._asked = self._expected = self._partial.offset
         return self._partial.offset == self.info.size
@@ -103,8 +105,9 @@ class Download:
         self.partial.write(data)
 
     def keep(self) -> None:
-        """Verify the file and make it visible."""
-        self.partial.keep()
+        """Verify the file and make it visible, unless it was here before."""
+        if self._partial is not None:
+            self._partial.keep()
 
     def restart(self) -> None:
         """Begin again with nothing."""
