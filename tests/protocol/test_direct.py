@@ -10,6 +10,11 @@ from constellation_protocol import Hello, LinkClosed, Message, Progress, Welcome
 pytestmark = pytest.mark.anyio
 
 
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 def progress(number: int) -> Progress:
     return Progress(attempt="a", epoch=3, data=number)
 
