@@ -12,9 +12,10 @@ import anyio
 
 from .errors import LinkClosed, RemoteProtocolError, TransportClosed
 from .messages import Hello, Message, Welcome
-from .session import Life, Role, Session, Wire
+from .session import Session
 from .settings import CLOSE_GRACE_S, HANDSHAKE_TIMEOUT_S
 from .signal import Signal
+from .states import Life, Role, Wire
 from .transport import Transport
 
 OnAcked = Callable[[Sequence[Message]], None]

@@ -30,6 +30,7 @@ from constellation_protocol import (
     Welcome,
     direct_link,
 )
+from constellation_protocol.artifacts import PartialArtifact
 from constellation_protocol.codec import MAX_CHUNK_BYTES
 from constellation_protocol.download import ACTIVE_DOWNLOADS, WINDOW_BYTES
 from constellation_protocol.transfer import ARTIFACT_MESSAGES
@@ -257,22 +258,96 @@ async def test_no_more_is_on_the_way_than_was_asked_for(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("offset", "size", "reason"),
-    [(1, 1, "instead of 0"), (0, 0, "instead of 0"), (0, 7, "more of"), (0, 100, "more of")],
+    [(1, 1, "for offset 1 instead of 0"), (0, 0, "for offset 0 instead of 0"), (0, 7, "more of"), (0, 100, "more of")],
 )
-async def test_a_piece_that_was_not_asked_for_is_a_fault(tmp_path: Path, offset: int, size: int, reason: str) -> None:
+async def test_a_piece_that_was_not_asked_for_ends_the_transfer(
+    tmp_path: Path, offset: int, size: int, reason: str
+) -> None:
+    async with two_sides(tmp_path) as (orchestrator, device):
+        info = orchestrator.store.put_bytes(b"sixsix")
+        device.change = lambda message: (
+            message.model_copy(update={"offset": offset, "data": bytes(size)})
+            if isinstance(message, ArtifactChunk)
+            else message
+        )
+        with pytest.raises(ArtifactError, match=reason):
+            await device.transfers.want(info)
+
+        device.change = lambda message: message
+        assert (await device.transfers.want(info)).read_bytes() == b"sixsix"
+
+
+async def test_what_comes_before_it_was_asked_for_is_ignored(tmp_path: Path) -> None:
     orchestrator, device = direct_link(Hello(device="d"), Welcome(session="s", epoch=1))
     store = ArtifactStore(tmp_path)
     transfers = ArtifactTransfers(device, store)
-    info = info_of(b"sixsix")
+    info = info_of(b"six")
+    transfers.handle(ArtifactOffer(artifact=info))
+    transfers.handle(ArtifactOffer(artifact=info))
+    transfers.handle(ArtifactChunk(sha256=info.sha256, offset=0, data=b"six"))
+    transfers.handle(ArtifactDone(sha256=info.sha256))
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(transfers.run)
-        transfers.handle(ArtifactOffer(artifact=info))
-        transfers.handle(ArtifactOffer(artifact=info))
-        assert await orchestrator.receive() == [ArtifactRequest(sha256=info.sha256, offset=0)]
 
-        with pytest.raises(RemoteProtocolError, match=reason):
-            transfers.handle(ArtifactChunk(sha256=info.sha256, offset=offset, data=bytes(size)))
+        assert await orchestrator.receive() == [ArtifactRequest(sha256=info.sha256, offset=0)]
+        assert not store.has(info.sha256)
         tasks.cancel_scope.cancel()
+
+
+async def test_more_transfers_than_allowed_are_declined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("constellation_protocol.transfer.MAX_TRANSFERS", 0)
+    monkeypatch.setattr("constellation_protocol.upload.MAX_TRANSFERS", 0)
+    async with two_sides(tmp_path) as (orchestrator, device):
+        with pytest.raises(ArtifactError, match="too many transfers at once"):
+            await device.transfers.offer(device.store.put_bytes(b"offered"))
+        with pytest.raises(ArtifactError, match="too many transfers at once"):
+            await device.transfers.want(orchestrator.store.put_bytes(b"wanted"))
+
+
+async def test_an_offer_made_twice_is_sent_once(tmp_path: Path) -> None:
+    async with two_sides(tmp_path) as (orchestrator, device):
+        info = device.store.put_bytes(b"twice")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(device.transfers.offer, info)
+            tasks.start_soon(device.transfers.offer, info)
+
+        assert sum(isinstance(message, ArtifactOffer) for message in orchestrator.came) == 1
+
+
+@pytest.mark.parametrize("method", ["write", "keep"])
+async def test_a_disk_that_fills_up_ends_the_transfer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    def full(self: PartialArtifact, *args: object) -> None:
+        raise OSError(28, "no space left on device")
+
+    async with two_sides(tmp_path) as (orchestrator, device):
+        infos = [orchestrator.store.put_bytes(BIG), orchestrator.store.put_bytes(b"small")]
+        monkeypatch.setattr(PartialArtifact, method, full)
+        for info in infos:
+            with pytest.raises(ArtifactError, match="no space left"):
+                await device.transfers.want(info)
+        monkeypatch.undo()
+
+        for info in infos:
+            await device.transfers.want(info)
+
+
+async def test_stopping_the_transfers_ends_all_waiting(tmp_path: Path) -> None:
+    _, device = direct_link(Hello(device="d"), Welcome(session="s", epoch=1))
+    transfers = ArtifactTransfers(device, ArtifactStore(tmp_path))
+
+    async def expect_error() -> None:
+        with pytest.raises(ArtifactError, match="the transfers were stopped"):
+            await transfers.want(info_of(b"theirs"))
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(expect_error)
+            async with anyio.create_task_group() as stopped:
+                stopped.start_soon(transfers.run)
+                await anyio.wait_all_tasks_blocked()
+                stopped.cancel_scope.cancel()
 
 
 async def test_a_flood_of_requests_is_a_fault(tmp_path: Path) -> None:
