@@ -49,7 +49,9 @@ class Attempt:
         "tool",
     )
 
-    def __init__(self, assign: Assign, tool: Tool[..., Any], *, session: object, started_at: float, started: float) -> None:
+    def __init__(
+        self, assign: Assign, tool: Tool[..., Any], *, session: object, started_at: float, started: float
+    ) -> None:
         self.id = assign.attempt
         self.assign = assign
         self.tool = tool

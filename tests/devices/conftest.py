@@ -11,6 +11,7 @@ from typing import Any
 
 import anyio
 import pytest
+
 from constellation_devices.agent import DeviceAgent
 from constellation_devices.home import DeviceHome
 from constellation_devices.kept import KeptResults, MemoryKept
@@ -103,7 +104,9 @@ class HubSide:
         return await self.result(await self.assign(tool, arguments, **options))
 
     async def cancel(self, attempt: str, *, grace_s: float = 2.0) -> None:
-        await self.link.send(Cancel(attempt=attempt, epoch=self.link.welcome.epoch, reason="not wanted", grace_s=grace_s))
+        await self.link.send(
+            Cancel(attempt=attempt, epoch=self.link.welcome.epoch, reason="not wanted", grace_s=grace_s)
+        )
 
     async def until(self, found: Callable[[], Any]) -> Any:
         with anyio.fail_after(PATIENCE_S):

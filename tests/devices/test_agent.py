@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 import pytest
+
 from constellation_protocol import Accept, Drain, ProfileUpdate, Progress, Result
 from constellation_tools import Tool
 
@@ -262,7 +263,9 @@ async def test_files_of_the_arguments_are_fetched_before_the_call(
         assert result.output == "from the hub", result.error
 
 
-async def test_a_file_that_the_orchestrator_lost_fails_the_attempt(make_bench: Any, put_file: Callable[..., Any]) -> None:
+async def test_a_file_that_the_orchestrator_lost_fails_the_attempt(
+    make_bench: Any, put_file: Callable[..., Any]
+) -> None:
     async with make_bench() as bench:
         info = put_file(bench.store, b"soon gone", "input.txt")
         bench.store.path(info.sha256).unlink()

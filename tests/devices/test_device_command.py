@@ -13,8 +13,9 @@ from typing import Any
 
 import anyio
 import pytest
-from constellation_devices.cli import device
 from typer.testing import CliRunner
+
+from constellation_devices.cli import device
 
 pytestmark = pytest.mark.anyio
 
@@ -116,7 +117,11 @@ async def test_a_signal_lets_running_work_finish_and_ends_with_exit_code_0(
 
 @pytest.mark.e2e
 async def test_a_second_signal_ends_it_at_once(
-    socket_hub: Any, sample_tools_file: Path, tmp_path: Path, appearing: Callable[..., Any], vanishing: Callable[..., Any]
+    socket_hub: Any,
+    sample_tools_file: Path,
+    tmp_path: Path,
+    appearing: Callable[..., Any],
+    vanishing: Callable[..., Any],
 ) -> None:
     marker = tmp_path / "pids"
     async with socket_hub(tokens={"d": "right"}) as door:

@@ -10,6 +10,7 @@ from typing import Any
 
 import anyio
 import pytest
+
 from constellation_protocol import Progress, Result
 
 pytestmark = [pytest.mark.anyio, pytest.mark.e2e]
@@ -130,7 +131,9 @@ async def test_a_timeout_kills_the_process(
         await vanishing(int(await appearing(marker)))
 
 
-async def test_a_crash_fails_the_attempt_with_its_last_words_and_the_next_call_has_a_new_process(make_bench: Any) -> None:
+async def test_a_crash_fails_the_attempt_with_its_last_words_and_the_next_call_has_a_new_process(
+    make_bench: Any,
+) -> None:
     async with make_bench(worker_processes=True) as bench:
         hub = await bench.connect()
         attempt = await hub.assign("crash")
@@ -150,9 +153,7 @@ async def test_a_process_that_ends_under_a_call_never_leads_to_a_second_call(mak
         assert ledger.read_text() == "called\n"
 
 
-async def test_an_idle_worker_that_died_is_replaced_unnoticed(
-    make_bench: Any, vanishing: Callable[..., Any]
-) -> None:
+async def test_an_idle_worker_that_died_is_replaced_unnoticed(make_bench: Any, vanishing: Callable[..., Any]) -> None:
     async with make_bench(worker_processes=True) as bench:
         hub = await bench.connect()
         pid = (await hub.call("process_id")).output["pid"]
