@@ -23,11 +23,19 @@ class DeviceLoad:
         attempts: What each attempt on it has reserved.
         draining: It takes nothing new.
         known: The attempts that it had, or had results of, when its session began.
+        memory: The name of its record of attempts.
     """
 
-    __slots__ = ("attempts", "draining", "epoch", "free_resources", "free_slots", "id", "known", "offer")
+    __slots__ = ("attempts", "draining", "epoch", "free_resources", "free_slots", "id", "known", "memory", "offer")
 
-    def __init__(self, id: DeviceId, epoch: int, offer: Offer, known: frozenset[AttemptId] = frozenset()) -> None:
+    def __init__(
+        self,
+        id: DeviceId,
+        epoch: int,
+        offer: Offer,
+        known: frozenset[AttemptId] = frozenset(),
+        memory: str = "",
+    ) -> None:
         self.id = id
         self.epoch = epoch
         self.offer = offer
@@ -36,6 +44,7 @@ class DeviceLoad:
         self.attempts: dict[AttemptId, Mapping[str, float]] = {}
         self.draining = False
         self.known = known
+        self.memory = memory
 
     def has_room(self, needs: Mapping[str, float]) -> bool:
         """Whether a slot and the given resources are free."""

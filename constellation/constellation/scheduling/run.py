@@ -399,7 +399,13 @@ class RunMachine:
             return False
         tries.attempts += 1
         attempt = Attempt(
-            event.attempt, star, event.device, event.epoch, idempotent=event.idempotent, assigned_at=event.at
+            event.attempt,
+            star,
+            event.device,
+            event.epoch,
+            idempotent=event.idempotent,
+            memory=event.memory,
+            assigned_at=event.at,
         )
         tries.attempt = self.attempts[attempt.id] = attempt
         self.graph.enter(star, StarState.ASSIGNED)
@@ -484,14 +490,16 @@ class RunMachine:
         attempt = self._fenced(event)
         if attempt is None:
             return False
-        self._lose(attempt, event.reason)
+        self._lose(attempt, event.reason, begun=event.begun)
         return True
 
-    def _lose(self, attempt: Attempt, reason: str) -> None:
+    def _lose(self, attempt: Attempt, reason: str, *, begun: bool = True) -> None:
         self._end_attempt(attempt)
         tries = self.tries[attempt.star]
         if attempt.stopping is StopCause.CANCEL:
             self._stopped(attempt, confirmed=False)
+        elif not begun:
+            self._requeue(attempt, StarError("NotDelivered", reason), 0.0)
         elif not attempt.idempotent:
             message = (
                 f"{reason}; it may or may not have done its work on {attempt.device!r}, and is not declared "

@@ -302,8 +302,11 @@ class Scheduler:
                 self.fleet.occupy(device.id, attempt.id, resource_needs(machine.graph[attempt.star]))
                 self._apply(ev.AttemptAdopted(at, run, attempt.star, attempt.id, device.id, device.epoch), step)
             else:
+                begun = not attempt.memory or attempt.memory != device.memory
                 reason = f"device {device.id!r} began a new session and does not know of it"
-                self._apply(ev.AttemptLost(at, run, attempt.star, attempt.id, device.id, attempt.epoch, reason), step)
+                self._apply(
+                    ev.AttemptLost(at, run, attempt.star, attempt.id, device.id, attempt.epoch, reason, begun), step
+                )
 
     def _lose(self, at: float, device: DeviceId, step: Step, reason: str) -> None:
         for machine in list(self.runs.values()):
@@ -335,7 +338,9 @@ class Scheduler:
             if idempotent is None:
                 idempotent = device.offer.tools.get(tool_of(star), False)
             device.take(attempt, resource_needs(star) if star.requires else {})
-            self._apply(ev.StarAssigned(at, run, star.id, attempt, device.id, device.epoch, idempotent), step)
+            self._apply(
+                ev.StarAssigned(at, run, star.id, attempt, device.id, device.epoch, idempotent, device.memory), step
+            )
 
     def _nearby(self, run: RunId, star: StarId) -> Mapping[DeviceId, int]:
         """Bytes of a star's input files by the device that made them."""
