@@ -211,6 +211,14 @@ def write(data: Any) -> str:
     return stream.getvalue()
 
 
+def _style(text: str) -> str | None:
+    """How text is written: several lines as a block, the unprintable by escapes, the rest as short as can be."""
+    if text.isprintable():
+        return None
+    lines = text.split("\n")
+    return "|" if all(line.isprintable() for line in lines) and lines[0][:1].strip() else '"'
+
+
 def _yaml() -> YAML:
     from ruamel.yaml import YAML
     from ruamel.yaml.representer import SafeRepresenter
@@ -222,7 +230,7 @@ def _yaml() -> YAML:
             return True
 
         def represent_text(self, text: str) -> Any:
-            return self.represent_scalar(f"{_TAG}str", text, style="|" if "\n" in text.rstrip("\n") else None)
+            return self.represent_scalar(f"{_TAG}str", text, style=_style(text))
 
     Representer.add_representer(str, Representer.represent_text)
     yaml = YAML(typ="safe", pure=True)
