@@ -18,11 +18,11 @@ from .edits import (
     UpdateLine,
     UpdateStar,
 )
-from .errors import CycleRejected, EditConflict, EditRejected, ReferenceFault
+from .errors import CycleRejected, EditConflict, EditRejected, ReferenceFault, show_path
 from .line import TaskStarLine, Trigger
 from .node import Edge, LineStatus, Node
 from .order import make_room
-from .references import Reference, find_references, show_path
+from .references import Reference, find_references
 from .star import StarId, TaskStar
 from .states import IN_FLIGHT, OPEN, SETTLED, StarState
 
@@ -38,12 +38,11 @@ def apply_batch(graph: TaskConstellation, batch: EditBatch, at: float) -> Applie
         for edit.index, operation in enumerate(batch.operations):
             edit.perform(operation)
         edit.check_references()
-    except EditRejected as error:
+    except BaseException as error:
         edit.roll_back()
-        operation = batch.operations[edit.index]
-        if isinstance(error, CycleRejected):
-            raise CycleRejected(error.cycle, index=edit.index, operation=str(operation)) from None
-        raise EditRejected(error.reason, index=edit.index, operation=str(operation)) from None
+        if isinstance(error, EditRejected):
+            error.index, error.operation = edit.index, str(batch.operations[edit.index])
+        raise
     return edit.commit(batch, at)
 
 
@@ -200,23 +199,28 @@ class _Edit:
     def _check_node(self, node: Node) -> None:
         star = node.star.id
         for reference in node.references:
-            where = f"star {star!r}: the reference at {show_path(reference.path)}"
+            path = reference.path
+            where = f"star {star!r}: the reference at {show_path(path)}"
             source = self.nodes.get(reference.star)
             if source is None:
-                close = difflib.get_close_matches(reference.star, self.nodes, n=1)
-                hint = f"; did you mean {close[0]!r}?" if close else ""
-                raise EditRejected(f"{where} names {reference.star!r}, and there is no such star{hint}")
+                hint = self._close_to(reference.star)
+                reason = f"{where} names {reference.star!r}, and there is no such star{hint}"
+                raise EditRejected(reason, star=star, path=path)
             if source is node:
-                raise EditRejected(f"{where} names the star itself; it can only use outputs of stars upstream of it")
+                reason = f"{where} names the star itself; it can only use outputs of stars upstream of it"
+                raise EditRejected(reason, star=star, path=path)
             edge = node.inbound.get(reference.star)
-            if edge is None and (reference.star, star) in self.unlinked:
-                raise EditRejected(f"{where} needs the line from {reference.star!r}; update the star as well")
             if edge is None:
+                if (reference.star, star) in self.unlinked:
+                    reason = f"{where} needs the line from {reference.star!r}; update the star as well"
+                    raise EditRejected(reason, star=star, path=path)
                 self._imply_line(node, reference, where)
             elif edge.line.trigger is Trigger.FAILURE:
                 raise EditRejected(
                     f"{where} needs the output of {reference.star!r}, but the line between them waits for its failure; "
-                    "a failed star has no output: change the line's trigger or drop the reference"
+                    "a failed star has no output: change the line's trigger or drop the reference",
+                    star=star,
+                    path=path,
                 )
 
     def _imply_line(self, node: Node, reference: Reference, where: str) -> None:
@@ -224,10 +228,11 @@ class _Edit:
             self.add_line(TaskStarLine(reference.star, node.star.id))
         except CycleRejected as error:
             path = " → ".join(error.cycle)
-            raise EditRejected(
+            reason = (
                 f"{where} names {reference.star!r}, which is not upstream but downstream of it ({path}): "
                 "that would close a cycle; refer to a star that runs before it"
-            ) from None
+            )
+            raise CycleRejected(error.cycle, reason, star=node.star.id, path=reference.path) from None
 
     # --- ends --------------------------------------------------------------------------------------------------
 
@@ -303,10 +308,12 @@ class _Edit:
     def _find(self, star: StarId) -> Node:
         node = self.nodes.get(star)
         if node is None:
-            close = difflib.get_close_matches(star, self.nodes, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise EditRejected(f"there is no star {star!r}{hint}")
+            raise EditRejected(f"there is no star {star!r}{self._close_to(star)}")
         return node
+
+    def _close_to(self, star: str) -> str:
+        close = difflib.get_close_matches(star, self.nodes, n=1)
+        return f"; did you mean {close[0]!r}?" if close else ""
 
     def _open(self, star: StarId) -> Node:
         node = self._find(star)
@@ -328,4 +335,4 @@ def _references_of(star: TaskStar) -> tuple[Reference, ...]:
     try:
         return find_references(star.work.arguments)
     except ReferenceFault as error:
-        raise EditRejected(f"star {star.id!r}: {error}") from error
+        raise EditRejected(f"star {star.id!r}: {error}", star=star.id, path=error.path) from error

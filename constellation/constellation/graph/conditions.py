@@ -6,10 +6,21 @@ or a model is safe to evaluate. The library is loaded with the first expression.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Any
 
 from .errors import ConditionError
+
+_FAULT = re.compile(r"<input>:(\d+):(\d+): (?:Syntax error: )?(.*)")
+
+
+def _where(message: str) -> str:
+    """The first fault that the library tells of, in one line."""
+    fault = _FAULT.search(message)
+    if fault is None:
+        return f": {message.splitlines()[0]}"
+    return f" (line {fault[1]}, character {fault[2]}): {fault[3]}"
 
 
 @lru_cache(maxsize=1024)
@@ -24,7 +35,7 @@ def compile_condition(expression: str) -> Any:
     try:
         return cel.compile(expression)
     except ValueError as error:
-        raise ConditionError(f"the condition {expression!r} does not parse: {error}") from error
+        raise ConditionError(f"the condition {expression!r} does not parse{_where(str(error))}") from error
 
 
 def evaluate_condition(expression: str, output: Any) -> bool:
