@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .edits import (
     AddLine,
@@ -21,7 +21,7 @@ from .edits import (
 from .errors import CycleRejected, EditConflict, EditRejected, ReferenceFault, show_path
 from .line import TaskStarLine, Trigger
 from .node import Edge, LineStatus, Node
-from .order import make_room
+from .order import make_room, move_back
 from .references import Reference, find_references
 from .star import StarId, TaskStar
 from .states import IN_FLIGHT, OPEN, SETTLED, StarState
@@ -87,9 +87,13 @@ class _Edit:
         self.removed: dict[StarId, None] = {}
         self.cancels: dict[StarId, None] = {}
         self.index = 0
+        self.first_serial = graph._next_serial
         self.touched: dict[StarId, int] = {}
         """The stars touched, each with the operation that touched it last."""
         self.unlinked: set[tuple[StarId, StarId]] = set()
+        """The lines that the batch removes in so many words."""
+        self.disordered: list[dict[StarId, Node] | dict[StarId, Edge]] = []
+        """What rolling back puts something back into, at the end rather than at its place."""
         self.unready: list[StarId] = []
 
     # --- operations --------------------------------------------------------------------------------------------
@@ -113,8 +117,7 @@ class _Edit:
     def add_star(self, star: TaskStar) -> None:
         if star.id in self.nodes:
             raise EditRejected(f"there is a star {star.id!r} already; give the new one another id")
-        node = Node(star, _references_of(star), self.graph._next_position)
-        self.graph._next_position += 1
+        node = Node(star, _references_of(star), self._serial())
         self._insert(node)
         self.undo.append(lambda: self._delete(node))
         self.inverse.append(RemoveStar(star.id))
@@ -150,7 +153,7 @@ class _Edit:
         for line in lines:
             self.remove_line(line.source, line.target)
         self._delete(node)
-        self.undo.append(lambda: self._insert(node))
+        self.undo.append(lambda: self._put_back(node))
         self.inverse.append(AddStar(node.star))
         if node.state is StarState.READY:
             self.unready.append(star)
@@ -163,26 +166,38 @@ class _Edit:
         source, target = self._find(line.source), self._open(line.target)
         if line.source in target.inbound:
             raise EditRejected(f"{line} is there already; update it instead")
-        path = make_room(source, target)
-        if path is not None:
-            raise CycleRejected(path)
-        edge = Edge(line, source, target)
+        moves = make_room(source, target)
+        edge = Edge(line, source, target, self._serial())
         self._connect(edge)
-        self.undo.append(lambda: self._disconnect(edge))
+
+        def undo() -> None:
+            self._disconnect(edge)
+            move_back(moves)
+
+        self.undo.append(undo)
         self.inverse.append(RemoveLine(line.source, line.target))
         self.touched[line.target] = self.index
 
     def update_line(self, line: TaskStarLine) -> None:
-        before = self._edge(line.source, line.target).line
-        self.remove_line(line.source, line.target)
-        self.add_line(line)
-        del self.inverse[-2:]
-        self.inverse.append(UpdateLine(before))
+        edge = self._edge(line.source, line.target)
+        before = edge.line, edge.status, edge.problem
+        self._count(edge, -1)
+        edge.line, edge.status, edge.problem = line, LineStatus.OPEN, ""
+        self._count(edge, +1)
+
+        def undo() -> None:
+            self._count(edge, -1)
+            edge.line, edge.status, edge.problem = before
+            self._count(edge, +1)
+
+        self.undo.append(undo)
+        self.inverse.append(UpdateLine(before[0]))
+        self.touched[line.target] = self.index
 
     def remove_line(self, source: StarId, target: StarId) -> None:
         edge = self._edge(source, target)
         self._disconnect(edge)
-        self.undo.append(lambda: self._reconnect(edge))
+        self.undo.append(lambda: self._put_back_line(edge))
         self.inverse.append(AddLine(edge.line))
         self.touched[target] = self.index
 
@@ -237,8 +252,12 @@ class _Edit:
     # --- ends --------------------------------------------------------------------------------------------------
 
     def roll_back(self) -> None:
+        """Leave no trace: what follows must not depend on edits that were refused, lest a replay goes another way."""
         for undo in reversed(self.undo):
             undo()
+        for entries in {id(entries): entries for entries in self.disordered}.values():
+            _sort_by_serial(entries)
+        self.graph._next_serial = self.first_serial
 
     def commit(self, batch: EditBatch, at: float) -> Applied:
         graph = self.graph
@@ -254,8 +273,7 @@ class _Edit:
                 if edge.status is LineStatus.OPEN and edge.source.state in SETTLED and not edge.source.holds:
                     graph._resolve(edge)
             moved.append(node)
-        if graph.active:
-            graph._advance_all(moved, changes, at)
+        graph._advance_all(moved, changes, at)
         self.inverse.reverse()
         return Applied(
             version=graph.version,
@@ -281,27 +299,36 @@ class _Edit:
         self.graph._held -= node.holds
 
     def _connect(self, edge: Edge) -> None:
-        target = edge.target
-        edge.source.outbound[target.star.id] = edge
-        target.inbound[edge.source.star.id] = edge
-        if edge.status is LineStatus.OPEN:
-            target.unresolved += 1
-        elif edge.status is not LineStatus.MET:
-            target.unmet += 1
-
-    def _reconnect(self, edge: Edge) -> None:
-        """Put a removed line back; the order may have moved on without it, but there was room for it before."""
-        make_room(edge.source, edge.target)
-        self._connect(edge)
+        edge.source.outbound[edge.line.target] = edge
+        edge.target.inbound[edge.line.source] = edge
+        self._count(edge, +1)
 
     def _disconnect(self, edge: Edge) -> None:
-        target = edge.target
-        del edge.source.outbound[target.star.id]
-        del target.inbound[edge.source.star.id]
+        del edge.source.outbound[edge.line.target]
+        del edge.target.inbound[edge.line.source]
+        self._count(edge, -1)
+
+    def _count(self, edge: Edge, by: int) -> None:
+        """Count a line in or out of what its target waits for."""
         if edge.status is LineStatus.OPEN:
-            target.unresolved -= 1
+            edge.target.unresolved += by
         elif edge.status is not LineStatus.MET:
-            target.unmet -= 1
+            edge.target.unmet += by
+
+    # --- rolling back --------------------------------------------------------------------------------------------
+
+    def _put_back(self, node: Node) -> None:
+        self._insert(node)
+        self.disordered.append(self.nodes)
+
+    def _put_back_line(self, edge: Edge) -> None:
+        self._connect(edge)
+        self.disordered += (edge.source.outbound, edge.target.inbound)
+
+    def _serial(self) -> int:
+        serial = self.graph._next_serial
+        self.graph._next_serial = serial + 1
+        return serial
 
     # --- look-ups ----------------------------------------------------------------------------------------------
 
@@ -329,6 +356,12 @@ class _Edit:
         if edge is None:
             raise EditRejected(f"there is no line {source!r} → {target!r}")
         return edge
+
+
+def _sort_by_serial(entries: dict[StarId, Node] | dict[StarId, Edge]) -> None:
+    in_order: Any = sorted(entries.items(), key=lambda entry: entry[1].serial)
+    entries.clear()
+    entries.update(in_order)
 
 
 def _references_of(star: TaskStar) -> tuple[Reference, ...]:

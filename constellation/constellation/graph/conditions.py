@@ -12,6 +12,9 @@ from typing import Any
 
 from .errors import ConditionError
 
+MAX_LENGTH = 4_000
+"""How many characters an expression may have."""
+
 _FAULT = re.compile(r"<input>:(\d+):(\d+): (?:Syntax error: )?(.*)")
 
 
@@ -32,6 +35,8 @@ def compile_condition(expression: str) -> Any:
     """
     import cel
 
+    if len(expression) > MAX_LENGTH:
+        raise ConditionError(f"the condition {expression[:40]!r}… is over {MAX_LENGTH:,} characters long")
     try:
         return cel.compile(expression)
     except ValueError as error:
