@@ -158,6 +158,7 @@ class RunView:
                 self.counts.update(dict.fromkeys(self.counts, 0) | dict(event.stars))
                 for lane in self.lanes.values():
                     lane.work.clear()
+                self._places.clear()
                 self.questions.clear()
 
     def _settle(self, event: ev.StarSettled) -> None:
