@@ -52,13 +52,22 @@ class Approver(Protocol):
 
 
 class AnswerAll:
-    """Gives the same answer to everything."""
+    """Gives the same answer to everything.
 
-    def __init__(self, answer: Answer) -> None:
+    Args:
+        answer: That answer.
+        note: Told of every question that was answered so, where the person may not expect it.
+    """
+
+    def __init__(self, answer: Answer, *, note: Callable[[str], None] | None = None) -> None:
         self._answer = answer
+        self._note = note
 
     async def decide(self, request: ApprovalRequested) -> Answer:
         """See `Approver.decide`."""
+        if self._note is not None:
+            verdict = "given" if self._answer.approved else "refused"
+            self._note(f"approval of {visible(request.star)} {verdict}: {self._answer.comment}")
         return self._answer
 
 
