@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .edits import (
@@ -21,7 +21,7 @@ from .edits import (
 from .errors import CycleRejected, EditConflict, EditRejected, ReferenceFault, show_path
 from .line import TaskStarLine, Trigger
 from .node import Edge, LineStatus, Node
-from .order import make_room, move_back
+from .order import Moves, make_room, move_back
 from .references import Reference, find_references
 from .star import StarId, TaskStar
 from .states import IN_FLIGHT, OPEN, SETTLED, StarState
@@ -36,7 +36,7 @@ def apply_batch(graph: TaskConstellation, batch: EditBatch, at: float) -> Applie
     edit = _Edit(graph)
     try:
         for edit.index, operation in enumerate(batch.operations):
-            edit.perform(operation)
+            _PERFORM[type(operation)](edit, operation)
         edit.check_references()
     except BaseException as error:
         edit.roll_back()
@@ -81,7 +81,9 @@ class _Edit:
     def __init__(self, graph: TaskConstellation) -> None:
         self.graph = graph
         self.nodes = graph._nodes
-        self.undo: list[Callable[[], object]] = []
+        self.undo: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+        """How to take each change back: methods with their arguments. Bound ones or closures would lead back here, and
+        a cycle of references for each edit costs as much in garbage collection as the edit itself."""
         self.inverse: list[Operation] = []
         self.added: dict[StarId, None] = {}
         self.removed: dict[StarId, None] = {}
@@ -98,28 +100,12 @@ class _Edit:
 
     # --- operations --------------------------------------------------------------------------------------------
 
-    def perform(self, operation: Operation) -> None:
-        match operation:
-            case AddStar(star):
-                self.add_star(star)
-            case UpdateStar(star):
-                self.update_star(star)
-            case RemoveStar(star_id):
-                self.remove_star(star_id)
-            case AddLine(line):
-                self.add_line(line)
-            case UpdateLine(line):
-                self.update_line(line)
-            case RemoveLine(source, target):
-                self.remove_line(source, target)
-                self.unlinked.add((source, target))
-
     def add_star(self, star: TaskStar) -> None:
         if star.id in self.nodes:
             raise EditRejected(f"there is a star {star.id!r} already; give the new one another id")
         node = Node(star, _references_of(star), self._serial())
         self._insert(node)
-        self.undo.append(lambda: self._delete(node))
+        self.undo.append((_Edit._delete, (node,)))
         self.inverse.append(RemoveStar(star.id))
         self.added[star.id] = None
         self.touched[star.id] = self.index
@@ -127,13 +113,8 @@ class _Edit:
     def update_star(self, star: TaskStar) -> None:
         node = self._open(star.id)
         before, references = node.star, node.references
-        node.references = _references_of(star)
-        node.star = star
-
-        def undo() -> None:
-            node.star, node.references = before, references
-
-        self.undo.append(undo)
+        self._set_star(node, star, _references_of(star))
+        self.undo.append((_Edit._set_star, (node, before, references)))
         self.inverse.append(UpdateStar(before))
         self.touched[star.id] = self.index
 
@@ -153,7 +134,7 @@ class _Edit:
         for line in lines:
             self.remove_line(line.source, line.target)
         self._delete(node)
-        self.undo.append(lambda: self._put_back(node))
+        self.undo.append((_Edit._put_back, (node,)))
         self.inverse.append(AddStar(node.star))
         if node.state is StarState.READY:
             self.unready.append(star)
@@ -169,35 +150,26 @@ class _Edit:
         moves = make_room(source, target)
         edge = Edge(line, source, target, self._serial())
         self._connect(edge)
-
-        def undo() -> None:
-            self._disconnect(edge)
-            move_back(moves)
-
-        self.undo.append(undo)
+        self.undo.append((_Edit._take_back_line, (edge, moves)))
         self.inverse.append(RemoveLine(line.source, line.target))
         self.touched[line.target] = self.index
 
     def update_line(self, line: TaskStarLine) -> None:
         edge = self._edge(line.source, line.target)
-        before = edge.line, edge.status, edge.problem
-        self._count(edge, -1)
-        edge.line, edge.status, edge.problem = line, LineStatus.OPEN, ""
-        self._count(edge, +1)
-
-        def undo() -> None:
-            self._count(edge, -1)
-            edge.line, edge.status, edge.problem = before
-            self._count(edge, +1)
-
-        self.undo.append(undo)
-        self.inverse.append(UpdateLine(before[0]))
+        before = edge.line
+        self.undo.append((_Edit._set_line, (edge, before, edge.status, edge.problem)))
+        self._set_line(edge, line, LineStatus.OPEN, "")
+        self.inverse.append(UpdateLine(before))
         self.touched[line.target] = self.index
+
+    def unlink(self, operation: RemoveLine) -> None:
+        self.remove_line(operation.source, operation.target)
+        self.unlinked.add((operation.source, operation.target))
 
     def remove_line(self, source: StarId, target: StarId) -> None:
         edge = self._edge(source, target)
         self._disconnect(edge)
-        self.undo.append(lambda: self._put_back_line(edge))
+        self.undo.append((_Edit._put_back_line, (edge,)))
         self.inverse.append(AddLine(edge.line))
         self.touched[target] = self.index
 
@@ -253,8 +225,8 @@ class _Edit:
 
     def roll_back(self) -> None:
         """Leave no trace: what follows must not depend on edits that were refused, lest a replay goes another way."""
-        for undo in reversed(self.undo):
-            undo()
+        for undo, arguments in reversed(self.undo):
+            undo(self, *arguments)
         for entries in {id(entries): entries for entries in self.disordered}.values():
             _sort_by_serial(entries)
         self.graph._next_serial = self.first_serial
@@ -269,15 +241,17 @@ class _Edit:
             if node is None:
                 continue
             node.edited_at = graph.version
-            for edge in node.inbound.values():
-                if edge.status is LineStatus.OPEN and edge.source.state in SETTLED and not edge.source.holds:
-                    graph._resolve(edge)
+            if node.unresolved:
+                for edge in node.inbound.values():
+                    if edge.status is LineStatus.OPEN and edge.source.state in SETTLED and not edge.source.holds:
+                        graph._resolve(edge)
             moved.append(node)
         graph._advance_all(moved, changes, at)
         self.inverse.reverse()
+        reason = f"undo: {batch.reason}" if batch.reason else "undo"
         return Applied(
             version=graph.version,
-            inverse=EditBatch(tuple(self.inverse), author=batch.author, reason=f"undo: {batch.reason}".rstrip(": ")),
+            inverse=EditBatch(tuple(self.inverse), None, batch.author, reason),
             added=tuple(self.added),
             removed=tuple(self.removed),
             cancels=tuple(self.cancels),
@@ -308,6 +282,14 @@ class _Edit:
         del edge.target.inbound[edge.line.source]
         self._count(edge, -1)
 
+    def _set_star(self, node: Node, star: TaskStar, references: tuple[Reference, ...]) -> None:
+        node.star, node.references = star, references
+
+    def _set_line(self, edge: Edge, line: TaskStarLine, status: LineStatus, problem: str) -> None:
+        self._count(edge, -1)
+        edge.line, edge.status, edge.problem = line, status, problem
+        self._count(edge, +1)
+
     def _count(self, edge: Edge, by: int) -> None:
         """Count a line in or out of what its target waits for."""
         if edge.status is LineStatus.OPEN:
@@ -316,6 +298,10 @@ class _Edit:
             edge.target.unmet += by
 
     # --- rolling back --------------------------------------------------------------------------------------------
+
+    def _take_back_line(self, edge: Edge, moves: Moves) -> None:
+        self._disconnect(edge)
+        move_back(moves)
 
     def _put_back(self, node: Node) -> None:
         self._insert(node)
@@ -356,6 +342,16 @@ class _Edit:
         if edge is None:
             raise EditRejected(f"there is no line {source!r} → {target!r}")
         return edge
+
+
+_PERFORM: Mapping[type[Operation], Callable[[_Edit, Any], None]] = {
+    AddStar: lambda edit, operation: edit.add_star(operation.star),
+    UpdateStar: lambda edit, operation: edit.update_star(operation.star),
+    RemoveStar: lambda edit, operation: edit.remove_star(operation.star),
+    AddLine: lambda edit, operation: edit.add_line(operation.line),
+    UpdateLine: lambda edit, operation: edit.update_line(operation.line),
+    RemoveLine: _Edit.unlink,
+}
 
 
 def _sort_by_serial(entries: dict[StarId, Node] | dict[StarId, Edge]) -> None:

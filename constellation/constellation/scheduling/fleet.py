@@ -62,7 +62,7 @@ class Fleet:
 
     def join(self, event: DeviceJoined) -> None:
         """Take in a device, with nothing on it."""
-        self.devices[event.device] = DeviceLoad(event.device, event.epoch, event.offer)
+        self.devices[event.device] = DeviceLoad(event.device, event.epoch, event.offer, event.known)
         self._generation += 1
 
     def change(self, event: DeviceChanged) -> bool:

@@ -22,11 +22,12 @@ class DeviceLoad:
         free_resources: What is left of its resources.
         attempts: What each attempt on it has reserved.
         draining: It takes nothing new.
+        known: The attempts that it had, or had results of, when its session began.
     """
 
-    __slots__ = ("attempts", "draining", "epoch", "free_resources", "free_slots", "id", "offer")
+    __slots__ = ("attempts", "draining", "epoch", "free_resources", "free_slots", "id", "known", "offer")
 
-    def __init__(self, id: DeviceId, epoch: int, offer: Offer) -> None:
+    def __init__(self, id: DeviceId, epoch: int, offer: Offer, known: frozenset[AttemptId] = frozenset()) -> None:
         self.id = id
         self.epoch = epoch
         self.offer = offer
@@ -34,6 +35,7 @@ class DeviceLoad:
         self.free_resources = dict(offer.resources)
         self.attempts: dict[AttemptId, Mapping[str, float]] = {}
         self.draining = False
+        self.known = known
 
     def has_room(self, needs: Mapping[str, float]) -> bool:
         """Whether a slot and the given resources are free."""

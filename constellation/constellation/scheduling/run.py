@@ -143,10 +143,10 @@ class RunMachine:
             return False
         for attempt in self.attempts.values():
             attempt.unconfirmed = True
+            attempt.idempotent = attempt.idempotent or event.rerun
         if self.attempts:
             self._out.append(StartTimer(self.run, "reconcile", event.at + RECONCILE_S))
-        if event.review is not None:
-            self.review = event.review
+        self.review = event.review
         for star in list(self._holds):
             if self.review:
                 self._out.append(RequestReview(self.run, star))

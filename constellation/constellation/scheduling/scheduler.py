@@ -28,17 +28,20 @@ from .commands import (
 )
 from .durations import Durations, work_key
 from .errors import UnknownRun
-from .events import AttemptId, DeviceId, JournalEntry, RunEvent, RunId, RunOptions, RunStarted
+from .events import DeviceId, JournalEntry, RunEvent, RunId, RunOptions, RunStarted
 from .fleet import Fleet
 from .inputs import DeviceChanged, DeviceDraining, DeviceJoined, DeviceLeft, FleetEvent, Tick
 from .matching import resource_needs, tool_of
-from .placement import PlacementPolicy
+from .placement import DeviceLoad, PlacementPolicy
 from .ranks import Ranks
 from .run import RunMachine
 from .timers import Timers
 
 TICK_S = 1.0
 """How often stars that no device matches are looked at."""
+
+_ENDS_OF_ATTEMPTS = (ev.AttemptSucceeded, ev.AttemptFailed, ev.AttemptCancelled, ev.AttemptRejected)
+_DEVICE_REPORTS = (ev.AttemptStarted, *_ENDS_OF_ATTEMPTS)
 
 
 @dataclass(slots=True)
@@ -147,11 +150,15 @@ class Scheduler:
         return machine
 
     def _apply(self, event: RunEvent, step: Step) -> None:
+        if event.run not in self.runs and isinstance(event, _DEVICE_REPORTS):
+            self.stale += 1  # a device may well report on a run that has ended and is gone
+            self.fleet.release(event.device, event.attempt)
+            return
         machine = self.machine(event.run)
         commands: list[Command] = []
         if isinstance(event, ev.AttemptSucceeded):
             self._learn(machine, event)
-        if isinstance(event, (ev.AttemptSucceeded, ev.AttemptFailed, ev.AttemptCancelled, ev.AttemptRejected)):
+        if isinstance(event, _ENDS_OF_ATTEMPTS):
             # The slot is free even when the result comes too late to count.
             self.fleet.release(event.device, event.attempt)
         entry = machine.apply(event, commands)
@@ -160,6 +167,9 @@ class Scheduler:
             self._digest(machine, commands, step)
         if isinstance(event, (ev.RunPaused, ev.RunUnpaused)):
             self.fleet.set_paused(event.run, machine.state == "paused")
+        elif isinstance(event, ev.RunRecovered):
+            for device in list(self.fleet.devices.values()):
+                self._reconcile(machine, device, event.at, step)
 
     def _learn(self, machine: RunMachine, event: ev.AttemptSucceeded) -> None:
         if event.attempt in machine.attempts:
@@ -264,37 +274,41 @@ class Scheduler:
             case DeviceLeft(at, device, epoch, reason):
                 if self.fleet.leave(device, epoch):
                     why = f"device {device!r} is gone" + (f" ({reason})" if reason else "")
-                    self._lose(at, device, step, why, except_for=frozenset())
+                    self._lose(at, device, step, why)
                 else:
                     self.stale += 1
 
     def _join(self, event: DeviceJoined, step: Step) -> None:
         """A device begins a new session: keep what it still has of its attempts, and give up the rest."""
         self.fleet.join(event)
-        wanted: set[AttemptId] = set()
         for machine in list(self.runs.values()):
-            for attempt in list(machine.attempts.values()):
-                if attempt.device == event.device and attempt.id in event.known:
-                    wanted.add(attempt.id)
-                    self.fleet.occupy(event.device, attempt.id, resource_needs(machine.graph[attempt.star]))
-                    self._apply(
-                        ev.AttemptAdopted(event.at, machine.run, attempt.star, attempt.id, event.device, event.epoch),
-                        step,
-                    )
-        reason = f"device {event.device!r} began a new session and does not know of it"
-        self._lose(event.at, event.device, step, reason, except_for=event.known)
-        for unwanted in sorted(event.known - wanted):
-            where = ev.parse_attempt(unwanted)
-            if where is not None:
+            self._reconcile(machine, self.fleet.devices[event.device], event.at, step)
+        for attempt in sorted(event.known):
+            where = ev.parse_attempt(attempt)
+            # An attempt of a run that is not held here may be wanted when that run is taken up again.
+            if where is not None and where[0] in self.runs and attempt not in self.runs[where[0]].attempts:
                 run, star = where
                 step.commands.append(
-                    CancelAttempt(run, star, unwanted, event.device, event.epoch, "not wanted any more", 1.0)
+                    CancelAttempt(run, star, attempt, event.device, event.epoch, "not wanted any more", 1.0)
                 )
 
-    def _lose(self, at: float, device: DeviceId, step: Step, reason: str, *, except_for: frozenset[AttemptId]) -> None:
+    def _reconcile(self, machine: RunMachine, device: DeviceLoad, at: float, step: Step) -> None:
+        """Hold a run's attempts on a device against what the device knew when its session began."""
+        run = machine.run
+        for attempt in list(machine.attempts.values()):
+            if attempt.device != device.id or attempt.epoch == device.epoch:
+                continue
+            if attempt.id in device.known:
+                self.fleet.occupy(device.id, attempt.id, resource_needs(machine.graph[attempt.star]))
+                self._apply(ev.AttemptAdopted(at, run, attempt.star, attempt.id, device.id, device.epoch), step)
+            else:
+                reason = f"device {device.id!r} began a new session and does not know of it"
+                self._apply(ev.AttemptLost(at, run, attempt.star, attempt.id, device.id, attempt.epoch, reason), step)
+
+    def _lose(self, at: float, device: DeviceId, step: Step, reason: str) -> None:
         for machine in list(self.runs.values()):
             for attempt in list(machine.attempts.values()):
-                if attempt.device == device and attempt.id not in except_for:
+                if attempt.device == device:
                     self._apply(
                         ev.AttemptLost(at, machine.run, attempt.star, attempt.id, device, attempt.epoch, reason), step
                     )
