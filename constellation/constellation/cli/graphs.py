@@ -38,7 +38,7 @@ def validate(
     from ..console.formatting import counted
     from ..console.output import write_text
     from ..console.sanitise import visible
-    from ..graph.analysis import summarise
+    from ..graph.analysis import summary
     from ..graph.files import read_file
     from ..orchestrator.admission import find_problems
     from .imagined import imagine_devices
@@ -47,7 +47,7 @@ def validate(
     problems = find_problems(graph, imagine_devices(graph, absolute_tools(tools or ())))
     if problems:
         raise BadInput("\n".join(f"{file}: {problem}" for problem in problems))
-    figures = summarise(graph)
+    figures = summary(graph)
     write_text(
         f"{visible(file)}: valid: {visible(graph.name)}, {counted(figures.stars, 'star')}, "
         f"{counted(figures.lines, 'line')}, at most {figures.width:,} at once, {counted(figures.depth, 'layer')}"

@@ -57,7 +57,7 @@ def checked_hub(url: str) -> str:
         good = False
     if not good:
         raise BadInput(
-            f"--hub {url!r} is no hub's URL; it looks like wss://host:port, as `constellation serve` prints it"
+            f"--hub {url!r} is no hub's URL; `constellation serve` prints it, and it looks like wss://host:port"
         )
     return url
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -78,6 +79,7 @@ def run(
         lasting=journal != IN_MEMORY,
     )
     graph = read_file(file)
+    info = {"file": os.path.abspath(file)}
 
     def opened() -> AbstractAsyncContextManager[Any]:
         if hub is not None:
@@ -93,9 +95,7 @@ def run(
 
     async def body() -> int:
         async with opened() as orchestrator:
-            started = await orchestrator.submit(
-                graph, options=RunOptions(deadline_s=deadline), info={"file": str(Path(file).absolute())}
-            )
+            started = await orchestrator.submit(graph, options=RunOptions(deadline_s=deadline), info=info)
             return await following.follow(started)
 
     return following.after(run_until_stopped(body))
