@@ -25,6 +25,7 @@ class Attempt:
         idempotent: Whether the work may be repeated when nobody knows whether it was done.
         stopping: Why it is being stopped, or None.
         reason: The same in words.
+        overdue_at: When the orchestrator gives it up for taking too long; None before it starts, or without limit.
         unconfirmed: No device has spoken of it since the orchestrator was restarted.
     """
 
@@ -34,6 +35,7 @@ class Attempt:
         "epoch",
         "id",
         "idempotent",
+        "overdue_at",
         "reason",
         "star",
         "started",
@@ -53,6 +55,7 @@ class Attempt:
         self.started = False
         self.stopping: StopCause | None = None
         self.reason = ""
+        self.overdue_at: float | None = None
         self.unconfirmed = False
 
 

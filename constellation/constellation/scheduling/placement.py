@@ -10,6 +10,9 @@ from .durations import Durations, work_key
 from .events import AttemptId, DeviceId
 from .inputs import Offer
 
+_ROUNDING = 1e-9
+"""What sums of fractional resources may be off by."""
+
 
 class DeviceLoad:
     """A device of the fleet and what it has to do; policies read it, the fleet keeps it.
@@ -37,7 +40,10 @@ class DeviceLoad:
 
     def has_room(self, needs: Mapping[str, float]) -> bool:
         """Whether a slot and the given resources are free."""
-        return self.free_slots > 0 and all(self.free_resources.get(name, 0.0) >= need for name, need in needs.items())
+        if self.free_slots <= 0:
+            return False
+        free = self.free_resources
+        return all(free.get(name, 0.0) + _ROUNDING >= need for name, need in needs.items())
 
     def take(self, attempt: AttemptId, needs: Mapping[str, float]) -> None:
         """Reserve a slot and resources."""
@@ -52,15 +58,19 @@ class DeviceLoad:
         if needs is None:
             return False
         self.free_slots += 1
-        for name, need in needs.items():
-            self.free_resources[name] += need
+        if needs:
+            self._count_resources()
         return True
 
     def change(self, offer: Offer) -> None:
         """Take in a new offer; what is reserved stays reserved."""
         self.offer = offer
         self.free_slots = offer.slots - len(self.attempts)
-        self.free_resources = dict(offer.resources)
+        self._count_resources()
+
+    def _count_resources(self) -> None:
+        """Work out anew what is free: adding and subtracting fractions for ever would not end where it began."""
+        self.free_resources = dict(self.offer.resources)
         for needs in self.attempts.values():
             for name, need in needs.items():
                 self.free_resources[name] = self.free_resources.get(name, 0.0) - need

@@ -7,10 +7,11 @@ journal, then carry the commands out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
+from hashlib import blake2b
 
-from ..graph import StarError, StarId, StarState
+from ..graph import InvalidDocument, StarError, StarId, StarState
 from . import events as ev
 from .commands import (
     CancelAttempt,
@@ -39,6 +40,15 @@ from .timers import Timers
 
 TICK_S = 1.0
 """How often stars that no device matches are looked at."""
+
+_LONGEST_NESTED_ID = 60
+"""How long the readable form of a nested run's id may be: attempts' ids, of run and star, have 200 characters at most."""
+
+_LAST_REPORTS = (ev.AttemptSucceeded, ev.AttemptFailed, ev.AttemptCancelled, ev.AttemptRejected)
+"""What a device says of an attempt when it is done with it."""
+
+_REPORTS = (ev.AttemptStarted, *_LAST_REPORTS)
+"""What a device says of an attempt."""
 
 
 @dataclass(slots=True)
@@ -93,7 +103,10 @@ class Scheduler:
         return step
 
     def recover(self, entries: Iterable[JournalEntry]) -> RunMachine:
-        """Bring a run back by replaying its journal; nothing is carried out. Follow it with `RunRecovered`.
+        """Bring a run back by replaying its journal; nothing is carried out.
+
+        Follow it with `RunRecovered`, but not before the runs nested in it, ended ones included, are back as well:
+        a nested run that is not here when its parent is taken up again is begun anew.
 
         Raises:
             UnknownRun: the entries do not begin with the start of the run.
@@ -147,27 +160,32 @@ class Scheduler:
         return machine
 
     def _apply(self, event: RunEvent, step: Step) -> None:
+        if isinstance(event, _REPORTS):
+            if isinstance(event, _LAST_REPORTS):
+                # The slot is free even when the result comes too late to count.
+                self.fleet.release(event.device, event.epoch, event.attempt)
+            if event.run not in self.runs:
+                self.stale += 1
+                return
         machine = self.machine(event.run)
         commands: list[Command] = []
-        if isinstance(event, ev.AttemptSucceeded):
-            self._learn(machine, event)
-        if isinstance(event, (ev.AttemptSucceeded, ev.AttemptFailed, ev.AttemptCancelled, ev.AttemptRejected)):
-            # The slot is free even when the result comes too late to count.
-            self.fleet.release(event.device, event.attempt)
+        attempt = machine.attempts.get(event.attempt) if isinstance(event, ev.AttemptSucceeded) else None
         entry = machine.apply(event, commands)
-        if entry is not None:
-            step.entries.append(entry)
-            self._digest(machine, commands, step)
+        if entry is None:
+            return
+        step.entries.append(entry)
+        if isinstance(event, ev.AttemptSucceeded) and attempt is not None:
+            self.fleet.durations.observe(work_key(machine.graph[attempt.star]), event.device, event.duration_s)
+        self._digest(machine, commands, step)
         if isinstance(event, (ev.RunPaused, ev.RunUnpaused)):
-            self.fleet.set_paused(event.run, machine.state == "paused")
-
-    def _learn(self, machine: RunMachine, event: ev.AttemptSucceeded) -> None:
-        if event.attempt in machine.attempts:
-            self.fleet.durations.observe(work_key(machine.graph[event.star]), event.device, event.duration_s)
+            self._follow_pause(machine, step)
+        elif isinstance(event, ev.RunRecovered):
+            self._reconcile_nested(machine, step)
 
     def _digest(self, machine: RunMachine, commands: list[Command], step: Step, *, replaying: bool = False) -> None:
         """Do what concerns the queue and the timers; pass on the rest."""
         run = machine.run
+        nested: list[Command] = []
         for command in commands:
             match command:
                 case QueueStar(_, star):
@@ -188,44 +206,57 @@ class Scheduler:
                 case StarSettled(_, star):
                     self._ranks[run].discard(star)
                 case EditApplied(_, applied):
-                    for star in applied.removed:
-                        self._ranks[run].discard(star)
-                    self._ranks[run].update(applied.touched)
+                    self._ranks[run].follow(applied)
                 case RunSettled():
                     self._timers.stop_all(run)
             if replaying:
                 continue
             step.commands.append(command)
+            if isinstance(command, (StartNested, CancelNested, RunSettled)):
+                nested.append(command)
+        # What happens to other runs because of this one comes after all that has happened to this one.
+        for command in nested:
             if isinstance(command, StartNested):
                 self._start_nested(machine, command, step)
             elif isinstance(command, CancelNested):
                 self._cancel_nested(machine, command, step)
-            elif isinstance(command, RunSettled) and machine.parent is not None:
+            elif machine.parent is not None:
                 self._end_nested(machine, step)
 
     # --- nested runs -------------------------------------------------------------------------------------------------
 
     @staticmethod
     def nested_id(run: RunId, star: StarId) -> RunId:
-        """The id of the run of a nested constellation."""
-        return RunId(f"{run}:{star}")
+        """The id of the run of a nested constellation: no two stars share one, and it fits into an attempt's id."""
+        plain = f"{run}:{star}"
+        if ":" not in star and len(plain) <= _LONGEST_NESTED_ID:
+            return RunId(plain)
+        return RunId(f"{run.partition(':')[0]}::{blake2b(plain.encode(), digest_size=16).hexdigest()}")
 
     def _start_nested(self, parent: RunMachine, command: StartNested, step: Step) -> None:
         run = self.nested_id(command.run, command.star)
-        if run in self.runs:
+        known = self.runs.get(run)
+        if known is not None:
+            # After a restart: it goes on by itself, unless its end was all that the parent had not heard of.
+            if known.ended:
+                self._end_nested(known, step)
             return
         options = RunOptions(
             cancel_grace_s=parent.options.cancel_grace_s,
             timeout_margin_s=parent.options.timeout_margin_s,
             max_losses=parent.options.max_losses,
         )
-        at = parent._at
-        self._start(RunStarted(at, run, command.constellation, options, (command.run, command.star)), step)
+        started = RunStarted(parent.at, run, command.constellation, options, (command.run, command.star))
+        try:
+            self._start(started, step)
+        except InvalidDocument as error:
+            fault = StarError("InvalidDocument", f"the nested constellation can't be run: {error}")
+            self._apply(ev.NestedEnded(parent.at, command.run, command.star, error=fault), step)
 
     def _cancel_nested(self, parent: RunMachine, command: CancelNested, step: Step) -> None:
         child = self.runs.get(self.nested_id(command.run, command.star))
-        if child is not None and not child.ended:
-            self._apply(ev.CancelRequested(parent._at, child.run, reason=command.reason), step)
+        if child is not None and not child.closing:
+            self._apply(ev.CancelRequested(parent.at, child.run, reason=command.reason), step)
 
     def _end_nested(self, child: RunMachine, step: Step) -> None:
         assert child.parent is not None
@@ -247,7 +278,29 @@ class Scheduler:
             }
             shown = "; ".join(f"{inner}: {message}" for inner, message in list(causes.items())[:5])
             error = StarError("NestedFailed", f"the nested run has {child.state}: {shown}", {"stars": causes})
-        self._apply(ev.NestedEnded(child._at, run, star, output, error), step)
+        self._apply(ev.NestedEnded(child.at, run, star, output, error), step)
+
+    def _follow_pause(self, machine: RunMachine, step: Step) -> None:
+        """Pause the placement of a run's stars, or let it go on, and with it that of the runs nested in it."""
+        paused = machine.state == "paused"
+        self.fleet.set_paused(machine.run, paused)
+        change = ev.RunPaused if paused else ev.RunUnpaused
+        for child in [child for child in self.runs.values() if child.parent and child.parent[0] == machine.run]:
+            if not child.closing and (child.state == "paused") is not paused:
+                self._apply(change(machine.at, child.run), step)
+
+    def _reconcile_nested(self, child: RunMachine, step: Step) -> None:
+        """Bring a nested run that was taken up again in line with what its parent has come to meanwhile."""
+        if child.parent is None or child.closing:
+            return
+        run, star = child.parent
+        parent = self.runs.get(run)
+        wanted = parent is not None and star in parent.graph and parent.graph.state(star) is StarState.RUNNING
+        if parent is None or not wanted:
+            reason = "the star that it was started for has ended"
+            self._apply(ev.CancelRequested(child.at, child.run, reason=reason), step)
+        elif parent.state == "paused" and child.state == "running":
+            self._apply(ev.RunPaused(child.at, child.run), step)
 
     # --- fleet -------------------------------------------------------------------------------------------------------
 
@@ -264,17 +317,19 @@ class Scheduler:
             case DeviceLeft(at, device, epoch, reason):
                 if self.fleet.leave(device, epoch):
                     why = f"device {device!r} is gone" + (f" ({reason})" if reason else "")
-                    self._lose(at, device, step, why, except_for=frozenset())
+                    self._lose(at, device, step, why, except_for=())
                 else:
                     self.stale += 1
 
     def _join(self, event: DeviceJoined, step: Step) -> None:
         """A device begins a new session: keep what it still has of its attempts, and give up the rest."""
-        self.fleet.join(event)
+        if not self.fleet.join(event):
+            self.stale += 1
+            return
         wanted: set[AttemptId] = set()
         for machine in list(self.runs.values()):
             for attempt in list(machine.attempts.values()):
-                if attempt.device == event.device and attempt.id in event.known:
+                if attempt.device == event.device and attempt.id in event.known and attempt.epoch < event.epoch:
                     wanted.add(attempt.id)
                     self.fleet.occupy(event.device, attempt.id, resource_needs(machine.graph[attempt.star]))
                     self._apply(
@@ -282,7 +337,7 @@ class Scheduler:
                         step,
                     )
         reason = f"device {event.device!r} began a new session and does not know of it"
-        self._lose(event.at, event.device, step, reason, except_for=event.known)
+        self._lose(event.at, event.device, step, reason, except_for=wanted)
         for unwanted in sorted(event.known - wanted):
             where = ev.parse_attempt(unwanted)
             if where is not None:
@@ -291,7 +346,7 @@ class Scheduler:
                     CancelAttempt(run, star, unwanted, event.device, event.epoch, "not wanted any more", 1.0)
                 )
 
-    def _lose(self, at: float, device: DeviceId, step: Step, reason: str, *, except_for: frozenset[AttemptId]) -> None:
+    def _lose(self, at: float, device: DeviceId, step: Step, reason: str, *, except_for: Container[AttemptId]) -> None:
         for machine in list(self.runs.values()):
             for attempt in list(machine.attempts.values()):
                 if attempt.device == device and attempt.id not in except_for:
