@@ -138,6 +138,10 @@ class Fleet:
         self._queued = {key: ticket for key, ticket in self._queued.items() if key[0] != run}
         self._paused.discard(run)
 
+    def is_queued(self, run: RunId, star: StarId) -> bool:
+        """Whether a star waits for a device."""
+        return (run, star) in self._queued
+
     @property
     def waiting(self) -> int:
         """How many stars wait for a device."""

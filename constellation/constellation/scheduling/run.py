@@ -159,7 +159,9 @@ class RunMachine:
         if self.attempts:
             self._out.append(StartTimer(self.run, "reconcile", reconciled_at))
         waiting = [
-            star for star in self.graph if self.graph.state(star) is StarState.RUNNING and self._attempt_of(star) is None
+            star
+            for star in self.graph
+            if self.graph.state(star) is StarState.RUNNING and self._attempt_of(star) is None
         ]
         if event.review is not None:
             self.review = event.review

@@ -32,6 +32,7 @@ from .errors import UnknownRun
 from .events import AttemptId, DeviceId, JournalEntry, RunEvent, RunId, RunOptions, RunStarted
 from .fleet import Fleet
 from .inputs import DeviceChanged, DeviceDraining, DeviceJoined, DeviceLeft, FleetEvent, Tick
+from .invariants import check_scheduler
 from .matching import resource_needs, tool_of
 from .placement import PlacementPolicy
 from .ranks import Ranks
@@ -42,13 +43,13 @@ TICK_S = 1.0
 """How often stars that no device matches are looked at."""
 
 _LONGEST_NESTED_ID = 60
-"""How long the readable form of a nested run's id may be: attempts' ids, of run and star, have 200 characters at most."""
+"""How long the readable form of a nested run's id may be: an attempt's id, made of it, has 200 at most."""
 
 _LAST_REPORTS = (ev.AttemptSucceeded, ev.AttemptFailed, ev.AttemptCancelled, ev.AttemptRejected)
 """What a device says of an attempt when it is done with it."""
 
-_REPORTS = (ev.AttemptStarted, *_LAST_REPORTS)
-"""What a device says of an attempt."""
+_NEWS = (ev.AttemptStarted, *_LAST_REPORTS, ev.HoldReleased)
+"""What is not a request but news, and may come when the run that it is about has been dropped."""
 
 
 @dataclass(slots=True)
@@ -68,17 +69,21 @@ class Scheduler:
         stale: How many events of the fleet came under a fence that is not the present one.
     """
 
-    def __init__(self, *, policy: PlacementPolicy | None = None, no_device_patience_s: float = 30.0) -> None:
+    def __init__(
+        self, *, policy: PlacementPolicy | None = None, no_device_patience_s: float = 30.0, validate: bool = False
+    ) -> None:
         """Make a scheduler.
 
         Args:
             policy: Chooses among the devices that can take a star.
             no_device_patience_s: How long a star may wait while no device of the fleet matches it, in seconds.
+            validate: Look at all invariants after every event, which makes each cost as much as the whole state.
         """
         self.runs: dict[RunId, RunMachine] = {}
         self.fleet = Fleet(policy, Durations())
         self.stale = 0
         self._patience_s = no_device_patience_s
+        self._validate = validate
         self._timers = Timers()
         self._ranks: dict[RunId, Ranks] = {}
         self._next_tick_at: float | None = None
@@ -91,6 +96,7 @@ class Scheduler:
         Raises:
             UnknownRun, RunEnded, NotWaiting, EditRejected, UnknownStar, InvalidDocument: a request that can't be
                 granted; nothing has changed.
+            InvariantBroken: in validate mode, the state is inconsistent.
         """
         step = Step()
         if isinstance(event, FleetEvent):
@@ -100,6 +106,8 @@ class Scheduler:
         else:
             self._apply(event, step)
         self._place(event.at, step)
+        if self._validate:
+            check_scheduler(self)
         return step
 
     def recover(self, entries: Iterable[JournalEntry]) -> RunMachine:
@@ -160,13 +168,12 @@ class Scheduler:
         return machine
 
     def _apply(self, event: RunEvent, step: Step) -> None:
-        if isinstance(event, _REPORTS):
-            if isinstance(event, _LAST_REPORTS):
-                # The slot is free even when the result comes too late to count.
-                self.fleet.release(event.device, event.epoch, event.attempt)
-            if event.run not in self.runs:
-                self.stale += 1
-                return
+        if isinstance(event, _LAST_REPORTS):
+            # The slot is free even when the result comes too late to count.
+            self.fleet.release(event.device, event.epoch, event.attempt)
+        if event.run not in self.runs and isinstance(event, _NEWS):
+            self.stale += 1
+            return
         machine = self.machine(event.run)
         commands: list[Command] = []
         attempt = machine.attempts.get(event.attempt) if isinstance(event, ev.AttemptSucceeded) else None
