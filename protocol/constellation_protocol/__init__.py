@@ -51,13 +51,18 @@ from .messages import (
 from .settings import ReconnectPolicy, SessionSettings
 
 if TYPE_CHECKING:
+    from .artifacts import ArtifactStore
     from .dialer import dial
     from .direct import direct_link
     from .kinds import DeviceKind, DeviceSpec, HubDoor, StartedDevice
     from .listener import Listener, listen
+    from .schema import message_schema
+    from .transfer import ArtifactTransfers
     from .transport import Transport
 
 _LAZY = {
+    "ArtifactStore": "artifacts",
+    "ArtifactTransfers": "transfer",
     "DeviceKind": "kinds",
     "DeviceSpec": "kinds",
     "HubDoor": "kinds",
@@ -67,6 +72,7 @@ _LAZY = {
     "dial": "dialer",
     "direct_link": "direct",
     "listen": "listener",
+    "message_schema": "schema",
 }
 
 __all__ = [
@@ -79,6 +85,8 @@ __all__ = [
     "ArtifactInfo",
     "ArtifactOffer",
     "ArtifactRequest",
+    "ArtifactStore",
+    "ArtifactTransfers",
     "Assign",
     "Cancel",
     "DeviceKind",
@@ -115,6 +123,7 @@ __all__ = [
     "dial",
     "direct_link",
     "listen",
+    "message_schema",
 ]
 
 

@@ -3,7 +3,8 @@
 Theory of operation. A session is an ordered exchange of messages between a device and an orchestrator that outlives
 the connections which carry it. Two small machines run side by side:
 
-- its *life*: NEW until the first handshake, OPEN, then CLOSING (we said goodbye) or LEAVING (the peer did), ENDED;
+- its *life*: NEW until the first handshake, OPEN, then CLOSING (we said goodbye), LEAVING (the peer did) or PARTING
+  (both did, and ours may not be out yet), ENDED;
 - its *wire*: DETACHED, OPENING (handshake under way), ATTACHED.
 
 On each connection the device speaks first, with a hello; the orchestrator answers with a welcome (or a refusal,
@@ -69,6 +70,7 @@ class Life(Enum):
     OPEN = "open"
     CLOSING = "closing"
     LEAVING = "leaving"
+    PARTING = "parting"
     ENDED = "ended"
 
 
@@ -86,12 +88,14 @@ LIFE: dict[tuple[Life, str], Life] = {
     (Life.OPEN, "our goodbye"): Life.CLOSING,
     (Life.OPEN, "their goodbye"): Life.LEAVING,
     (Life.CLOSING, "goodbye acknowledged"): Life.ENDED,
-    (Life.CLOSING, "their goodbye"): Life.ENDED,
+    (Life.CLOSING, "their goodbye"): Life.PARTING,
     (Life.LEAVING, "goodbye taken in"): Life.ENDED,
+    (Life.PARTING, "all sent"): Life.ENDED,
     (Life.NEW, "end"): Life.ENDED,
     (Life.OPEN, "end"): Life.ENDED,
     (Life.CLOSING, "end"): Life.ENDED,
     (Life.LEAVING, "end"): Life.ENDED,
+    (Life.PARTING, "end"): Life.ENDED,
 }
 """What a session becomes by what happens; anything else is refused."""
 
@@ -302,9 +306,15 @@ class Session:
             self._step("our goodbye", reason or "closed by this side")
             goodbye = encode_message(Goodbye(reason=reason), limit=self._limits.max_frame_bytes)
             self._outbox.queue(goodbye, beyond_credit=True)
-        elif not (self.life is Life.LEAVING and self.wire is Wire.ATTACHED and self._inbox.settled):
-            # In the one other case the last acknowledgement is about to go out, and ends the session.
+        elif not self._goodbye_under_way:
             self.end(reason or "closed by this side")
+
+    @property
+    def _goodbye_under_way(self) -> bool:
+        """Whether the session is about to end by itself, with the last frames going to and fro."""
+        if self.wire is not Wire.ATTACHED:
+            return False
+        return self.life in (Life.CLOSING, Life.PARTING) or (self.life is Life.LEAVING and self._inbox.settled)
 
     def end(self, reason: str) -> None:
         """End the session at once: nothing more can be resumed."""
@@ -338,6 +348,8 @@ class Session:
             frame = encode_text([Ack(received=self._inbox.taken, credits=credits).model_dump_json()])
             self._announced()
             return frame
+        if self.life is Life.PARTING:
+            self._step("all sent")
         return None
 
     def _announced(self) -> None:
@@ -371,7 +383,7 @@ class Session:
         """
         if self.wire is not Wire.DETACHED:
             self._step_wire("lost")
-        if self.life in (Life.CLOSING, Life.LEAVING):
+        if self.life in (Life.CLOSING, Life.LEAVING, Life.PARTING):
             self.end("the connection was lost while the session was being closed")
         self._control.clear()
         self._pong = None

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from .edits import (
     AddLine,
@@ -18,11 +18,11 @@ from .edits import (
     UpdateLine,
     UpdateStar,
 )
-from .errors import CycleRejected, EditConflict, EditRejected, ReferenceFault
+from .errors import CycleRejected, EditConflict, EditRejected, ReferenceFault, show_path
 from .line import TaskStarLine, Trigger
 from .node import Edge, LineStatus, Node
-from .order import make_room
-from .references import Reference, find_references, show_path
+from .order import Moves, make_room, move_back
+from .references import Reference, find_references
 from .star import StarId, TaskStar
 from .states import IN_FLIGHT, OPEN, SETTLED, StarState
 
@@ -36,14 +36,13 @@ def apply_batch(graph: TaskConstellation, batch: EditBatch, at: float) -> Applie
     edit = _Edit(graph)
     try:
         for edit.index, operation in enumerate(batch.operations):
-            edit.perform(operation)
+            _PERFORM[type(operation)](edit, operation)
         edit.check_references()
-    except EditRejected as error:
+    except BaseException as error:
         edit.roll_back()
-        operation = batch.operations[edit.index]
-        if isinstance(error, CycleRejected):
-            raise CycleRejected(error.cycle, index=edit.index, operation=str(operation)) from None
-        raise EditRejected(error.reason, index=edit.index, operation=str(operation)) from None
+        if isinstance(error, EditRejected):
+            error.index, error.operation = edit.index, str(batch.operations[edit.index])
+        raise
     return edit.commit(batch, at)
 
 
@@ -82,42 +81,31 @@ class _Edit:
     def __init__(self, graph: TaskConstellation) -> None:
         self.graph = graph
         self.nodes = graph._nodes
-        self.undo: list[Callable[[], object]] = []
+        self.undo: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+        """How to take each change back: methods with their arguments. Bound ones or closures would lead back here, and
+        a cycle of references for each edit costs as much in garbage collection as the edit itself."""
         self.inverse: list[Operation] = []
         self.added: dict[StarId, None] = {}
         self.removed: dict[StarId, None] = {}
         self.cancels: dict[StarId, None] = {}
         self.index = 0
+        self.first_serial = graph._next_serial
         self.touched: dict[StarId, int] = {}
         """The stars touched, each with the operation that touched it last."""
         self.unlinked: set[tuple[StarId, StarId]] = set()
+        """The lines that the batch removes in so many words."""
+        self.disordered: list[dict[StarId, Node] | dict[StarId, Edge]] = []
+        """What rolling back puts something back into, at the end rather than at its place."""
         self.unready: list[StarId] = []
 
     # --- operations --------------------------------------------------------------------------------------------
 
-    def perform(self, operation: Operation) -> None:
-        match operation:
-            case AddStar(star):
-                self.add_star(star)
-            case UpdateStar(star):
-                self.update_star(star)
-            case RemoveStar(star_id):
-                self.remove_star(star_id)
-            case AddLine(line):
-                self.add_line(line)
-            case UpdateLine(line):
-                self.update_line(line)
-            case RemoveLine(source, target):
-                self.remove_line(source, target)
-                self.unlinked.add((source, target))
-
     def add_star(self, star: TaskStar) -> None:
         if star.id in self.nodes:
             raise EditRejected(f"there is a star {star.id!r} already; give the new one another id")
-        node = Node(star, _references_of(star), self.graph._next_position)
-        self.graph._next_position += 1
+        node = Node(star, _references_of(star), self._serial())
         self._insert(node)
-        self.undo.append(lambda: self._delete(node))
+        self.undo.append((_Edit._delete, (node,)))
         self.inverse.append(RemoveStar(star.id))
         self.added[star.id] = None
         self.touched[star.id] = self.index
@@ -125,13 +113,8 @@ class _Edit:
     def update_star(self, star: TaskStar) -> None:
         node = self._open(star.id)
         before, references = node.star, node.references
-        node.references = _references_of(star)
-        node.star = star
-
-        def undo() -> None:
-            node.star, node.references = before, references
-
-        self.undo.append(undo)
+        self._set_star(node, star, _references_of(star))
+        self.undo.append((_Edit._set_star, (node, before, references)))
         self.inverse.append(UpdateStar(before))
         self.touched[star.id] = self.index
 
@@ -151,7 +134,7 @@ class _Edit:
         for line in lines:
             self.remove_line(line.source, line.target)
         self._delete(node)
-        self.undo.append(lambda: self._insert(node))
+        self.undo.append((_Edit._put_back, (node,)))
         self.inverse.append(AddStar(node.star))
         if node.state is StarState.READY:
             self.unready.append(star)
@@ -164,26 +147,29 @@ class _Edit:
         source, target = self._find(line.source), self._open(line.target)
         if line.source in target.inbound:
             raise EditRejected(f"{line} is there already; update it instead")
-        path = make_room(source, target)
-        if path is not None:
-            raise CycleRejected(path)
-        edge = Edge(line, source, target)
+        moves = make_room(source, target)
+        edge = Edge(line, source, target, self._serial())
         self._connect(edge)
-        self.undo.append(lambda: self._disconnect(edge))
+        self.undo.append((_Edit._take_back_line, (edge, moves)))
         self.inverse.append(RemoveLine(line.source, line.target))
         self.touched[line.target] = self.index
 
     def update_line(self, line: TaskStarLine) -> None:
-        before = self._edge(line.source, line.target).line
-        self.remove_line(line.source, line.target)
-        self.add_line(line)
-        del self.inverse[-2:]
+        edge = self._edge(line.source, line.target)
+        before = edge.line
+        self.undo.append((_Edit._set_line, (edge, before, edge.status, edge.problem)))
+        self._set_line(edge, line, LineStatus.OPEN, "")
         self.inverse.append(UpdateLine(before))
+        self.touched[line.target] = self.index
+
+    def unlink(self, operation: RemoveLine) -> None:
+        self.remove_line(operation.source, operation.target)
+        self.unlinked.add((operation.source, operation.target))
 
     def remove_line(self, source: StarId, target: StarId) -> None:
         edge = self._edge(source, target)
         self._disconnect(edge)
-        self.undo.append(lambda: self._reconnect(edge))
+        self.undo.append((_Edit._put_back_line, (edge,)))
         self.inverse.append(AddLine(edge.line))
         self.touched[target] = self.index
 
@@ -200,23 +186,28 @@ class _Edit:
     def _check_node(self, node: Node) -> None:
         star = node.star.id
         for reference in node.references:
-            where = f"star {star!r}: the reference at {show_path(reference.path)}"
+            path = reference.path
+            where = f"star {star!r}: the reference at {show_path(path)}"
             source = self.nodes.get(reference.star)
             if source is None:
-                close = difflib.get_close_matches(reference.star, self.nodes, n=1)
-                hint = f"; did you mean {close[0]!r}?" if close else ""
-                raise EditRejected(f"{where} names {reference.star!r}, and there is no such star{hint}")
+                hint = self._close_to(reference.star)
+                reason = f"{where} names {reference.star!r}, and there is no such star{hint}"
+                raise EditRejected(reason, star=star, path=path)
             if source is node:
-                raise EditRejected(f"{where} names the star itself; it can only use outputs of stars upstream of it")
+                reason = f"{where} names the star itself; it can only use outputs of stars upstream of it"
+                raise EditRejected(reason, star=star, path=path)
             edge = node.inbound.get(reference.star)
-            if edge is None and (reference.star, star) in self.unlinked:
-                raise EditRejected(f"{where} needs the line from {reference.star!r}; update the star as well")
             if edge is None:
+                if (reference.star, star) in self.unlinked:
+                    reason = f"{where} needs the line from {reference.star!r}; update the star as well"
+                    raise EditRejected(reason, star=star, path=path)
                 self._imply_line(node, reference, where)
             elif edge.line.trigger is Trigger.FAILURE:
                 raise EditRejected(
                     f"{where} needs the output of {reference.star!r}, but the line between them waits for its failure; "
-                    "a failed star has no output: change the line's trigger or drop the reference"
+                    "a failed star has no output: change the line's trigger or drop the reference",
+                    star=star,
+                    path=path,
                 )
 
     def _imply_line(self, node: Node, reference: Reference, where: str) -> None:
@@ -224,16 +215,21 @@ class _Edit:
             self.add_line(TaskStarLine(reference.star, node.star.id))
         except CycleRejected as error:
             path = " → ".join(error.cycle)
-            raise EditRejected(
+            reason = (
                 f"{where} names {reference.star!r}, which is not upstream but downstream of it ({path}): "
                 "that would close a cycle; refer to a star that runs before it"
-            ) from None
+            )
+            raise CycleRejected(error.cycle, reason, star=node.star.id, path=reference.path) from None
 
     # --- ends --------------------------------------------------------------------------------------------------
 
     def roll_back(self) -> None:
-        for undo in reversed(self.undo):
-            undo()
+        """Leave no trace: what follows must not depend on edits that were refused, lest a replay goes another way."""
+        for undo, arguments in reversed(self.undo):
+            undo(self, *arguments)
+        for entries in {id(entries): entries for entries in self.disordered}.values():
+            _sort_by_serial(entries)
+        self.graph._next_serial = self.first_serial
 
     def commit(self, batch: EditBatch, at: float) -> Applied:
         graph = self.graph
@@ -245,16 +241,17 @@ class _Edit:
             if node is None:
                 continue
             node.edited_at = graph.version
-            for edge in node.inbound.values():
-                if edge.status is LineStatus.OPEN and edge.source.state in SETTLED and not edge.source.holds:
-                    graph._resolve(edge)
+            if node.unresolved:
+                for edge in node.inbound.values():
+                    if edge.status is LineStatus.OPEN and edge.source.state in SETTLED and not edge.source.holds:
+                        graph._resolve(edge)
             moved.append(node)
-        if graph.active:
-            graph._advance_all(moved, changes, at)
+        graph._advance_all(moved, changes, at)
         self.inverse.reverse()
+        reason = f"undo: {batch.reason}" if batch.reason else "undo"
         return Applied(
             version=graph.version,
-            inverse=EditBatch(tuple(self.inverse), author=batch.author, reason=f"undo: {batch.reason}".rstrip(": ")),
+            inverse=EditBatch(tuple(self.inverse), None, batch.author, reason),
             added=tuple(self.added),
             removed=tuple(self.removed),
             cancels=tuple(self.cancels),
@@ -276,37 +273,60 @@ class _Edit:
         self.graph._held -= node.holds
 
     def _connect(self, edge: Edge) -> None:
-        target = edge.target
-        edge.source.outbound[target.star.id] = edge
-        target.inbound[edge.source.star.id] = edge
-        if edge.status is LineStatus.OPEN:
-            target.unresolved += 1
-        elif edge.status is not LineStatus.MET:
-            target.unmet += 1
-
-    def _reconnect(self, edge: Edge) -> None:
-        """Put a removed line back; the order may have moved on without it, but there was room for it before."""
-        make_room(edge.source, edge.target)
-        self._connect(edge)
+        edge.source.outbound[edge.line.target] = edge
+        edge.target.inbound[edge.line.source] = edge
+        self._count(edge, +1)
 
     def _disconnect(self, edge: Edge) -> None:
-        target = edge.target
-        del edge.source.outbound[target.star.id]
-        del target.inbound[edge.source.star.id]
+        del edge.source.outbound[edge.line.target]
+        del edge.target.inbound[edge.line.source]
+        self._count(edge, -1)
+
+    def _set_star(self, node: Node, star: TaskStar, references: tuple[Reference, ...]) -> None:
+        node.star, node.references = star, references
+
+    def _set_line(self, edge: Edge, line: TaskStarLine, status: LineStatus, problem: str) -> None:
+        self._count(edge, -1)
+        edge.line, edge.status, edge.problem = line, status, problem
+        self._count(edge, +1)
+
+    def _count(self, edge: Edge, by: int) -> None:
+        """Count a line in or out of what its target waits for."""
         if edge.status is LineStatus.OPEN:
-            target.unresolved -= 1
+            edge.target.unresolved += by
         elif edge.status is not LineStatus.MET:
-            target.unmet -= 1
+            edge.target.unmet += by
+
+    # --- rolling back --------------------------------------------------------------------------------------------
+
+    def _take_back_line(self, edge: Edge, moves: Moves) -> None:
+        self._disconnect(edge)
+        move_back(moves)
+
+    def _put_back(self, node: Node) -> None:
+        self._insert(node)
+        self.disordered.append(self.nodes)
+
+    def _put_back_line(self, edge: Edge) -> None:
+        self._connect(edge)
+        self.disordered += (edge.source.outbound, edge.target.inbound)
+
+    def _serial(self) -> int:
+        serial = self.graph._next_serial
+        self.graph._next_serial = serial + 1
+        return serial
 
     # --- look-ups ----------------------------------------------------------------------------------------------
 
     def _find(self, star: StarId) -> Node:
         node = self.nodes.get(star)
         if node is None:
-            close = difflib.get_close_matches(star, self.nodes, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise EditRejected(f"there is no star {star!r}{hint}")
+            raise EditRejected(f"there is no star {star!r}{self._close_to(star)}")
         return node
+
+    def _close_to(self, star: str) -> str:
+        close = difflib.get_close_matches(star, self.nodes, n=1)
+        return f"; did you mean {close[0]!r}?" if close else ""
 
     def _open(self, star: StarId) -> Node:
         node = self._find(star)
@@ -324,8 +344,24 @@ class _Edit:
         return edge
 
 
+_PERFORM: Mapping[type[Operation], Callable[[_Edit, Any], None]] = {
+    AddStar: lambda edit, operation: edit.add_star(operation.star),
+    UpdateStar: lambda edit, operation: edit.update_star(operation.star),
+    RemoveStar: lambda edit, operation: edit.remove_star(operation.star),
+    AddLine: lambda edit, operation: edit.add_line(operation.line),
+    UpdateLine: lambda edit, operation: edit.update_line(operation.line),
+    RemoveLine: _Edit.unlink,
+}
+
+
+def _sort_by_serial(entries: dict[StarId, Node] | dict[StarId, Edge]) -> None:
+    in_order: Any = sorted(entries.items(), key=lambda entry: entry[1].serial)
+    entries.clear()
+    entries.update(in_order)
+
+
 def _references_of(star: TaskStar) -> tuple[Reference, ...]:
     try:
         return find_references(star.work.arguments)
     except ReferenceFault as error:
-        raise EditRejected(f"star {star.id!r}: {error}") from error
+        raise EditRejected(f"star {star.id!r}: {error}", star=star.id, path=error.path) from error

@@ -6,10 +6,24 @@ or a model is safe to evaluate. The library is loaded with the first expression.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Any
 
 from .errors import ConditionError
+
+MAX_LENGTH = 4_000
+"""How many characters an expression may have."""
+
+_FAULT = re.compile(r"<input>:(\d+):(\d+): (?:Syntax error: )?(.*)")
+
+
+def _where(message: str) -> str:
+    """The first fault that the library tells of, in one line."""
+    fault = _FAULT.search(message)
+    if fault is None:
+        return f": {message.splitlines()[0]}"
+    return f" (line {fault[1]}, character {fault[2]}): {fault[3]}"
 
 
 @lru_cache(maxsize=1024)
@@ -21,10 +35,12 @@ def compile_condition(expression: str) -> Any:
     """
     import cel
 
+    if len(expression) > MAX_LENGTH:
+        raise ConditionError(f"the condition {expression[:40]!r}… is over {MAX_LENGTH:,} characters long")
     try:
         return cel.compile(expression)
     except ValueError as error:
-        raise ConditionError(f"the condition {expression!r} does not parse: {error}") from error
+        raise ConditionError(f"the condition {expression!r} does not parse{_where(str(error))}") from error
 
 
 def evaluate_condition(expression: str, output: Any) -> bool:

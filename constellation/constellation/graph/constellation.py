@@ -57,7 +57,7 @@ class TaskConstellation(Authoring):
         self.counts: dict[StarState, int] = dict.fromkeys(StarState, 0)
         self.evaluate: ConditionEvaluator = _evaluate
         self._nodes: dict[StarId, Node] = {}
-        self._next_position = 0
+        self._next_serial = 0
         self._held = 0
 
     # --- looking -------------------------------------------------------------------------------------------------
@@ -198,9 +198,9 @@ class TaskConstellation(Authoring):
         self._held -= 1
         changes = Changes()
         if not node.holds:
-            moved = self._resolve_lines(node) if node.state in SETTLED else []
-            waiting = [edge.target for edge in node.outbound.values() if edge.target not in moved]
-            self._advance_all(moved + waiting, changes, at)
+            if node.state in SETTLED:
+                self._resolve_lines(node)
+            self._advance_all([edge.target for edge in node.outbound.values()], changes, at)
         return changes
 
     def is_held(self, star: StarId) -> bool:
@@ -259,6 +259,8 @@ class TaskConstellation(Authoring):
 
     def _advance_all(self, nodes: list[Node], changes: Changes, at: float) -> None:
         """Move stars to where their lines put them, and on through the stars that settle by it."""
+        if not self.active:
+            return
         while nodes:
             node = nodes.pop()
             if node.state is StarState.READY and (node.unresolved or node.unmet):

@@ -6,20 +6,22 @@ from them (counters, order, which lines are met) is not written but rebuilt.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import pairwise
-from typing import Any
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_serializer, field_validator
 
 from .constellation import TaskConstellation
-from .edits import AddLine, AddStar, EditBatch
-from .errors import EditRejected, GraphError, InvalidDocument, NewerFormat
+from .edits import AddLine, AddStar, EditBatch, Operation
+from .errors import ConditionError, CycleRejected, EditRejected, GraphError, InvalidDocument, NewerFormat, Path
 from .line import TaskStarLine
-from .node import LineStatus
-from .references import show_path
-from .star import StarId, TaskStar
-from .states import SETTLED, Outcome, StarState
+from .star import RetryPolicy, StarId, TaskStar
+from .states import IN_FLIGHT, SETTLED, Outcome, StarState
+from .work import Approval, Nested, Prompt, ToolCall
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 FORMAT_NAME = "constellation"
 FORMAT_VERSION = 1
@@ -59,7 +61,15 @@ class ConstellationDocument(BaseModel):
     def _ids_from_keys(cls, value: Any) -> Any:
         if not isinstance(value, Mapping):
             return value
-        return {key: {**star, "id": key} if isinstance(star, Mapping) else star for key, star in value.items()}
+        stars = {}
+        for key, star in value.items():
+            if isinstance(star, Mapping):
+                if "id" in star:
+                    problem = "the id of a star is its key under 'stars'; remove this field"
+                    raise InvalidDocument(problem, path=("stars", key, "id"))
+                star = {**star, "id": key}
+            stars[key] = star
+        return stars
 
     @field_serializer("stars")
     def _ids_to_keys(self, stars: dict[str, TaskStar]) -> dict[str, Any]:
@@ -76,12 +86,14 @@ def check_format(value: object) -> None:
     """Refuse a format name that this release does not read; raises InvalidDocument or NewerFormat."""
     name, _, number = str(value).partition("/")
     if name != FORMAT_NAME or not number.isdecimal():
-        raise InvalidDocument(f"{value!r} is no format of ours; write 'constellation/{FORMAT_VERSION}'", place="format")
+        raise InvalidDocument(
+            f"{value!r} is no format of ours; write '{FORMAT_NAME}/{FORMAT_VERSION}'", path=("format",)
+        )
     if int(number) > FORMAT_VERSION:
         raise NewerFormat(
             f"this file is of format version {number}, and this release reads up to {FORMAT_VERSION}; "
             "upgrade constellation-agents to read it",
-            place="format",
+            path=("format",),
         )
 
 
@@ -124,27 +136,64 @@ def load(data: object) -> TaskConstellation:
 def build(document: ConstellationDocument) -> TaskConstellation:
     """A graph from a validated document; raises InvalidDocument where the parts don't fit together."""
     graph = TaskConstellation(document.name, description=document.description, tools=document.tools)
-    stars = [AddStar(star) for star in document.stars.values()]
-    lines = [AddLine(line) for line in document.lines]
-    if stars or lines:
+    _check_lines(document)
+    operations: list[Operation] = [AddStar(star) for star in document.stars.values()]
+    operations += [AddLine(line) for line in document.lines]
+    if operations:
         try:
-            graph.apply(EditBatch((*stars, *lines)))
+            graph.apply(EditBatch(tuple(operations)))
         except EditRejected as error:
-            index = error.index or 0
-            place = f"stars.{stars[index].star.id}" if index < len(stars) else f"lines[{index - len(stars)}]"
-            raise InvalidDocument(error.reason, place=place) from error
+            cycle = error.cycle if isinstance(error, CycleRejected) else ()
+            raise InvalidDocument(error.reason, path=_path_of(error, len(document.stars)), cycle=cycle) from error
+    _check_nested(document)
     graph.version = document.version
+    for node in graph._nodes.values():
+        # Which star changed at which version is not written: a batch made before is refused rather than rebased.
+        node.edited_at = document.version
     _restore(graph, document.records)
     return graph
+
+
+def _check_lines(document: ConstellationDocument) -> None:
+    """See that lines join known stars, each pair once, before the graph says so in the words of an edit."""
+    seen: set[tuple[StarId, StarId]] = set()
+    for index, line in enumerate(document.lines):
+        for end in ("source", "target"):
+            star = getattr(line, end)
+            if star not in document.stars:
+                problem = f"there is no star {star!r}{_did_you_mean(star, document.stars)}"
+                raise InvalidDocument(problem, path=("lines", index, end))
+        pair = line.source, line.target
+        if pair in seen:
+            raise InvalidDocument(f"there is a {line} already; remove one", path=("lines", index))
+        seen.add(pair)
+
+
+def _path_of(error: EditRejected, stars: int) -> Path:
+    if error.star is not None:
+        return ("stars", error.star, "work", "arguments", *error.path)
+    assert error.index is not None
+    return ("lines", error.index - stars)
+
+
+def _check_nested(document: ConstellationDocument) -> None:
+    for star in document.stars.values():
+        if isinstance(star.work, Nested):
+            try:
+                load(star.work.constellation)
+            except InvalidDocument as error:
+                error.path = ("stars", star.id, "work", "constellation", *error.path)
+                raise
 
 
 def _restore(graph: TaskConstellation, records: Mapping[str, StarRecord]) -> None:
     """Put recorded states back and derive from them which lines are met."""
     for star, record in records.items():
+        path = ("records", star)
         if star not in graph:
-            raise InvalidDocument("there is no such star", place=f"records.{star}")
+            raise InvalidDocument(f"there is no such star{_did_you_mean(star, graph)}", path=path)
         if record.state in SETTLED and record.outcome is None:
-            raise InvalidDocument(f"a star that has {record.state.value} needs an outcome", place=f"records.{star}")
+            raise InvalidDocument(f"a star that has {record.state.value} needs an outcome", path=path)
         node = graph._nodes[StarId(star)]
         graph.counts[node.state] -= 1
         graph.counts[record.state] += 1
@@ -153,34 +202,110 @@ def _restore(graph: TaskConstellation, records: Mapping[str, StarRecord]) -> Non
         graph.active = True
     for node in graph._nodes.values():
         if node.state in SETTLED:
-            for edge in node.outbound.values():
-                if edge.status is LineStatus.OPEN:
-                    graph._resolve(edge)
+            graph._resolve_lines(node)
+    for star, record in records.items():
+        node = graph._nodes[StarId(star)]
+        if record.state in _AFTER_ALL_LINES and (node.unresolved or node.unmet):
+            problem = f"a star can't be {record.state.value} when its lines are not met"
+            raise InvalidDocument(problem, path=("records", star))
 
 
-_WORK_TAGS = frozenset({"tool", "prompt", "approval", "nested"})
+_AFTER_ALL_LINES = frozenset({StarState.READY, StarState.SUCCEEDED, *IN_FLIGHT})
+"""States that a star reaches only when every line into it is met."""
+
+
 _UNEXPECTED = frozenset({"extra_forbidden", "unexpected_keyword_argument"})
+_WANTED = {
+    "dataclass_type": "this should be a mapping of fields",
+    "model_type": "this should be a mapping of fields",
+    "dict_type": "this should be a mapping",
+    "mapping_type": "this should be a mapping",
+    "tuple_type": "this should be a list",
+    "string_type": "this should be text",
+    "int_type": "this should be a whole number",
+    "int_parsing": "this should be a whole number",
+    "int_from_float": "this should be a whole number",
+    "float_type": "this should be a number",
+    "float_parsing": "this should be a number",
+    "bool_type": "this should be true or false",
+    "bool_parsing": "this should be true or false",
+}
+"""What a field should hold, by the validator's name of the problem."""
+
+_JSON_NAMES: Mapping[type, str] = {dict: "a mapping", list: "a list"}
+_WORKS: Mapping[str, Any] = {"tool": ToolCall, "prompt": Prompt, "approval": Approval, "nested": Nested}
 
 
 def _explain(error: ValidationError) -> InvalidDocument:
-    """The most telling problem of a validation, with its place, in words of the document, not of the validator."""
+    """The first problem of a validation, with its path, in words of the document, not of the validator."""
     problems = error.errors(include_url=False)
+    parent = problems[0]["loc"][:-1]
     # A misspelt field shows up twice, as unknown and as missing; the first says more.
-    first = next((problem for problem in problems if problem["type"] in _UNEXPECTED), problems[0])
-    cause = first.get("ctx", {}).get("error")
+    problem = next(
+        (other for other in problems if other["type"] in _UNEXPECTED and other["loc"][:-1] == parent), problems[0]
+    )
+    location = problem["loc"]
+    cause = problem.get("ctx", {}).get("error")
     if isinstance(cause, InvalidDocument):
         return cause
-    location = first["loc"]
-    place = show_path(
-        [step for before, step in pairwise(("", *location)) if not (before == "work" and step in _WORK_TAGS)]
-    )
+    path = _path_to(location)
+    if isinstance(cause, ConditionError):
+        return InvalidDocument(str(cause), path=(*path, "when"))
     if isinstance(cause, GraphError):
-        return InvalidDocument(str(cause), place=place)
-    given, message = first.get("input"), first["msg"]
-    if first["type"] in _UNEXPECTED:
-        message = "there is no such field; remove it or correct its name"
-    elif first["type"] in ("missing", "missing_argument"):
-        message = "this field is needed"
-    elif isinstance(given, (str, int, float, bool)) or given is None:
-        message = f"{message[0].lower()}{message[1:]}, but this is {given!r}"
-    return InvalidDocument(message, place=place)
+        return InvalidDocument(str(cause), path=path)
+    return InvalidDocument(_in_words(problem, location, path), path=path)
+
+
+def _in_words(problem: ErrorDetails, location: Path, path: Path) -> str:
+    given, message = problem["input"], problem["msg"]
+    if problem["type"] in _UNEXPECTED:
+        return _unknown_field(str(location[-1]), _fields_at(location[:-1]))
+    if problem["type"] in ("missing", "missing_argument"):
+        return "this field is needed"
+    if path[:1] == ("stars",) and path[2:3] == ("requires",) and len(path) > 3:
+        return f"give text for a label or a number for a resource, not {given!r}"
+    message = _WANTED.get(problem["type"]) or f"{message[:1].lower()}{message[1:]}"
+    shown = repr(given) if given is None or isinstance(given, (str, int, float)) else _JSON_NAMES.get(type(given))
+    return f"{message}, but this is {shown[:60]}" if shown else message
+
+
+def _path_to(location: Path) -> Path:
+    """The path in the document, without the steps that only the validator takes: the kind of a work, a type tried."""
+    if location[0] == "stars":
+        if location[2:3] == ("work",):
+            return (*location[:3], *location[4:])
+        if location[2:3] == ("requires",):
+            return location[:4]
+    return location
+
+
+def _fields_at(location: Path) -> Iterable[str]:
+    """The fields that there are at a place."""
+    match location:
+        case ():
+            return ConstellationDocument.model_fields
+        case ("stars", _):
+            return [name for name in TaskStar.__dataclass_fields__ if name != "id"]
+        case ("stars", _, "work", kind):
+            return list(_WORKS[str(kind)].__dataclass_fields__)
+        case ("stars", _, "retry"):
+            return list(RetryPolicy.__dataclass_fields__)
+        case ("lines", _):
+            return list(TaskStarLine.__dataclass_fields__)
+        case ("records", _):
+            return StarRecord.model_fields
+        case _:
+            return ()
+
+
+def _unknown_field(name: str, fields: Iterable[str]) -> str:
+    close = _did_you_mean(name, fields)
+    if close:
+        return f"there is no such field{close}"
+    known = ", ".join(fields)
+    return "there is no such field" + (f"; the fields here are {known}" if known else "; remove it")
+
+
+def _did_you_mean(name: str, names: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(names), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""

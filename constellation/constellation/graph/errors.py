@@ -18,6 +18,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+Path = tuple[str | int, ...]
+"""The way into nested data: keys of objects and indices of lists."""
+
+
+def show_path(path: Sequence[str | int]) -> str:
+    """A path as people write it: `files[0].name`. What could act on a terminal is quoted."""
+    text = ""
+    for step in path:
+        if isinstance(step, int):
+            text += f"[{step}]"
+        else:
+            shown = step if step and step.isprintable() else repr(step)
+            text += f".{shown}" if text else shown
+    return text or "the top"
+
 
 class GraphError(Exception):
     """Base of all errors of this package."""
@@ -44,7 +59,15 @@ class UnknownStar(GraphError, KeyError):
 
 
 class ReferenceFault(GraphError, ValueError):
-    """Raised when a reference is malformed, or points at nothing in the output that it refers to."""
+    """Raised when a reference is malformed, or points at nothing in the output that it refers to.
+
+    Attributes:
+        path: Where in the arguments it stands.
+    """
+
+    def __init__(self, problem: str, *, path: Path = ()) -> None:
+        super().__init__(problem)
+        self.path = path
 
 
 class ConditionError(GraphError, ValueError):
@@ -54,15 +77,42 @@ class ConditionError(GraphError, ValueError):
 class InvalidDocument(GraphError, ValueError):
     """Raised when a file or JSON text is not a constellation.
 
+    It prints as `flow.yaml:7:5: stars.merge: what is wrong`, with as much of that as is known.
+
     Attributes:
         problem: What is wrong and how to mend it.
-        place: Where: a path of keys, and line and column where the text has them.
+        path: Where in the document: keys and indices from the top.
+        file: The file's name as it was given; empty for text that is from no file.
+        line: Where in the text, from 1; None where there is no text or the problem is with all of it.
+        column: The character in that line, from 1.
+        cycle: The stars that wait for each other, in the order of the lines, when that is the problem.
     """
 
-    def __init__(self, problem: str, *, place: str = "") -> None:
-        super().__init__(f"{place}: {problem}" if place else problem)
+    def __init__(
+        self,
+        problem: str,
+        *,
+        path: Path = (),
+        line: int | None = None,
+        column: int | None = None,
+        cycle: Sequence[str] = (),
+    ) -> None:
+        super().__init__(problem)
         self.problem = problem
-        self.place = place
+        self.path = path
+        self.file = ""
+        self.line = line
+        self.column = column
+        self.cycle = tuple(cycle)
+
+    @property
+    def place(self) -> str:
+        """The path as people write it; empty for the document as a whole."""
+        return show_path(self.path) if self.path else ""
+
+    def __str__(self) -> str:
+        text = ":".join(str(part) for part in (self.file, self.line, self.column) if part not in (None, ""))
+        return ": ".join(part for part in (text, self.place, self.problem) if part)
 
 
 class NewerFormat(InvalidDocument):
@@ -82,15 +132,30 @@ class EditRejected(GraphError, ValueError):
 
     Attributes:
         index: Which operation of the batch, from 0; None when it is the batch as a whole.
+        operation: That operation in words.
         reason: Why, without the operation.
+        star: The star whose arguments are at fault, when that is why.
+        path: Where in its arguments.
     """
 
-    def __init__(self, reason: str, *, index: int | None = None, operation: str = "") -> None:
-        where = f"operation {index} ({operation}): " if index is not None else ""
-        super().__init__(f"{where}{reason}")
+    def __init__(
+        self,
+        reason: str,
+        *,
+        index: int | None = None,
+        operation: str = "",
+        star: str | None = None,
+        path: Path = (),
+    ) -> None:
+        super().__init__(reason)
+        self.reason = reason
         self.index = index
         self.operation = operation
-        self.reason = reason
+        self.star = star
+        self.path = path
+
+    def __str__(self) -> str:
+        return self.reason if self.index is None else f"operation {self.index} ({self.operation}): {self.reason}"
 
 
 class CycleRejected(EditRejected):
@@ -100,12 +165,12 @@ class CycleRejected(EditRejected):
         cycle: The stars in it, in the order of the lines, the first one not repeated.
     """
 
-    def __init__(self, cycle: Sequence[str], *, index: int | None = None, operation: str = "") -> None:
+    def __init__(
+        self, cycle: Sequence[str], reason: str | None = None, *, star: str | None = None, path: Path = ()
+    ) -> None:
         self.cycle = tuple(cycle)
-        path = " → ".join([*self.cycle, self.cycle[0]])
-        super().__init__(
-            f"this would close a cycle: {path}; remove one of these lines", index=index, operation=operation
-        )
+        way = " → ".join([*self.cycle, self.cycle[0]])
+        super().__init__(reason or f"this would close a cycle: {way}; remove one of these lines", star=star, path=path)
 
 
 class EditConflict(EditRejected):

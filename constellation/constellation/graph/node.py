@@ -23,11 +23,17 @@ class LineStatus(Enum):
 
 
 class Edge:
-    """A line between two nodes, and whether it is met."""
+    """A line between two nodes, and whether it is met.
 
-    __slots__ = ("line", "problem", "source", "status", "target")
+    Attributes:
+        serial: Its place among all stars and lines in the order in which they were added.
+        problem: Why its condition could not be evaluated.
+    """
 
-    def __init__(self, line: TaskStarLine, source: Node, target: Node) -> None:
+    __slots__ = ("line", "problem", "serial", "source", "status", "target")
+
+    def __init__(self, line: TaskStarLine, source: Node, target: Node, serial: int) -> None:
+        self.serial = serial
         self.line = line
         self.source = source
         self.target = target
@@ -39,6 +45,7 @@ class Node:
     """A star in a constellation.
 
     Attributes:
+        serial: Its place among all stars and lines in the order in which they were added.
         position: Its place in the topological order: smaller than that of every star that waits for it.
         unresolved: How many lines into it are open.
         unmet: How many lines into it are unmet or broken.
@@ -54,16 +61,18 @@ class Node:
         "outcome",
         "position",
         "references",
+        "serial",
         "star",
         "state",
         "unmet",
         "unresolved",
     )
 
-    def __init__(self, star: TaskStar, references: tuple[Reference, ...], position: int) -> None:
+    def __init__(self, star: TaskStar, references: tuple[Reference, ...], serial: int) -> None:
         self.star = star
         self.references = references
-        self.position = position
+        self.serial = serial
+        self.position = serial
         self.state = StarState.PENDING
         self.outcome: Outcome | None = None
         self.inbound: dict[StarId, Edge] = {}

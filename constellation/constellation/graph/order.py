@@ -7,30 +7,35 @@ Graphs", ACM Journal of Experimental Algorithmics 11 (2006). Removing lines neve
 
 from __future__ import annotations
 
+from .errors import CycleRejected
 from .node import Node
 from .star import StarId
 
+Moves = list[tuple[Node, int]]
+"""Stars that were moved, each with the position that it had before."""
 
-def make_room(source: Node, target: Node) -> list[StarId] | None:
+
+def make_room(source: Node, target: Node) -> Moves:
     """Reorder so that a line from `source` to `target` fits; the line itself is not added.
 
-    Returns:
-        None when it fits. Otherwise the order is as it was, and this is the path from `target` to `source` that
-        the line would close to a cycle.
+    Raises:
+        CycleRejected: there is a way from `target` to `source`, which the line would close; the order is as it was.
     """
-    lower, upper = target.position, source.position
-    if lower > upper:
-        return None
+    if target.position > source.position:
+        return []
     behind = _reach_forward(target, source)
-    if isinstance(behind, list):
-        return behind
-    ahead = _reach_backward(source, lower)
-    _reassign(ahead, list(behind))
-    return None
+    ahead = _reach_backward(source, target.position)
+    return _reassign(ahead, behind)
 
 
-def _reach_forward(start: Node, goal: Node) -> dict[Node, Node | None] | list[StarId]:
-    """The nodes that can be reached from `start` without passing `goal`'s position, or the path to `goal`."""
+def move_back(moves: Moves) -> None:
+    """Take back what `make_room` did, when nothing has moved since."""
+    for node, position in moves:
+        node.position = position
+
+
+def _reach_forward(start: Node, goal: Node) -> list[Node]:
+    """The nodes that can be reached from `start` before `goal`'s position; raises CycleRejected on reaching `goal`."""
     upper = goal.position
     came_from: dict[Node, Node | None] = {start: None}
     stack = [start]
@@ -39,11 +44,11 @@ def _reach_forward(start: Node, goal: Node) -> dict[Node, Node | None] | list[St
         for edge in node.outbound.values():
             following = edge.target
             if following is goal:
-                return [*_path(node, came_from), goal.star.id]
+                raise CycleRejected([*_path(node, came_from), goal.star.id])
             if following.position < upper and following not in came_from:
                 came_from[following] = node
                 stack.append(following)
-    return came_from
+    return list(came_from)
 
 
 def _reach_backward(start: Node, lower: int) -> list[Node]:
@@ -59,13 +64,15 @@ def _reach_backward(start: Node, lower: int) -> list[Node]:
     return list(seen)
 
 
-def _reassign(ahead: list[Node], behind: list[Node]) -> None:
+def _reassign(ahead: list[Node], behind: list[Node]) -> Moves:
     """Give the positions of both groups out again: first what leads to the source, then what is behind the target."""
     ahead.sort(key=_position)
     behind.sort(key=_position)
-    moved = ahead + behind
-    for node, position in zip(moved, sorted(node.position for node in moved), strict=True):
+    nodes = ahead + behind
+    moves = [(node, node.position) for node in nodes]
+    for node, position in zip(nodes, sorted(position for _, position in moves), strict=True):
         node.position = position
+    return moves
 
 
 def _position(node: Node) -> int:

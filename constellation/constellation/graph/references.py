@@ -6,22 +6,27 @@ without a pointer it stands for the whole output.
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import ReferenceFault
+from .errors import Path, ReferenceFault, show_path
 from .star import ID_PATTERN, StarId
 
 MAX_DEPTH = 64
 """How deep arguments may be nested."""
+
+_BAD_ESCAPE = re.compile("~(?![01])")
+_INDEX = re.compile("0|[1-9][0-9]{0,17}")
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
     """One reference: where in the arguments it stands, and what it points at."""
 
-    path: tuple[str | int, ...]
+    path: Path
     star: StarId
     pointer: str
 
@@ -49,7 +54,7 @@ class Output:
         return {"$ref": f"{self.star}#{self.pointer}"}
 
 
-def parse_reference(text: object, path: tuple[str | int, ...] = ()) -> Reference:
+def parse_reference(text: object, path: Path = ()) -> Reference:
     """Read the text of a reference.
 
     Raises:
@@ -57,12 +62,18 @@ def parse_reference(text: object, path: tuple[str | int, ...] = ()) -> Reference
     """
     where = f"the reference at {show_path(path)}"
     if not isinstance(text, str):
-        raise ReferenceFault(f"{where} is {text!r}; write {{'$ref': '<star id>#<JSON pointer>'}}")
+        raise ReferenceFault(f"{where} is {text!r}; write {{'$ref': '<star id>#<JSON pointer>'}}", path=path)
     star, _, pointer = text.partition("#")
     if not ID_PATTERN.fullmatch(star):
-        raise ReferenceFault(f"{where} names {star!r}, which can't be a star's id; write '<star id>#<JSON pointer>'")
+        raise ReferenceFault(
+            f"{where} names {star!r}, which can't be a star's id; write '<star id>#<JSON pointer>'", path=path
+        )
     if pointer and not pointer.startswith("/"):
-        raise ReferenceFault(f"{where} has the JSON pointer {pointer!r}, which has to begin with '/'")
+        raise ReferenceFault(f"{where} has the JSON pointer {pointer!r}, which has to begin with '/'", path=path)
+    if _BAD_ESCAPE.search(pointer):
+        raise ReferenceFault(
+            f"{where} has the JSON pointer {pointer!r}; in a key, write '~0' for '~' and '~1' for '/'", path=path
+        )
     return Reference(path, StarId(star), pointer)
 
 
@@ -72,29 +83,42 @@ def find_references(arguments: Mapping[str, Any]) -> tuple[Reference, ...]:
     Raises:
         ReferenceFault: one is malformed, or the arguments hold something that JSON can't.
     """
+    if "$ref" in arguments:
+        raise ReferenceFault("'$ref' stands for the arguments as a whole; put it under an argument's name")
     found: list[Reference] = []
     for key, value in arguments.items():
         kind = type(value)
-        if kind is str or kind is int or kind is float or kind is bool or value is None:
+        if type(key) is str and (kind is str or kind is int or kind is bool or value is None):
             continue
+        _check_key(key, ())
         _walk(value, (key,), found)
     return tuple(found)
 
 
-def _walk(value: Any, path: tuple[str | int, ...], found: list[Reference]) -> None:
-    if value is None or isinstance(value, (str, int, float)):
+def _check_key(key: object, path: Path) -> None:
+    if not isinstance(key, str):
+        raise ReferenceFault(f"the arguments have the key {key!r} at {show_path(path)}; JSON keys are text", path=path)
+
+
+def _walk(value: Any, path: Path, found: list[Reference]) -> None:
+    if value is None or isinstance(value, (str, int)):
+        return
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ReferenceFault(f"the arguments hold {value} at {show_path(path)}; JSON has no such number", path=path)
         return
     if len(path) > MAX_DEPTH:
-        raise ReferenceFault(f"the arguments are nested over {MAX_DEPTH} deep at {show_path(path[:4])}…")
+        raise ReferenceFault(f"the arguments are nested over {MAX_DEPTH} deep at {show_path(path[:4])}…", path=path)
     if isinstance(value, Mapping):
         if "$ref" in value:
             if len(value) > 1:
-                raise ReferenceFault(f"the reference at {show_path(path)} has other keys beside '$ref'; remove them")
+                raise ReferenceFault(
+                    f"the reference at {show_path(path)} has other keys beside '$ref'; remove them", path=path
+                )
             found.append(parse_reference(value["$ref"], path))
             return
         for key, item in value.items():
-            if not isinstance(key, str):
-                raise ReferenceFault(f"the arguments have the key {key!r} at {show_path(path)}; JSON keys are text")
+            _check_key(key, path)
             _walk(item, (*path, key), found)
     elif isinstance(value, (list, tuple)):
         for index, item in enumerate(value):
@@ -102,7 +126,8 @@ def _walk(value: Any, path: tuple[str | int, ...], found: list[Reference]) -> No
     else:
         raise ReferenceFault(
             f"the arguments hold a {type(value).__name__} at {show_path(path)}; give JSON values only "
-            "(text, numbers, booleans, null, lists, objects)"
+            "(text, numbers, booleans, null, lists, objects)",
+            path=path,
         )
 
 
@@ -129,7 +154,7 @@ def resolve_references(
     return resolved
 
 
-def _replace(value: Any, path: tuple[str | int, ...], values: Mapping[tuple[str | int, ...], Any]) -> Any:
+def _replace(value: Any, path: Path, values: Mapping[Path, Any]) -> Any:
     if path in values:
         return values[path]
     if isinstance(value, Mapping):
@@ -150,7 +175,7 @@ def point_into(output: Any, reference: Reference) -> Any:
         key = token.replace("~1", "/").replace("~0", "~")
         if isinstance(value, Mapping) and key in value:
             value = value[key]
-        elif isinstance(value, (list, tuple)) and key.isdecimal() and int(key) < len(value):
+        elif isinstance(value, (list, tuple)) and _INDEX.fullmatch(key) and int(key) < len(value):
             value = value[int(key)]
         else:
             raise ReferenceFault(
@@ -158,14 +183,6 @@ def point_into(output: Any, reference: Reference) -> Any:
                 f"it has {_outline(value)}"
             )
     return value
-
-
-def show_path(path: Sequence[str | int]) -> str:
-    """A path into arguments as people write it: `files[0].name`."""
-    text = ""
-    for step in path:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
-    return text or "the top"
 
 
 def _outline(value: Any) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NewType
+from typing import Annotated, NewType
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Strict
 
 from .errors import InvalidStar
 from .work import Work
@@ -59,9 +60,10 @@ class RetryPolicy:
     def __post_init__(self) -> None:
         if self.max_attempts < 1:
             raise InvalidStar(f"retry.max_attempts is {self.max_attempts}, and has to be at least 1")
-        if self.backoff_s < 0 or self.max_backoff_s < 0:
-            raise InvalidStar("retry.backoff_s and retry.max_backoff_s can't be negative")
-        if self.factor < 1:
+        for name in ("backoff_s", "max_backoff_s"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise InvalidStar(f"retry.{name} is {getattr(self, name)}, and has to be 0 or more seconds")
+        if not 1 <= self.factor < math.inf:
             raise InvalidStar(f"retry.factor is {self.factor}, and has to be at least 1")
         if not 0 <= self.jitter <= 1:
             raise InvalidStar(f"retry.jitter is {self.jitter}, and has to be between 0 and 1")
@@ -93,7 +95,7 @@ class TaskStar:
     work: Work
     name: str = ""
     description: str = ""
-    requires: Mapping[str, str | float] = field(default_factory=lambda: _NO_LABELS)
+    requires: Mapping[str, str | Annotated[int, Strict()] | Annotated[float, Strict()]] = field(default_factory=lambda: _NO_LABELS)
     device: str | None = None
     timeout_s: float | None = None
     retry: RetryPolicy = NO_RETRY
@@ -107,14 +109,14 @@ class TaskStar:
             raise InvalidStar(
                 f"{self.id!r} can't be a star's id: use letters, digits and . _ : - , beginning with a letter or digit"
             )
-        if self.timeout_s is not None and not self.timeout_s > 0:
-            raise InvalidStar(f"star {self.id!r}: timeout_s is {self.timeout_s}, and has to be over 0")
+        if self.timeout_s is not None and not 0 < self.timeout_s < math.inf:
+            raise InvalidStar(f"star {self.id!r}: timeout_s is {self.timeout_s}, and has to be over 0; or leave it out")
         for key, value in self.requires.items():
             if isinstance(value, bool) or not isinstance(value, (str, int, float)):
                 raise InvalidStar(
                     f"star {self.id!r}: requires.{key} is {value!r}; give text for a label or a number for a resource"
                 )
-            if not isinstance(value, str) and not 0 <= value < float("inf"):
+            if not isinstance(value, str) and not 0 <= value < math.inf:
                 raise InvalidStar(f"star {self.id!r}: requires.{key} is {value!r}, and can't be an amount")
 
     @property

@@ -227,3 +227,41 @@ class RunFinished(Event):
     def as_json(self) -> dict[str, Any]:
         """The event as JSON values; the report's path is there even when it is null."""
         return {**Event.as_json(self), "report": self.report}
+
+
+_BY_NAME: dict[str, type[Event]] = {
+    kind.event: kind
+    for kind in (
+        RunStarted,
+        RunRecovered,
+        DeviceJoined,
+        DeviceLeft,
+        StarAssigned,
+        StarStarted,
+        StarProgress,
+        StarRetrying,
+        StarSettled,
+        GraphEdited,
+        EditRefused,
+        ApprovalRequested,
+        RunPaused,
+        RunUnpaused,
+        EventsMissed,
+        RunFinished,
+    )
+}
+
+
+def event_from_json(data: Mapping[str, Any]) -> Event:
+    """An event from the JSON values that `as_json` gives; fields of newer versions are ignored.
+
+    Raises:
+        ValueError: it is of a kind that this release does not know.
+    """
+    kind = _BY_NAME.get(str(data.get("event")))
+    if kind is None:
+        raise ValueError(f"unknown event {data.get('event')!r}")
+    names = {item.name for item in dataclasses.fields(kind)}
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items() if name in names}
+    event: Event = kind(**values)  # type: ignore[arg-type]  # which fields there are depends on the kind
+    return event

@@ -287,11 +287,16 @@ class NestedEnded:
 
 @dataclass(frozen=True, slots=True)
 class RunRecovered:
-    """An orchestrator has taken the run up again from its journal."""
+    """An orchestrator has taken the run up again from its journal.
+
+    `review` says whether there is a planner now. With `rerun`, a person has decided that what was going on may be run
+    again even where it is not idempotent.
+    """
 
     at: float
     run: RunId
-    review: bool | None = None
+    review: bool = False
+    rerun: bool = False
     kind: Literal["run_recovered"] = "run_recovered"
 
 

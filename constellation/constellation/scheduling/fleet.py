@@ -65,7 +65,7 @@ class Fleet:
         present = self.devices.get(event.device)
         if present is not None and present.epoch >= event.epoch:
             return False
-        self.devices[event.device] = DeviceLoad(event.device, event.epoch, event.offer)
+        self.devices[event.device] = DeviceLoad(event.device, event.epoch, event.offer, event.known)
         self._generation += 1
         return True
 

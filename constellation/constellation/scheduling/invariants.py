@@ -11,7 +11,7 @@ from math import isclose
 from typing import TYPE_CHECKING
 
 from ..graph import IN_FLIGHT, SETTLED, Prompt, StarId, StarState, ToolCall
-from ..graph.node import LineStatus, Node
+from ..graph.invariants import check_invariants
 from .errors import InvariantBroken
 from .placement import DeviceLoad
 from .run import RunMachine
@@ -46,44 +46,21 @@ def check_scheduler(scheduler: Scheduler) -> None:
 
 def _of_run(machine: RunMachine) -> Iterator[str]:
     graph = machine.graph
-    counted = dict.fromkeys(StarState, 0)
+    try:
+        check_invariants(graph)
+    except AssertionError as error:
+        yield str(error)
     for star in graph:
         node = graph._node(star)
-        counted[node.state] += 1
-        yield from _of_node(node)
         yield from _of_star(machine, star)
         holds = machine._holds.get(star, 0) + (star in machine._reviews)
         if node.holds != holds:
             yield f"star {star!r} has {node.holds} holds, but the run knows of {holds}"
-    if counted != graph.counts:
-        yield f"the counts by state are {graph.counts}, but there are {counted}"
     gone = [attempt.id for attempt in machine.attempts.values() if attempt.star not in graph]
     if gone:
         yield f"there are attempts of stars that are not in the graph: {gone}"
     if machine.ended and (machine.attempts or not graph.settled):
         yield f"it has {machine.state}, but has stars or attempts that have not ended"
-
-
-def _of_node(node: Node) -> Iterator[str]:
-    statuses = [edge.status for edge in node.inbound.values()]
-    unresolved = statuses.count(LineStatus.OPEN)
-    unmet = len(statuses) - unresolved - statuses.count(LineStatus.MET)
-    if (unresolved, unmet) != (node.unresolved, node.unmet):
-        counted = f"{node.unresolved} open and {node.unmet} unmet lines"
-        yield f"star {node.star.id!r} counts {counted}, of {unresolved} and {unmet}"
-    for edge in node.inbound.values():
-        if edge.source.position >= node.position:
-            yield f"{edge.line} leads backwards in the order"
-        resolvable = edge.source.state in SETTLED and not edge.source.holds
-        if (
-            node.state not in SETTLED
-            and (edge.status is not LineStatus.OPEN) is not resolvable
-            and not edge.source.holds
-        ):
-            yield f"{edge.line} is {edge.status.value}, but its source is {edge.source.state.value}"
-    held = any(edge.source.holds for edge in node.inbound.values())
-    if node.state is StarState.PENDING and not held and (unmet or not unresolved):
-        yield f"star {node.star.id!r} is pending, but waits for nothing"
 
 
 def _of_star(machine: RunMachine, star: StarId) -> Iterator[str]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from ..graph import TaskStar
+from ..graph import StarId, TaskStar
 from .durations import Durations, work_key
-from .events import AttemptId, DeviceId
+from .events import AttemptId, DeviceId, RunId, parse_attempt
 from .inputs import Offer
 
 _ROUNDING = 1e-9
@@ -25,11 +25,12 @@ class DeviceLoad:
         free_resources: What is left of its resources.
         attempts: What each attempt on it has reserved.
         draining: It takes nothing new.
+        known: The attempts that it had, or had results of, when its session began, and has not reported the end of.
     """
 
-    __slots__ = ("attempts", "draining", "epoch", "free_resources", "free_slots", "id", "offer")
+    __slots__ = ("attempts", "draining", "epoch", "free_resources", "free_slots", "id", "known", "offer")
 
-    def __init__(self, id: DeviceId, epoch: int, offer: Offer) -> None:
+    def __init__(self, id: DeviceId, epoch: int, offer: Offer, known: frozenset[AttemptId] = frozenset()) -> None:
         self.id = id
         self.epoch = epoch
         self.offer = offer
@@ -37,6 +38,12 @@ class DeviceLoad:
         self.free_resources = dict(offer.resources)
         self.attempts: dict[AttemptId, Mapping[str, float]] = {}
         self.draining = False
+        self.known = set(known)
+
+    def known_attempts(self) -> list[tuple[AttemptId, RunId, StarId]]:
+        """What it brought with it, with run and star of each; ids that can't be ours are left out."""
+        found = ((attempt, parse_attempt(attempt)) for attempt in sorted(self.known))
+        return [(attempt, *where) for attempt, where in found if where is not None]
 
     def has_room(self, needs: Mapping[str, float]) -> bool:
         """Whether a slot and the given resources are free."""
@@ -54,6 +61,7 @@ class DeviceLoad:
 
     def give_back(self, attempt: AttemptId) -> bool:
         """Free what an attempt has reserved; False when it has reserved nothing."""
+        self.known.discard(attempt)
         needs = self.attempts.pop(attempt, None)
         if needs is None:
             return False

@@ -153,6 +153,7 @@ class RunMachine:
         reconciled_at = event.at + RECONCILE_S
         for attempt in self.attempts.values():
             attempt.unconfirmed = True
+            attempt.idempotent = attempt.idempotent or event.rerun
             if attempt.overdue_at is not None and attempt.overdue_at < reconciled_at:
                 # The device may well hold its result; let it come back with that first.
                 self._watch_timeout(attempt, reconciled_at)
@@ -163,8 +164,7 @@ class RunMachine:
             for star in self.graph
             if self.graph.state(star) is StarState.RUNNING and self._attempt_of(star) is None
         ]
-        if event.review is not None:
-            self.review = event.review
+        self.review = event.review
         for star in list(self._reviews):
             if self.review:
                 self._ask_review(star)
@@ -742,7 +742,7 @@ def _refuse_in_flight(graph: TaskConstellation) -> None:
         state = graph.state(star)
         if state in IN_FLIGHT:
             problem = f"the star is {state.value} elsewhere; remove its record to run it anew, or resume the other run"
-            raise InvalidDocument(problem, place=f"records.{star}")
+            raise InvalidDocument(problem, path=("records", star))
         if state is StarState.READY:
             graph.enter(star, StarState.PENDING)
 

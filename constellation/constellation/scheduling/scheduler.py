@@ -7,7 +7,7 @@ journal, then carry the commands out.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
@@ -29,12 +29,12 @@ from .commands import (
 )
 from .durations import Durations, work_key
 from .errors import UnknownRun
-from .events import AttemptId, DeviceId, JournalEntry, RunEvent, RunId, RunOptions, RunStarted
+from .events import DeviceId, JournalEntry, RunEvent, RunId, RunOptions, RunStarted
 from .fleet import Fleet
 from .inputs import DeviceChanged, DeviceDraining, DeviceJoined, DeviceLeft, FleetEvent, Tick
 from .invariants import check_scheduler
 from .matching import resource_needs, tool_of
-from .placement import PlacementPolicy
+from .placement import DeviceLoad, PlacementPolicy
 from .ranks import Ranks
 from .run import RunMachine
 from .timers import Timers
@@ -44,6 +44,9 @@ TICK_S = 1.0
 
 _LONGEST_NESTED_ID = 60
 """How long the readable form of a nested run's id may be: an attempt's id, made of it, has 200 at most."""
+
+_UNWANTED_GRACE_S = 1.0
+"""How long a device may take to stop what nobody waits for."""
 
 _LAST_REPORTS = (ev.AttemptSucceeded, ev.AttemptFailed, ev.AttemptCancelled, ev.AttemptRejected)
 """What a device says of an attempt when it is done with it."""
@@ -187,6 +190,8 @@ class Scheduler:
         if isinstance(event, (ev.RunPaused, ev.RunUnpaused)):
             self._follow_pause(machine, step)
         elif isinstance(event, ev.RunRecovered):
+            for device in list(self.fleet.devices.values()):
+                self._reconcile(machine, device, event.at, step)
             self._reconcile_nested(machine, step)
 
     def _digest(self, machine: RunMachine, commands: list[Command], step: Step, *, replaying: bool = False) -> None:
@@ -324,7 +329,7 @@ class Scheduler:
             case DeviceLeft(at, device, epoch, reason):
                 if self.fleet.leave(device, epoch):
                     why = f"device {device!r} is gone" + (f" ({reason})" if reason else "")
-                    self._lose(at, device, step, why, except_for=())
+                    self._lose(at, device, step, why)
                 else:
                     self.stale += 1
 
@@ -333,30 +338,36 @@ class Scheduler:
         if not self.fleet.join(event):
             self.stale += 1
             return
-        wanted: set[AttemptId] = set()
         for machine in list(self.runs.values()):
-            for attempt in list(machine.attempts.values()):
-                if attempt.device == event.device and attempt.id in event.known and attempt.epoch < event.epoch:
-                    wanted.add(attempt.id)
-                    self.fleet.occupy(event.device, attempt.id, resource_needs(machine.graph[attempt.star]))
-                    self._apply(
-                        ev.AttemptAdopted(event.at, machine.run, attempt.star, attempt.id, event.device, event.epoch),
-                        step,
-                    )
-        reason = f"device {event.device!r} began a new session and does not know of it"
-        self._lose(event.at, event.device, step, reason, except_for=wanted)
-        for unwanted in sorted(event.known - wanted):
-            where = ev.parse_attempt(unwanted)
-            if where is not None:
-                run, star = where
-                step.commands.append(
-                    CancelAttempt(run, star, unwanted, event.device, event.epoch, "not wanted any more", 1.0)
-                )
+            self._reconcile(machine, self.fleet.devices[event.device], event.at, step)
 
-    def _lose(self, at: float, device: DeviceId, step: Step, reason: str, *, except_for: Container[AttemptId]) -> None:
+    def _reconcile(self, machine: RunMachine, device: DeviceLoad, at: float, step: Step) -> None:
+        """Hold a run's attempts on a device against what the device knew when its session began."""
+        run = machine.run
+        unwanted = [
+            (known, star)
+            for known, owner, star in device.known_attempts()
+            if owner == run and known not in machine.attempts
+        ]
+        for known, star in unwanted:
+            # An attempt of a run that is not held here may be wanted when that run is taken up again.
+            step.commands.append(
+                CancelAttempt(run, star, known, device.id, device.epoch, "not wanted any more", _UNWANTED_GRACE_S)
+            )
+        for attempt in list(machine.attempts.values()):
+            if attempt.device != device.id or attempt.epoch == device.epoch:
+                continue
+            if attempt.id in device.known and attempt.epoch < device.epoch:
+                self.fleet.occupy(device.id, attempt.id, resource_needs(machine.graph[attempt.star]))
+                self._apply(ev.AttemptAdopted(at, run, attempt.star, attempt.id, device.id, device.epoch), step)
+            else:
+                reason = f"device {device.id!r} began a new session and does not know of it"
+                self._apply(ev.AttemptLost(at, run, attempt.star, attempt.id, device.id, attempt.epoch, reason), step)
+
+    def _lose(self, at: float, device: DeviceId, step: Step, reason: str) -> None:
         for machine in list(self.runs.values()):
             for attempt in list(machine.attempts.values()):
-                if attempt.device == device and attempt.id not in except_for:
+                if attempt.device == device:
                     self._apply(
                         ev.AttemptLost(at, machine.run, attempt.star, attempt.id, device, attempt.epoch, reason), step
                     )

@@ -1,0 +1,437 @@
+"""The device agent: takes assignments from a link, runs them, and sees to it that every result arrives.
+
+The agent outlives its links. `serve` holds one session with an orchestrator; when that has ended the work goes on,
+results are kept, and the next session is told of both: what runs and what has finished is in its `Hello`, and
+kept results are sent again under the new session's epoch.
+
+    Assign ──► rejected (draining, unknown tool, no slot, duplicate)
+           ──► answered from what is kept (it ran here before)
+           ──► begun: noted first, so that it never runs twice; Accept; slot; Progress…; exactly one Result
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AsyncExitStack, suppress
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import anyio
+
+from constellation_protocol.errors import LinkClosed, RemoteProtocolError
+from constellation_protocol.kinds import DeviceSpec
+from constellation_protocol.link import Link
+from constellation_protocol.messages import (
+    Accept,
+    ArtifactInfo,
+    Assign,
+    Cancel,
+    DeviceProfile,
+    Drain,
+    ErrorInfo,
+    Hello,
+    Limits,
+    Message,
+    ProfileUpdate,
+    Reject,
+    Result,
+)
+from constellation_protocol.signal import Signal
+from constellation_protocol.tasks import background
+from constellation_protocol.transfer import ARTIFACT_MESSAGES
+from constellation_tools import Tool
+
+from .alarms import AlarmKind, Alarms
+from .attempts import Attempt, StopReason
+from .execution import Executor
+from .failures import TIMEOUT, describe_failure
+from .files import ToolFiles
+from .home import DeviceHome
+from .outputs import PackedOutput, pack_inline, pack_output
+from .profile import build_profile, detect_machine
+from .session import Session
+from .slots import Slots
+from .workers import WorkerPool
+
+RejectCode = Literal["no-slot", "unknown-tool", "draining", "invalid-arguments", "artifact", "duplicate"]
+Status = Literal["succeeded", "failed", "cancelled"]
+
+TIMEOUT_GRACE_S = 2.0
+"""How long work that has run out of time may take to stop by itself."""
+
+STOP_GRACE_S = 2.0
+"""How long work may take to stop by itself when the device stops."""
+
+ACK_WAIT_S = 2.0
+"""How long a device that stops waits for the acknowledgement of its last results."""
+
+
+class DeviceAgent:
+    """One device: a fixed number of slots, its tools, and the results it owes. Use it as an async context manager."""
+
+    def __init__(
+        self,
+        spec: DeviceSpec,
+        home: DeviceHome,
+        *,
+        worker_processes: bool,
+        sent_is_delivered: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Make a device that does nothing yet.
+
+        Args:
+            spec: What the device was told to be.
+            home: Its directories and tools.
+            worker_processes: Whether blocking tools run in processes of their own, which can be killed.
+            sent_is_delivered: Whether a result counts as acknowledged once it is sent: so it is within one process,
+                where it can only be lost together with the device.
+            clock: Tells the time of day, in seconds since the epoch.
+        """
+        self._spec = spec
+        self._tools = {tool.name: tool for tool in home.tools}
+        self._home = home
+        self._kept = home.kept
+        self._sent = self.acknowledged if sent_is_delivered else None
+        self._clock = clock
+        self._limits = Limits()
+        self._running: dict[str, Attempt] = {}
+        self._session: Session | None = None
+        self._draining: str | None = None
+        self._changed = Signal()
+        self._session_opened = Signal()
+        self._alarms = Alarms(self._ring)
+        self._workers: WorkerPool | None = None
+        if worker_processes:
+            self._workers = WorkerPool(home.store, home.root)
+        self._executor = Executor(
+            workdir=home.root,
+            files=ToolFiles(home.store),
+            workers=self._workers,
+            fetch=self._fetch,
+            reported=self._reported,
+        )
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        self._task_group = await self._stack.enter_async_context(background())
+        self._slots = Slots(self._task_group, self._run, keep=self._spec.slots)
+        self._task_group.start_soon(self._alarms.run, name="device alarms")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop at once: work that still runs is cancelled and its outcome stays open."""
+        self._task_group.cancel_scope.cancel()
+        try:
+            await self._stack.__aexit__(kind, error, trace)
+        finally:
+            if self._workers is not None:
+                with anyio.CancelScope(shield=True):
+                    await self._workers.aclose()
+
+    # --- what the device says of itself ---------------------------------------------------------------------------
+
+    @staticmethod
+    async def look_around() -> None:
+        """Find out what this machine is, off the event loop: asking for GPUs takes a while."""
+        await anyio.to_thread.run_sync(detect_machine)
+
+    @property
+    def profile(self) -> DeviceProfile:
+        """What the device is and offers at this moment."""
+        return build_profile(
+            detect_machine(),
+            tools=self._tools.values(),
+            slots=self._spec.slots,
+            labels=self._spec.labels,
+            resources=self._spec.resources,
+        )
+
+    def hello(self, token: str | None = None) -> Hello:
+        """Open a session: what the device is, what it runs, and which results it owes."""
+        return Hello(
+            device=self._spec.name,
+            token=token,
+            profile=self.profile,
+            running=tuple(self._running),
+            finished=tuple(self._kept.waiting()),
+        )
+
+    def offer(self, tools: Iterable[Tool[..., Any]]) -> None:
+        """Offer further tools; one of a name that is already offered replaces it."""
+        self._tools.update({tool.name: tool for tool in tools})
+        if self._session is not None:
+            self._session.say(ProfileUpdate(profile=self.profile))
+
+    @property
+    def connected(self) -> bool:
+        """Whether an orchestrator can be reached at this moment."""
+        return self._session is not None and self._session.link.connected
+
+    @property
+    def draining(self) -> bool:
+        """Whether it takes no new work."""
+        return self._draining is not None
+
+    # --- sessions ---------------------------------------------------------------------------------------------------
+
+    async def serve(self, link: Link) -> str:
+        """Serve one session until it has ended; returns the reason that it ended for. What runs goes on running."""
+        reason = ""
+        async with anyio.create_task_group() as task_group:
+            session = Session(link, self._home.store, task_group, sent=self._sent)
+            self._session = session
+            self._limits = link.welcome.limits
+            self._session_opened.notify()
+            try:
+                if self._draining is not None:
+                    session.say(Drain(reason=self._draining))
+                if link.hello.profile != self.profile:  # tools were offered while the session was being opened
+                    session.say(ProfileUpdate(profile=self.profile))
+                for result in self._kept.unacknowledged():
+                    session.deliver(result, self._kept.keep)
+                for attempt in self._running.values():
+                    session.report(attempt)
+                while True:
+                    self._take(await link.receive())
+            except LinkClosed as closed:
+                reason = closed.reason
+            except RemoteProtocolError as error:
+                reason = str(error)
+                await link.aclose(reason)
+            finally:
+                self._session = None
+                task_group.cancel_scope.cancel()
+        return reason
+
+    def acknowledged(self, messages: Sequence[Message]) -> None:
+        """The orchestrator has taken these messages of ours: results among them need not be kept."""
+        results = [message.attempt for message in messages if isinstance(message, Result)]
+        if results:
+            self._kept.acknowledge(results)
+            self._changed.notify()
+
+    async def finish(self, reason: str, *, grace_s: float) -> None:
+        """Take no new work, finish or after `grace_s` seconds cancel what runs, have it acknowledged, and leave.
+
+        Takes no longer than the grace, the time for stopping and `ACK_WAIT_S` together, and what saying goodbye
+        takes; without a session nothing is acknowledged, and results stay kept.
+        """
+        self.drain(reason)
+        with anyio.move_on_after(grace_s):
+            await self._until(lambda: not self._running)
+        for attempt in list(self._running.values()):
+            self._stop(attempt, "cancelled", STOP_GRACE_S, f"the device stops: {reason}")
+        await self._until(lambda: not self._running)
+        with anyio.move_on_after(ACK_WAIT_S):
+            await self._until(lambda: not (self._kept.waiting() and self.connected))
+        if self._session is not None:
+            await self._session.link.aclose(reason)
+
+    def drain(self, reason: str) -> None:
+        """Take no new work from now on, and tell the orchestrator so."""
+        if self._draining is None:
+            self._draining = reason
+            if self._session is not None:
+                self._session.say(Drain(reason=reason))
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            await self._changed.wait()
+
+    async def _leave_when_done(self, link: Link, reason: str) -> None:
+        await self._until(lambda: not self._running and not self._kept.waiting())
+        await link.aclose(reason)
+
+    # --- messages -----------------------------------------------------------------------------------------------------
+
+    def _take(self, messages: Sequence[Message]) -> None:
+        session = self._session
+        assert session is not None
+        admitted: list[Attempt] = []
+        for message in messages:
+            if isinstance(message, Assign):
+                attempt = self._admit(message, session)
+                if attempt is not None:
+                    admitted.append(attempt)
+                continue
+            if admitted:  # begun before what comes after them, which may cancel them
+                self._begin(admitted, session)
+                admitted = []
+            if isinstance(message, Cancel):
+                self._cancel(message)
+            elif isinstance(message, Drain):
+                self._draining = self._draining or message.reason or "the orchestrator asked for it"
+                session.task_group.start_soon(self._leave_when_done, session.link, self._draining)
+            elif isinstance(message, ARTIFACT_MESSAGES):
+                session.take_artifact_message(message)
+        if admitted:
+            self._begin(admitted, session)
+
+    def _admit(self, assign: Assign, session: Session) -> Attempt | None:
+        if self._answer_known(assign, session):
+            return None
+        refusal = self._refusal(assign)
+        if refusal is not None:
+            self._reject(assign, session, *refusal)
+            return None
+        tool = self._tools[assign.work.tool]
+        attempt = Attempt(assign, tool, session=session, started_at=self._clock(), started=time.perf_counter())
+        self._running[attempt.id] = attempt
+        return attempt
+
+    def _answer_known(self, assign: Assign, session: Session) -> bool:
+        """Answer for an attempt that was begun here before; it is never begun again."""
+        running = self._running.get(assign.attempt)
+        if running is not None and running.session is not session:
+            # Assigned again by an orchestrator that was restarted: it goes on, now in the new session.
+            running.session = session
+            session.say(Accept(attempt=assign.attempt, epoch=session.epoch))
+        elif running is not None:
+            self._reject(assign, session, "duplicate", "the attempt is running here already")
+        elif self._kept.begun(assign.attempt):
+            kept = self._kept.result_of(assign.attempt)
+            if kept is not None:
+                session.deliver(kept, self._kept.keep)
+            else:
+                self._reject(assign, session, "duplicate", "the attempt ran here and its result was taken")
+        else:
+            return False
+        return True
+
+    def _refusal(self, assign: Assign) -> tuple[RejectCode, str] | None:
+        if self._draining is not None:
+            return "draining", f"the device takes no new work: {self._draining}"
+        if assign.work.tool not in self._tools:
+            return (
+                "unknown-tool",
+                f"no tool {assign.work.tool!r} on this device; it has {', '.join(sorted(self._tools))}",
+            )
+        if len(self._running) >= self._spec.slots:
+            return "no-slot", f"all {self._spec.slots} slots are busy"
+        return None
+
+    def _reject(self, assign: Assign, session: Session, code: RejectCode, message: str) -> None:
+        session.say(Reject(attempt=assign.attempt, epoch=session.epoch, code=code, message=message))
+
+    def _begin(self, attempts: Sequence[Attempt], session: Session) -> None:
+        self._kept.begin([attempt.id for attempt in attempts])
+        for attempt in attempts:
+            session.say(Accept(attempt=attempt.id, epoch=session.epoch))
+            if self._executor.is_instant(attempt):
+                self._run_at_once(attempt)
+                continue
+            limit_s = attempt.limit_s
+            if limit_s is not None:
+                self._alarms.set(limit_s, attempt, "timeout")
+            self._slots.start(attempt)
+
+    def _cancel(self, cancel: Cancel) -> None:
+        attempt = self._running.get(cancel.attempt)
+        if attempt is not None:
+            self._stop(attempt, "cancelled", cancel.grace_s, cancel.reason or "cancelled by the orchestrator")
+
+    # --- attempts -----------------------------------------------------------------------------------------------------
+
+    def _run_at_once(self, attempt: Attempt) -> None:
+        try:
+            output = self._executor.call_at_once(attempt)
+        except (Exception, SystemExit) as error:
+            self._settle(attempt, "failed", error=describe_failure(error))
+            return
+        packed = pack_inline(output, max_inline_bytes=self._limits.max_inline_output_bytes, store=self._home.store)
+        if packed is None:
+            self._task_group.start_soon(self._settle_with_file, attempt, output, name="device output")
+        else:
+            self._settle(attempt, "succeeded", packed)
+
+    async def _settle_with_file(self, attempt: Attempt, output: Any) -> None:
+        try:
+            packed = await pack_output(
+                output, max_inline_bytes=self._limits.max_inline_output_bytes, store=self._home.store
+            )
+        except Exception as error:
+            self._settle(attempt, "failed", error=describe_failure(error))
+        else:
+            self._settle(attempt, "succeeded", packed)
+
+    async def _run(self, attempt: Attempt) -> None:
+        packed: PackedOutput | None = None
+        error: ErrorInfo | None = None
+        try:
+            if not attempt.is_stopping():
+                output = await self._executor.call(attempt)
+                packed = await pack_output(
+                    output, max_inline_bytes=self._limits.max_inline_output_bytes, store=self._home.store
+                )
+        except (Exception, SystemExit) as failure:
+            error = describe_failure(failure)
+        except BaseException:
+            if attempt.stop is not None:
+                self._settle_stopped(attempt)
+            raise
+        if attempt.stop is not None:
+            self._settle_stopped(attempt)
+        elif error is not None:
+            self._settle(attempt, "failed", error=error)
+        else:
+            self._settle(attempt, "succeeded", packed)
+
+    def _stop(self, attempt: Attempt, reason: StopReason, grace_s: float, message: str) -> None:
+        if attempt.begin_stop(reason, grace_s, message):
+            self._alarms.set(grace_s, attempt, "give-up")
+
+    def _ring(self, attempt: Attempt, kind: AlarmKind) -> None:
+        if kind == "give-up":
+            # It shields itself from cancellation. Its slot's task is lost until it ends, its slot is not.
+            self._settle_stopped(attempt)
+        else:
+            message = f"the tool {attempt.tool.name!r} did not finish within {attempt.limit_s:g} s"
+            self._stop(attempt, "timeout", TIMEOUT_GRACE_S, message)
+
+    def _settle_stopped(self, attempt: Attempt) -> None:
+        if attempt.stop == "timeout":
+            error = ErrorInfo(type=TIMEOUT, message=attempt.stop_message, details={"timeout_s": attempt.limit_s})
+            self._settle(attempt, "failed", error=error)
+        else:
+            self._settle(attempt, "cancelled", error=ErrorInfo(type="Cancelled", message=attempt.stop_message))
+
+    def _settle(
+        self, attempt: Attempt, status: Status, packed: PackedOutput | None = None, *, error: ErrorInfo | None = None
+    ) -> None:
+        if attempt.settled:
+            return
+        attempt.settled = True
+        del self._running[attempt.id]
+        result = Result(
+            attempt=attempt.id,
+            epoch=0 if self._session is None else self._session.epoch,
+            status=status,
+            output=None if packed is None else packed.output,
+            error=error,
+            started_at=attempt.started_at,
+            duration_s=time.perf_counter() - attempt.started,
+            artifacts=() if packed is None else packed.artifacts,
+        )
+        self._kept.keep(result)
+        if self._session is not None:
+            self._session.deliver(result, self._kept.keep)
+        self._changed.notify()
+
+    def _reported(self, attempt: Attempt) -> None:
+        if self._session is not None:
+            self._session.report(attempt)
+
+    # --- files --------------------------------------------------------------------------------------------------------
+
+    async def _fetch(self, info: ArtifactInfo) -> None:
+        while not self._home.store.has(info.sha256):
+            session = self._session
+            if session is None or not session.carries_files:
+                await self._session_opened.wait()
+                continue
+            with suppress(LinkClosed):  # the next session's orchestrator has the file too
+                await session.fetch(info)

@@ -1,0 +1,81 @@
+"""One attempt on this device: what was asked, what it reports, and whether it is being stopped."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import anyio
+
+from constellation_protocol.messages import Assign
+from constellation_tools import Tool
+
+from .progress import ProgressBuffer
+
+StopReason = Literal["cancelled", "timeout"]
+
+
+class Attempt:
+    """The state of one attempt from its acceptance to its result. Changed on the event loop only.
+
+    Attributes:
+        id: The attempt's id.
+        assign: What was asked.
+        tool: The tool that does it.
+        session: The session that it was last assigned in; only compared, never asked.
+        started_at: When it was accepted, in seconds since the epoch.
+        started: The same moment on the monotonic clock.
+        progress: What it reported and has not been sent.
+        scope: Cancels the code that runs it; None while none runs.
+        limit_s: The shorter of the attempt's and the tool's time limits, in seconds; None for no limit.
+        stop: Why it is being stopped, None while it is not.
+        stop_message: The same for people.
+        grace_s: How long it may take to stop by itself, in seconds.
+        settled: Whether its result is decided; whatever comes later is not heard.
+    """
+
+    __slots__ = (
+        "assign",
+        "grace_s",
+        "id",
+        "limit_s",
+        "progress",
+        "scope",
+        "session",
+        "settled",
+        "started",
+        "started_at",
+        "stop",
+        "stop_message",
+        "tool",
+    )
+
+    def __init__(self, assign: Assign, tool: Tool[..., Any], *, session: object, started_at: float, started: float) -> None:
+        self.id = assign.attempt
+        self.assign = assign
+        self.tool = tool
+        self.session = session
+        self.started_at = started_at
+        self.started = started
+        self.progress = ProgressBuffer()
+        self.scope: anyio.CancelScope | None = None
+        limits = [limit for limit in (assign.timeout_s, tool.timeout_s) if limit is not None]
+        self.limit_s = min(limits, default=None)
+        self.stop: StopReason | None = None
+        self.stop_message = ""
+        self.grace_s = 0.0
+        self.settled = False
+
+    def is_stopping(self) -> bool:
+        """Whether its work should come to an end; asked by tools from their own threads."""
+        return self.stop is not None or self.settled
+
+    def begin_stop(self, reason: StopReason, grace_s: float, message: str) -> bool:
+        """Start stopping it; False when that has begun before or there is nothing left to stop."""
+        if self.is_stopping():
+            return False
+        self.stop = reason
+        self.stop_message = message
+        self.grace_s = grace_s
+        if self.scope is not None:
+            self.scope.cancel()
+        return True

@@ -1,0 +1,166 @@
+"""`constellation device`: run a device agent on this machine until it is told to stop.
+
+Exit codes: 0 stopped as asked, drained, or nothing to do any more; 1 refused by the orchestrator; 2 bad input.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit, urlunsplit
+
+import typer
+from pydantic import TypeAdapter, ValidationError
+
+from constellation_protocol import ProtocolError, Refused
+from constellation_protocol.kinds import DeviceSpec
+from constellation_protocol.messages import Identifier
+
+from .errors import BadDeviceSetup
+from .secret_environment import TOKEN_VARIABLE, take_token
+
+_IDENTIFIER: TypeAdapter[str] = TypeAdapter(Identifier)
+
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def device(
+    url: Annotated[str, typer.Option(help="The orchestrator's URL: wss://host:port, or ws:// on this machine.")],
+    name: Annotated[str, typer.Option(help="The device's id; this machine's name when left out.")] = "",
+    token_file: Annotated[
+        Path | None, typer.Option(help=f"File that holds the token; else {TOKEN_VARIABLE} in the environment does.")
+    ] = None,
+    slots: Annotated[int, typer.Option(min=1, max=10_000, help="How many stars it runs at once.")] = 1,
+    label: Annotated[list[str] | None, typer.Option(help="A label, KEY=VALUE; may be repeated.")] = None,
+    resource: Annotated[list[str] | None, typer.Option(help="An amount, NAME=NUMBER; may be repeated.")] = None,
+    tools: Annotated[
+        list[str] | None, typer.Option(help="Tools to offer, module:attr or file.py:attr; may be repeated.")
+    ] = None,
+    root: Annotated[
+        Path | None, typer.Option(help="Directory that file, shell and python tools are confined to; else a fresh one.")
+    ] = None,
+    state_dir: Annotated[
+        Path | None, typer.Option(help="Where results are kept until acknowledged; else temporary.")
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(help="A host that http tools may reach; may be repeated.")
+    ] = None,
+    linger: Annotated[
+        float, typer.Option(min=0, help="Seconds to go on and try to reconnect without an orchestrator.")
+    ] = 60.0,
+    grace: Annotated[
+        float, typer.Option(min=0, help="Seconds that running work may take to finish when told to stop.")
+    ] = 10.0,
+    import_path: Annotated[
+        list[str] | None, typer.Option(help="A further directory to import tools from; may be repeated.")
+    ] = None,
+    ready_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Run a device agent on this machine until it is told to stop."""
+    import anyio
+
+    from .runtime import DeviceSettings, run_device
+
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    sys.path.extend(path for path in import_path or () if path not in sys.path)
+    try:
+        settings = DeviceSettings(
+            spec=DeviceSpec(
+                name=_checked_name(name or socket.gethostname()),
+                labels=_pairs("--label", label),
+                resources={key: _amount(key, value) for key, value in _pairs("--resource", resource).items()},
+                slots=slots,
+                tools=tuple(tools or ()),
+                root=root,
+                state_dir=state_dir,
+                allow_hosts=tuple(allow_host or ()),
+            ),
+            url=_checked_url(url),
+            token=_read_token(token_file),
+            linger_s=linger,
+            grace_s=grace,
+        )
+        code = 0
+        with suppress(KeyboardInterrupt):
+            anyio.run(lambda: run_device(settings, ready=lambda: _tell_ready(ready_fd)))
+    except BadDeviceSetup as error:
+        code = _complain(str(error), 2)
+    except (Refused, ProtocolError) as error:
+        code = _complain(str(error), 1)
+    _leave(code)
+
+
+def _tell_ready(ready_fd: int | None) -> None:
+    if ready_fd is not None:
+        os.write(ready_fd, b"ready\n")
+        os.close(ready_fd)
+
+
+def _complain(message: str, code: int) -> int:
+    typer.echo(f"constellation device: {message}", err=True)
+    return code
+
+
+def _leave(code: int) -> None:
+    if any(thread is not threading.main_thread() and not thread.daemon for thread in threading.enumerate()):
+        # A thread that a tool has been abandoned in would keep the process alive until it returns.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    raise typer.Exit(code)
+
+
+def _read_token(token_file: Path | None) -> str | None:
+    from_environment = take_token()
+    if token_file is None:
+        return from_environment
+    try:
+        token = token_file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeError) as error:
+        raise BadDeviceSetup(f"--token-file {token_file} can't be read: {error}") from error
+    if not token:
+        raise BadDeviceSetup(f"--token-file {token_file} is empty")
+    return token
+
+
+def _checked_name(name: str) -> str:
+    try:
+        return _IDENTIFIER.validate_python(name)
+    except ValidationError:
+        raise BadDeviceSetup(
+            f"{name!r} can't be a device's name: use letters, digits and . _ : / -, starting with a letter or digit"
+        ) from None
+
+
+def _checked_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("ws", "wss") or not parts.hostname:
+        raise BadDeviceSetup(f"--url {url!r} is no orchestrator's URL: it looks like wss://host:port")
+    if parts.scheme == "ws" and parts.hostname not in _LOOPBACK:
+        typer.echo(f"constellation device: warning: {url} is not encrypted; use wss:// outside this machine", err=True)
+    return urlunsplit(parts if parts.path.strip("/") else parts._replace(path="/aip"))
+
+
+def _pairs(option: str, given: Sequence[str] | None) -> dict[str, str]:
+    pairs = {}
+    for item in given or ():
+        key, separator, value = item.partition("=")
+        if not (key and separator):
+            raise BadDeviceSetup(f"{option} {item!r} is not of the form KEY=VALUE")
+        pairs[key] = value
+    return pairs
+
+
+def _amount(name: str, value: str) -> float:
+    with suppress(ValueError):
+        amount = float(value)
+        if 0 <= amount < float("inf"):
+            return amount
+    raise BadDeviceSetup(f"--resource {name}={value} is no amount: give a number of at least 0")

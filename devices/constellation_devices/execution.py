@@ -1,0 +1,112 @@
+"""Calling the tool of an attempt, in the place where it can be stopped best.
+
+async tool                        on the event loop, cancelled like any coroutine
+quick tool (`blocking=False`)     on the event loop, at once
+blocking tool                     in a worker process where the device has them and the tool can be imported
+there, else in a thread; a thread can't be stopped: when it must be, it is
+abandoned, and `ToolContext.cancelled` tells it so
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.from_thread
+import anyio.lowlevel
+
+from constellation_protocol.messages import ArtifactInfo
+from constellation_tools import ToolContext
+
+from .attempts import Attempt
+from .files import ToolFiles
+from .workers import WorkerPool
+
+_COOPERATIVE_SHARE = 0.75
+"""Share of the time for stopping that a tool in a worker process has for itself before it is killed."""
+
+
+class Executor:
+    """Calls tools for attempts. Made and used on the event loop that the device runs on."""
+
+    def __init__(
+        self,
+        *,
+        workdir: Path,
+        files: ToolFiles,
+        workers: WorkerPool | None,
+        fetch: Callable[[ArtifactInfo], Awaitable[None]],
+        reported: Callable[[Attempt], None],
+    ) -> None:
+        """Plug in the device.
+
+        Args:
+            workdir: The directory that tools work in.
+            files: Where tools keep and find files.
+            workers: Worker processes for blocking tools; None to run these in threads.
+            fetch: Brings a file that the arguments refer to into the store.
+            reported: Called when an attempt has something new to report.
+        """
+        self._workdir = workdir
+        self._files = files
+        self._workers = workers
+        self._fetch = fetch
+        self._reported = reported
+        self._loop_thread = threading.get_ident()
+        self._loop_token = anyio.lowlevel.current_token()
+
+    def is_instant(self, attempt: Attempt) -> bool:
+        """Whether the attempt can be done on the spot, without waiting for anything."""
+        return not (attempt.tool.blocking or attempt.tool.is_async or attempt.assign.artifacts)
+
+    def call_at_once(self, attempt: Attempt) -> Any:
+        """Call the tool of an instant attempt and return its output; raises whatever the tool raises."""
+        return attempt.tool.call_sync(attempt.assign.work.arguments, self._context(attempt))
+
+    async def call(self, attempt: Attempt) -> Any:
+        """Fetch the files that the arguments refer to, call the tool and return its output.
+
+        Raises whatever the tool raises, or `WorkFailed` where it ran in a worker process.
+        """
+        for info in attempt.assign.artifacts:
+            await self._fetch(info)
+        tool = attempt.tool
+        arguments = attempt.assign.work.arguments
+        if self._workers is not None and tool.blocking and not tool.is_async and tool.reference is not None:
+            return await self._workers.call(
+                tool.reference,
+                arguments,
+                files=attempt.assign.artifacts,
+                progress=self._progress_of(attempt),
+                grace_s=lambda: attempt.grace_s * _COOPERATIVE_SHARE,
+            )
+        return await tool.call(arguments, self._context(attempt))
+
+    def _context(self, attempt: Attempt) -> ToolContext:
+        return ToolContext(
+            workdir=self._workdir,
+            progress=self._progress_of(attempt),
+            store=self._files.keep,
+            resolve=self._files.find,
+            cancelled=attempt.is_stopping,
+        )
+
+    def _progress_of(self, attempt: Attempt) -> Callable[[str | None, float | None, Any], None]:
+        def take(text: str | None, fraction: float | None, data: Any) -> None:
+            if not attempt.settled:
+                attempt.progress.add(text, fraction, data)
+                self._reported(attempt)
+
+        def progress(text: str | None, fraction: float | None, data: Any) -> None:
+            if threading.get_ident() == self._loop_thread:
+                take(text, fraction, data)
+                return
+            try:
+                anyio.from_thread.run_sync(take, text, fraction, data, token=self._loop_token)
+            except anyio.RunFinishedError:
+                return  # an abandoned thread that outlives its device has nobody to report to
+
+        return progress

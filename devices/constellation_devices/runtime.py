@@ -1,0 +1,118 @@
+"""A device in a process of its own: dials its orchestrator, stays with it, and ends as a whole.
+
+While the orchestrator can't be reached the work goes on, for as long as the device is told to linger: the first half
+of that time goes to mending the session, the second to opening a new one, perhaps with an orchestrator that was
+started again. A signal makes the device drain, say goodbye and end; a second one ends it at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+import anyio
+from anyio.abc import TaskGroup
+
+from constellation_protocol import ReconnectPolicy, Refused, TransportClosed, dial
+from constellation_protocol.kinds import DeviceSpec
+
+from .agent import DeviceAgent
+from .home import open_home
+
+log = logging.getLogger("constellation.device")
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSettings:
+    """What a device process is told.
+
+    Attributes:
+        spec: The device.
+        url: The WebSocket URL of its orchestrator.
+        token: What lets it in.
+        linger_s: How long it goes on without an orchestrator, in seconds.
+        grace_s: How long running work may take to finish when the device is told to stop, in seconds.
+    """
+
+    spec: DeviceSpec
+    url: str
+    token: str | None = field(repr=False)
+    linger_s: float
+    grace_s: float
+
+
+async def run_device(settings: DeviceSettings, *, ready: Callable[[], None]) -> None:
+    """Run a device until it is told to stop, is drained, or has lingered long enough without an orchestrator.
+
+    Args:
+        settings: What the device is told.
+        ready: Called when the device is set up, before it dials.
+
+    Raises:
+        BadDeviceSetup: it can't be what it is told to be.
+        Refused: the orchestrator does not let it in.
+        RemoteProtocolError: what answers at the URL is no orchestrator.
+    """
+    with open_home(settings.spec, durable=True) as home:
+        async with DeviceAgent(settings.spec, home, worker_processes=True) as agent:
+            await agent.look_around()
+            ready()
+            async with anyio.create_task_group() as task_group:
+                task_group.start_soon(_obey_signals, agent, settings.grace_s, task_group)
+                await stay_connected(agent, settings.url, token=settings.token, linger_s=settings.linger_s)
+                task_group.cancel_scope.cancel()
+
+
+async def stay_connected(agent: DeviceAgent, url: str, *, token: str | None, linger_s: float) -> None:
+    """Hold one session after another; returns when the device has been drained or has lingered in vain.
+
+    Raises:
+        Refused: the orchestrator does not let the device in.
+        RemoteProtocolError: what answers at the URL is no orchestrator.
+    """
+    policy = ReconnectPolicy(give_up_s=linger_s / 2)
+    tries = 0
+    deadline = anyio.current_time() + linger_s
+    while True:
+        try:
+            async with dial(url, partial(agent.hello, token), reconnect=policy, on_acked=agent.acknowledged) as link:
+                log.info("joined %s, epoch %d", url, link.welcome.epoch)
+                reason = await agent.serve(link)
+            log.info("the session has ended: %s", reason)
+            if agent.draining:
+                return
+            tries = 0
+            deadline = anyio.current_time() + linger_s / 2
+        except (TransportClosed, Refused) as error:
+            if isinstance(error, Refused) and not error.retry:
+                raise
+            if tries == 0:
+                log.warning("no orchestrator: %s; trying again", error)
+        delay_s = policy.delay_s(tries, random.random())
+        tries += 1
+        if anyio.current_time() + delay_s > deadline:
+            log.warning("no orchestrator at %s for %g s: the device stops", url, linger_s)
+            return
+        await anyio.sleep(delay_s)
+
+
+async def _obey_signals(agent: DeviceAgent, grace_s: float, task_group: TaskGroup) -> None:
+    async def finish(name: str) -> None:
+        await agent.finish(f"received {name}", grace_s=grace_s)
+        task_group.cancel_scope.cancel()
+
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        obeyed = False
+        async for number in signals:
+            name = signal.Signals(number).name
+            if obeyed:
+                log.warning("%s again: stopping at once", name)
+                task_group.cancel_scope.cancel()
+            else:
+                log.info("%s: finishing", name)
+                task_group.start_soon(finish, name)
+                obeyed = True

@@ -1,0 +1,203 @@
+"""Files kept by their content: each is named by the SHA-256 of its bytes, so one can be neither forged nor overwritten.
+
+    <root>/ab/abcdef…        a whole file, verified and read-only
+    <root>/partial/abcdef…   the beginning of one that is still coming, kept so that it can be resumed
+    <root>/partial/….tmp     one that is being put in
+
+A digest is checked before it becomes part of a path, and no name that came from outside ever does. One process
+uses a root at a time. All methods block on the disk: from an event loop, call them in a thread.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+from pathlib import Path
+from typing import BinaryIO
+
+from .errors import ArtifactCorrupt, ArtifactError
+from .messages import ArtifactInfo, Limits
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_COPY_BYTES = 1024 * 1024
+
+
+class ArtifactStore:
+    """A directory of artifacts."""
+
+    def __init__(self, root: Path, *, max_bytes: int | None = None) -> None:
+        """Open the store, making its directory when it is not there.
+
+        Args:
+            root: The directory; what an earlier process left half put in is removed from it.
+            max_bytes: The size of the largest file it takes; the protocol's default limit when None.
+        """
+        self.root = root
+        self.max_bytes = Limits().max_artifact_bytes if max_bytes is None else max_bytes
+        self._partial = root / "partial"
+        self._partial.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._coming: set[str] = set()
+        for leftover in self._partial.glob("*.tmp"):
+            leftover.unlink()
+
+    def has(self, sha256: str) -> bool:
+        """Whether the whole file is here."""
+        return self._place(sha256).is_file()
+
+    def path(self, sha256: str) -> Path:
+        """Return where the file is; it is read-only.
+
+        Raises:
+            ArtifactError: it is not here.
+        """
+        place = self._place(sha256)
+        if not place.is_file():
+            raise ArtifactError(f"artifact {sha256[:12]}… is not here: fetch it from its origin first")
+        return place
+
+    def put_bytes(self, data: bytes, *, name: str = "", media_type: str = "application/octet-stream") -> ArtifactInfo:
+        """Keep these bytes.
+
+        Raises:
+            ArtifactError: they are over the size limit.
+        """
+        download = self._fresh()
+        try:
+            download.write(data)
+            return download.keep(name, media_type)
+        finally:
+            download.close()
+
+    def put_file(
+        self, source: Path, *, name: str | None = None, media_type: str = "application/octet-stream"
+    ) -> ArtifactInfo:
+        """Keep a copy of a file, under its own name unless another is given.
+
+        Raises:
+            ArtifactError: it is over the size limit.
+            OSError: it can't be read.
+        """
+        with source.open("rb") as file:
+            download = self._fresh()
+            try:
+                while data := file.read(_COPY_BYTES):
+                    download.write(data)
+                return download.keep(source.name if name is None else name, media_type)
+            finally:
+                download.close()
+
+    def read(self, sha256: str, offset: int, size: int) -> bytes:
+        """Read up to `size` bytes of a file from `offset`.
+
+        Raises:
+            ArtifactError: it is not here.
+        """
+        with self.path(sha256).open("rb") as file:
+            file.seek(offset)
+            return file.read(size)
+
+    def begin(self, info: ArtifactInfo) -> PartialArtifact:
+        """Begin to receive a file, or go on where an earlier try stopped.
+
+        Raises:
+            ArtifactError: it is over the size limit.
+        """
+        if info.size > self.max_bytes:
+            raise ArtifactError(f"an artifact of {info.size} bytes is over the limit of {self.max_bytes} bytes")
+        self._place(info.sha256)
+        if info.sha256 in self._coming:
+            # The same file comes from someone else at this moment; this try is on its own, and is not resumed.
+            return self._fresh(expected=info)
+        coming = PartialArtifact(self, self._partial / info.sha256, expected=info)
+        self._coming.add(info.sha256)
+        return coming
+
+    def _fresh(self, *, expected: ArtifactInfo | None = None) -> PartialArtifact:
+        return PartialArtifact(self, self._partial / f"{secrets.token_hex(16)}.tmp", expected=expected)
+
+    def _place(self, sha256: str) -> Path:
+        if _DIGEST.fullmatch(sha256) is None:
+            raise ArtifactError("an artifact is named by 64 lower-case hexadecimal digits, and this is none")
+        return self.root / sha256[:2] / sha256
+
+
+class PartialArtifact:
+    """A file that is coming in, hashed as it is written; invisible until it is whole and verified."""
+
+    def __init__(self, store: ArtifactStore, path: Path, *, expected: ArtifactInfo | None) -> None:
+        self._store = store
+        self._path = path
+        self._expected = expected
+        self._limit = store.max_bytes if expected is None else expected.size
+        self._hash = hashlib.sha256()
+        self.offset = 0
+        self._file: BinaryIO = path.open("a+b")
+        self._read_back()
+        self.resumed = self.offset > 0
+
+    def _read_back(self) -> None:
+        self._file.seek(0)
+        while data := self._file.read(_COPY_BYTES):
+            self._hash.update(data)
+            self.offset += len(data)
+        if self.offset > self._limit:
+            self.restart()
+
+    def restart(self) -> None:
+        """Forget what has come so far."""
+        self._file.truncate(0)
+        self._hash = hashlib.sha256()
+        self.offset = 0
+        self.resumed = False
+
+    def write(self, data: bytes) -> None:
+        """Append what comes next.
+
+        Raises:
+            ArtifactError: the file gets longer than announced, or than the limit.
+        """
+        if self.offset + len(data) > self._limit:
+            raise ArtifactError(f"more than the {self._limit} bytes come that the artifact may have")
+        self._file.write(data)
+        self._hash.update(data)
+        self.offset += len(data)
+
+    def keep(self, name: str = "", media_type: str = "application/octet-stream") -> ArtifactInfo:
+        """Verify what has come, make it visible and close.
+
+        Raises:
+            ArtifactCorrupt: it is not what was announced.
+        """
+        digest = self._hash.hexdigest()
+        expected = self._expected
+        if expected is not None and (digest, self.offset) != (expected.sha256, expected.size):
+            raise ArtifactCorrupt(
+                f"artifact {expected.sha256[:12]}… came with {self.offset} of {expected.size} bytes "
+                f"and the digest {digest[:12]}…"
+            )
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        os.fchmod(self._file.fileno(), 0o444)
+        place = self._store._place(digest)
+        place.parent.mkdir(mode=0o700, exist_ok=True)
+        self._path.replace(place)
+        size = self.offset
+        self.close()
+        return ArtifactInfo(sha256=digest, size=size, name=name, media_type=media_type)
+
+    def discard(self) -> None:
+        """Throw away what has come."""
+        self._path.unlink(missing_ok=True)
+        self.close()
+
+    def close(self) -> None:
+        """Stop; what has come of an announced file stays for a later try."""
+        if self._file.closed:
+            return
+        self._file.close()
+        if self._path.suffix == ".tmp":
+            self._path.unlink(missing_ok=True)
+        elif self._expected is not None:
+            self._store._coming.discard(self._expected.sha256)
