@@ -19,7 +19,7 @@ TOOLS = {"pure": True, "effect": False}
 class Faults:
     """How likely each misbehaviour is, for one piece of work."""
 
-    fail: float = 0.12
+    fail: float = 0.08
     hang: float = 0.04
     refuse: float = 0.05
     lie: float = 0.08

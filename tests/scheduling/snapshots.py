@@ -35,7 +35,8 @@ def state_of(machine: RunMachine) -> dict[str, Any]:
             for star, tries in machine.tries.items()
         },
         "attempts": {
-            id: tuple(getattr(attempt, name) for name in type(attempt).__slots__)
+            # `unconfirmed` is about the orchestrator that looks, not about the run.
+            id: tuple(getattr(attempt, name) for name in type(attempt).__slots__ if name != "unconfirmed")
             for id, attempt in machine.attempts.items()
         },
     }

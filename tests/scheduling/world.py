@@ -68,7 +68,7 @@ class World:
         self._first = ev.RunStarted(self.now, RUN, dump(graph), options)
         for device in self.devices:
             self.later(self.rng.uniform(0, 2), lambda device=device: self.connect(device))
-        self.later(self.rng.uniform(0, 1), lambda: self.feed(self._first))
+        self.later(self.rng.uniform(0, 1), self.submit)
 
     def _new_scheduler(self) -> Scheduler:
         return Scheduler(no_device_patience_s=4.0, validate=True)
@@ -93,7 +93,7 @@ class World:
 
     def run(self) -> None:
         """Let faults happen for a while, then none, and see that every run ends."""
-        while self.now < self.faults_until and not self.over:
+        while self.now < self.faults_until and not self.over and not self.waits_for_people:
             self.step()
             if self.rng.random() < 0.08:
                 self.disturb()
@@ -108,6 +108,11 @@ class World:
     def over(self) -> bool:
         runs = self.scheduler.runs
         return RUN in runs and all(machine.ended for machine in runs.values())
+
+    @property
+    def waits_for_people(self) -> bool:
+        """Whether nothing will happen any more until someone takes back a hold."""
+        return not self._agenda and self.scheduler.next_due_at() is None
 
     def explain(self) -> dict[str, Any]:
         return {
@@ -145,20 +150,24 @@ class World:
                 assert state_of(self.scheduler.runs[known]) == state_before, "a refused event changed something"
             raise
         self.check_acyclic()
-        if self.now < self.faults_until and self.rng.random() < 0.004:
+        if self.now < self.faults_until and self.rng.random() < 0.01:
             self.crash(carried=False, step=step)
             return
         for entry in step.entries:
             self.journals.setdefault(entry.event.run, []).append(entry)
         if isinstance(event, (ev.AttemptSucceeded, ev.AttemptFailed, ev.AttemptCancelled)):
             self.device(event.device).results.pop(event.attempt, None)
-        if self.now < self.faults_until and self.rng.random() < 0.004:
+        if self.now < self.faults_until and self.rng.random() < 0.01:
             self.crash(carried=True, step=step)
             return
         for command in step.commands:
             self.carry_out(command)
         if self.rng.random() < 0.03:
             self.check_journals()
+
+    def submit(self) -> None:
+        if RUN not in self.scheduler.runs:
+            self.feed(self._first)
 
     def ask(self, event: RunEvent) -> bool:
         """Give the scheduler a request, which it may refuse."""
@@ -215,10 +224,17 @@ class World:
                 self.disconnect(device, told=False)
         self.now += self.rng.choice([0.1, 3.0, 20.0])
         self.scheduler = self._new_scheduler()
+        for device in self.devices:
+            if self.rng.random() < 0.3:
+                # A hub that goes on serving may have its devices before a run is taken up again.
+                device.online, device.epoch = True, next(self._epochs)
+                self.scheduler.handle(DeviceJoined(self.now, device.id, device.epoch, device.offer, device.known))
+                for report in list(device.results.values()):
+                    self.report(device, report)
         for entries in self.journals.values():
             self.scheduler.recover(stored(entries))
         if RUN not in self.scheduler.runs:
-            self.later(0.1, lambda: self.feed(self._first))
+            self.later(0.1, self.submit)
         for run, machine in list(self.scheduler.runs.items()):
             self.settled |= {(run, star) for star in machine.graph if machine.graph.outcome(star)}
             self.settled &= {

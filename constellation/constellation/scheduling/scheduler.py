@@ -28,7 +28,7 @@ from .commands import (
     UnqueueStar,
 )
 from .durations import Durations, work_key
-from .errors import UnknownRun
+from .errors import RunExists, UnknownRun
 from .events import DeviceId, JournalEntry, RunEvent, RunId, RunOptions, RunStarted
 from .fleet import Fleet
 from .inputs import DeviceChanged, DeviceDraining, DeviceJoined, DeviceLeft, FleetEvent, Tick
@@ -97,7 +97,7 @@ class Scheduler:
         """Take one event in.
 
         Raises:
-            UnknownRun, RunEnded, NotWaiting, EditRejected, UnknownStar, InvalidDocument: a request that can't be
+            UnknownRun, RunExists, RunEnded, NotWaiting, EditRejected, UnknownStar, InvalidDocument: a request that can't be
                 granted; nothing has changed.
             InvariantBroken: in validate mode, the state is inconsistent.
         """
@@ -121,6 +121,7 @@ class Scheduler:
 
         Raises:
             UnknownRun: the entries do not begin with the start of the run.
+            RunExists: the run is held already.
         """
         machine: RunMachine | None = None
         dropped = Step()
@@ -134,6 +135,8 @@ class Scheduler:
             self._digest(machine, commands, dropped, replaying=True)
         if machine is None:
             raise UnknownRun("")
+        for attempt in machine.attempts.values():
+            attempt.unconfirmed = True
         self.fleet.set_paused(machine.run, machine.state == "paused")
         return machine
 
@@ -165,6 +168,8 @@ class Scheduler:
         self._apply(event, step)
 
     def _make(self, event: RunStarted) -> RunMachine:
+        if event.run in self.runs:
+            raise RunExists(event.run)
         machine = RunMachine(event)
         self.runs[event.run] = machine
         self._ranks[event.run] = Ranks(machine.graph, self.fleet.durations)
