@@ -26,6 +26,7 @@ class Attempt:
         idempotent: Whether the work may be repeated when nobody knows whether it was done.
         stopping: Why it is being stopped, or None.
         reason: The same in words.
+        overdue_at: When the orchestrator gives it up for taking too long; None before it starts, or without limit.
         unconfirmed: No device has spoken of it since the orchestrator was restarted.
     """
 
@@ -36,6 +37,7 @@ class Attempt:
         "id",
         "idempotent",
         "memory",
+        "overdue_at",
         "reason",
         "star",
         "started",
@@ -64,6 +66,7 @@ class Attempt:
         self.started = False
         self.stopping: StopCause | None = None
         self.reason = ""
+        self.overdue_at: float | None = None
         self.unconfirmed = False
 
 
