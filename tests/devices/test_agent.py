@@ -298,7 +298,7 @@ async def test_a_draining_device_finishes_its_work_takes_no_new_and_leaves(make_
         gate.touch()
         assert (await hub.result(attempt)).output == "late"
         assert "maintenance" in await hub.until_closed()
-        assert bench.agent.draining
+        assert bench.agent.drained
 
 
 async def test_finishing_cancels_what_does_not_end_within_the_grace(make_bench: Any) -> None:
