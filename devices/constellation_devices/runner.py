@@ -128,10 +128,10 @@ class AttemptRunner:
     def _run_at_once(self, attempt: Attempt) -> None:
         try:
             output = self._executor.call_at_once(attempt)
+            packed = pack_inline(output, max_inline_bytes=self._max_inline_bytes, store=self._store)
         except (Exception, SystemExit) as error:
             self._settle(attempt, "failed", error=describe_failure(error))
             return
-        packed = pack_inline(output, max_inline_bytes=self._max_inline_bytes, store=self._store)
         if packed is None:
             self._task_group.start_soon(self._settle_with_file, attempt, output, name="device output")
         else:
