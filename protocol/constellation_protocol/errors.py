@@ -11,7 +11,6 @@ ProtocolError
     └── ArtifactCorrupt     the bytes that came are not those that were announced
 """
 
-# ruff: noqa: N818 - the names say what happened, as the standard library's StopIteration and KeyboardInterrupt do
 from __future__ import annotations
 
 

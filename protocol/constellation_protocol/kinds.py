@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from .link import Link
 from .messages import Hello
@@ -70,12 +70,21 @@ class StartedDevice(Protocol):
     def offer(self, tools: Sequence[Any]) -> None:
         """Offer further tools, where the kind can (devices in this process); else raises TypeError."""
 
+    async def wait_ended(self) -> str:
+        """Wait until the device has ended by itself or was stopped, and return how, in words."""
+
     async def aclose(self) -> None:
         """Stop the device and wait until nothing of it is left."""
 
 
 class DeviceKind(AbstractAsyncContextManager["DeviceKind"], Protocol):
-    """Starts devices of one kind; leaving the context stops all that it has started."""
+    """Starts devices of one kind; leaving the context stops all that it has started.
+
+    Attributes:
+        in_process: Whether its devices live in this process, so that they need no URL to dial.
+    """
+
+    in_process: ClassVar[bool]
 
     async def start(self, spec: DeviceSpec, door: HubDoor) -> StartedDevice:
         """Start a device; returns once it has been started, which may be before it has joined.

@@ -3,7 +3,8 @@
 Theory of operation. A session is an ordered exchange of messages between a device and an orchestrator that outlives
 the connections which carry it. Two small machines run side by side:
 
-- its *life*: NEW until the first handshake, OPEN, then CLOSING (we said goodbye) or LEAVING (the peer did), ENDED;
+- its *life*: NEW until the first handshake, OPEN, then CLOSING (we said goodbye), LEAVING (the peer did) or PARTING
+  (both did, and ours may not be out yet), ENDED;
 - its *wire*: DETACHED, OPENING (handshake under way), ATTACHED.
 
 On each connection the device speaks first, with a hello; the orchestrator answers with a welcome (or a refusal,
@@ -24,87 +25,26 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from enum import Enum
 
 from .codec import UNSEQUENCED, Encoded, decode, encode_message, encode_text
 from .errors import LocalProtocolError, Refused, RemoteProtocolError
 from .heartbeat import Heartbeat
 from .inbox import Inbox
 from .messages import (
-    PROTOCOL_VERSION,
-    Accept,
     Ack,
-    Assign,
-    Cancel,
     Goodbye,
     Hello,
     Limits,
     Message,
     Ping,
     Pong,
-    ProfileUpdate,
-    Progress,
     ProtocolFault,
     Refuse,
-    Reject,
-    Result,
     Welcome,
 )
 from .outbox import Outbox
+from .states import DEVICE_ONLY, LIFE, ORCHESTRATOR_ONLY, WIRE, Life, Role, Wire
 
-SUPPORTED_VERSIONS = (PROTOCOL_VERSION,)
-
-
-class Role(Enum):
-    """Which side of a session this is."""
-
-    DEVICE = "device"
-    ORCHESTRATOR = "orchestrator"
-
-
-class Life(Enum):
-    """How far a session has come."""
-
-    NEW = "new"
-    OPEN = "open"
-    CLOSING = "closing"
-    LEAVING = "leaving"
-    ENDED = "ended"
-
-
-class Wire(Enum):
-    """How far the present connection has come."""
-
-    DETACHED = "detached"
-    OPENING = "opening"
-    ATTACHED = "attached"
-
-
-LIFE: dict[tuple[Life, str], Life] = {
-    (Life.NEW, "welcome"): Life.OPEN,
-    (Life.OPEN, "welcome"): Life.OPEN,
-    (Life.OPEN, "our goodbye"): Life.CLOSING,
-    (Life.OPEN, "their goodbye"): Life.LEAVING,
-    (Life.CLOSING, "goodbye acknowledged"): Life.ENDED,
-    (Life.CLOSING, "their goodbye"): Life.ENDED,
-    (Life.LEAVING, "goodbye taken in"): Life.ENDED,
-    (Life.NEW, "end"): Life.ENDED,
-    (Life.OPEN, "end"): Life.ENDED,
-    (Life.CLOSING, "end"): Life.ENDED,
-    (Life.LEAVING, "end"): Life.ENDED,
-}
-"""What a session becomes by what happens; anything else is refused."""
-
-WIRE: dict[tuple[Wire, str], Wire] = {
-    (Wire.DETACHED, "hello"): Wire.OPENING,
-    (Wire.OPENING, "welcome"): Wire.ATTACHED,
-    (Wire.OPENING, "lost"): Wire.DETACHED,
-    (Wire.ATTACHED, "lost"): Wire.DETACHED,
-}
-"""The same for its connection."""
-
-DEVICE_ONLY = frozenset({ProfileUpdate, Accept, Reject, Progress, Result})
-ORCHESTRATOR_ONLY = frozenset({Assign, Cancel})
 _UNSEQUENCED = frozenset(UNSEQUENCED)
 
 
@@ -302,9 +242,15 @@ class Session:
             self._step("our goodbye", reason or "closed by this side")
             goodbye = encode_message(Goodbye(reason=reason), limit=self._limits.max_frame_bytes)
             self._outbox.queue(goodbye, beyond_credit=True)
-        elif not (self.life is Life.LEAVING and self.wire is Wire.ATTACHED and self._inbox.settled):
-            # In the one other case the last acknowledgement is about to go out, and ends the session.
+        elif not self._goodbye_under_way:
             self.end(reason or "closed by this side")
+
+    @property
+    def _goodbye_under_way(self) -> bool:
+        """Whether the session is about to end by itself, with the last frames going to and fro."""
+        if self.wire is not Wire.ATTACHED:
+            return False
+        return self.life in (Life.CLOSING, Life.PARTING) or (self.life is Life.LEAVING and self._inbox.settled)
 
     def end(self, reason: str) -> None:
         """End the session at once: nothing more can be resumed."""
@@ -338,6 +284,8 @@ class Session:
             frame = encode_text([Ack(received=self._inbox.taken, credits=credits).model_dump_json()])
             self._announced()
             return frame
+        if self.life is Life.PARTING:
+            self._step("all sent")
         return None
 
     def _announced(self) -> None:
@@ -371,7 +319,7 @@ class Session:
         """
         if self.wire is not Wire.DETACHED:
             self._step_wire("lost")
-        if self.life in (Life.CLOSING, Life.LEAVING):
+        if self.life in (Life.CLOSING, Life.LEAVING, Life.PARTING):
             self.end("the connection was lost while the session was being closed")
         self._control.clear()
         self._pong = None
@@ -394,8 +342,3 @@ class Session:
     def _expect(self, role: Role) -> None:
         if self.role is not role:
             raise LocalProtocolError(f"only the {role.value} does this")
-
-
-def negotiate(offered: Sequence[int]) -> int | None:
-    """Choose the highest version that both sides speak, or None."""
-    return max(set(offered) & set(SUPPORTED_VERSIONS), default=None)

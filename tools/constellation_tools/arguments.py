@@ -7,7 +7,6 @@ the parameter's name, `**kwargs` an object under its name.
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, NotRequired, get_args, get_origin
@@ -15,7 +14,7 @@ from typing import Annotated, Any, NotRequired, get_args, get_origin
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError, PydanticUserError
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticSerializationError, to_jsonable_python
+from pydantic_core import PydanticSerializationError, from_json, to_jsonable_python
 from typing_extensions import TypedDict, Unpack
 
 from .artifact import RESOLVE_KEY, Artifact
@@ -35,8 +34,16 @@ _KEYWORD_KINDS = (_POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 class Arguments:
     """The validator, the schema and the layout of one tool's arguments."""
 
-    def __init__(self, tool: str, signature: ToolSignature, descriptions: Mapping[str, str]) -> None:
+    def __init__(
+        self, tool: str, signature: ToolSignature, descriptions: Mapping[str, str], names: Mapping[str, Any]
+    ) -> None:
         """Build the validator.
+
+        Args:
+            tool: The tool's name, for errors.
+            signature: What the function takes.
+            descriptions: What the docstring says of each parameter.
+            names: What nested types may refer to besides the globals of their modules.
 
         Raises:
             ToolDefinitionError: a parameter can't be described; the message names it.
@@ -46,10 +53,10 @@ class Arguments:
         self._parameters = {p.name: p for p in signature.parameters if p.name not in signature.context_parameters}
         fields = {name: _field_type(parameter) for name, parameter in self._parameters.items()}
         try:
-            adapter = _adapter(fields, signature.namespace)
+            adapter = _adapter(fields, names)
             self.schema = json_schema_of(adapter, "validation")
         except (PydanticUserError, PydanticSchemaGenerationError, PydanticInvalidForJsonSchema, NameError) as error:
-            raise _definition_error(tool, fields, signature.namespace, error) from error
+            raise _definition_error(tool, fields, names, error) from error
         self._validate = adapter.validator.validate_python
         self._describe(descriptions)
         properties, definitions = self.schema["properties"], self.schema.get("$defs", {})
@@ -123,7 +130,7 @@ class Arguments:
             value = arguments.get(name)
             if isinstance(value, str):
                 try:
-                    structured = json.loads(value)
+                    structured = from_json(value)
                 except ValueError:
                     continue  # reported by the validation as the string that it is
                 if isinstance(structured, list | dict):

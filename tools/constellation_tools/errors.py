@@ -16,8 +16,6 @@
 Every error carries its own arguments as `args`, so it survives pickling between worker processes.
 """
 
-# ruff: noqa: N818 - names say what happened; only the general ones end in Error
-
 from __future__ import annotations
 
 from collections.abc import Iterable

@@ -85,8 +85,8 @@ def _import_file(path: Path, reference: str) -> ModuleType:
     if not path.is_file():
         raise ToolLoadError(f"can't load {reference!r}: there is no file {path}")
     spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ToolLoadError(f"can't load {reference!r}: {path} is not a Python source file")
+    assert spec is not None  # a path that ends in .py always has a loader
+    assert spec.loader is not None
     if str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))
     module = importlib.util.module_from_spec(spec)

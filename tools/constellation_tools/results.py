@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter
@@ -10,14 +11,19 @@ from pydantic_core import to_jsonable_python
 
 from .errors import InvalidOutput, UnresolvedAnnotation
 from .schema import json_schema_of
-from .signature import EMPTY, ToolSignature
+from .signature import EMPTY
 
 
 class Results:
     """Turns what one tool returns into JSON types."""
 
-    def __init__(self, tool: str, signature: ToolSignature) -> None:
+    def __init__(self, tool: str, returns: Any, names: Mapping[str, Any]) -> None:
         """Build the serialiser; a result type that can't be described is serialised by its values alone.
+
+        Args:
+            tool: The tool's name, for errors.
+            returns: The annotation of the result, or EMPTY.
+            names: What nested types may refer to besides the globals of their modules.
 
         Raises:
             UnresolvedAnnotation: the type refers to a name that is not defined.
@@ -25,11 +31,11 @@ class Results:
         self._tool = tool
         self._adapter: TypeAdapter[Any] | None = None
         self.schema: dict[str, Any] | None = None
-        if signature.returns is EMPTY or signature.returns is Any:
+        if returns is EMPTY or returns is Any:
             return
         try:
-            adapter = _deferred_adapter(signature.returns)
-            adapter.rebuild(force=True, _types_namespace=dict(signature.namespace))
+            adapter = _deferred_adapter(returns)
+            adapter.rebuild(force=True, _types_namespace=dict(names))
             self.schema = json_schema_of(adapter, "serialization")
             self._adapter = adapter
         except NameError as error:
@@ -61,7 +67,5 @@ def _deferred_adapter(annotation: Any) -> TypeAdapter[Any]:
     """Make an adapter that is built later, when the local names are at hand."""
     try:
         return TypeAdapter(annotation, config=ConfigDict(defer_build=True))
-    except PydanticUserError as error:
-        if error.code != "type-adapter-config-unused":
-            raise
-        return TypeAdapter(annotation)  # models and dataclasses bring their own configuration
+    except PydanticUserError:  # models and dataclasses bring their own configuration
+        return TypeAdapter(annotation)

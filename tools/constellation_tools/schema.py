@@ -83,9 +83,7 @@ def _without_titles(node: Any) -> Any:
     return cleaned
 
 
-def _accepts(schema: Any, kind: str, definitions: Mapping[str, Any], seen: frozenset[str]) -> bool:
-    if isinstance(schema, bool):
-        return schema
+def _accepts(schema: Mapping[str, Any], kind: str, definitions: Mapping[str, Any], seen: frozenset[str]) -> bool:
     reference = schema.get("$ref")
     if reference is not None:
         if reference in seen:
@@ -93,7 +91,7 @@ def _accepts(schema: Any, kind: str, definitions: Mapping[str, Any], seen: froze
         target = definitions.get(reference.rpartition("/")[2], {})
         return _accepts(target, kind, definitions, seen | {reference})
 
-    def matches(part: Any) -> bool:
+    def matches(part: Mapping[str, Any]) -> bool:
         return _accepts(part, kind, definitions, seen)
 
     declared = schema.get("type")

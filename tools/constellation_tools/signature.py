@@ -40,14 +40,12 @@ class ToolSignature:
         parameters: All that a call passes, in the function's order.
         context_parameters: Those of them that are given the call's ToolContext and that no caller sees.
         returns: The annotation of the result, or EMPTY.
-        namespace: The names that the annotations were resolved with, besides the module's own.
         unbound: Whether it is a method that still lacks its instance.
     """
 
     parameters: tuple[ToolParameter, ...]
     context_parameters: tuple[str, ...]
     returns: Any
-    namespace: Mapping[str, Any]
     unbound: bool
 
 
@@ -125,7 +123,7 @@ def read_signature(target: Callable[..., Any], *, names: Mapping[str, Any]) -> T
             context_parameters.append(parameter.name)
         parameters.append(ToolParameter(parameter.name, annotation, parameter.kind, parameter.default))
     returns = _resolve(signature.return_annotation, label, "the result", module_names, names)
-    return ToolSignature(tuple(parameters), tuple(context_parameters), returns, names, unbound)
+    return ToolSignature(tuple(parameters), tuple(context_parameters), returns, unbound)
 
 
 def _resolve(annotation: Any, label: str, what: str, module_names: dict[str, Any], names: Mapping[str, Any]) -> Any:

@@ -7,7 +7,7 @@ import functools
 import inspect
 import re
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
@@ -37,8 +37,8 @@ class _Definition:
     def __init__(self, name: str, function: Callable[..., Any], names: Mapping[str, Any]) -> None:
         self.signature = read_signature(function, names=names)
         docstring = parse_docstring(_docstring_of(function))
-        self.arguments = Arguments(name, self.signature, docstring.parameters)
-        self.results = Results(name, self.signature)
+        self.arguments = Arguments(name, self.signature, docstring.parameters, names)
+        self.results = Results(name, self.signature.returns, names)
 
 
 class Tool(Generic[P, R]):
@@ -68,7 +68,6 @@ class Tool(Generic[P, R]):
         Raises:
             ToolDefinitionError: the function can't be described; the message names the parameter.
         """
-        underlying = underlying_function(function)
         name = _default_name(function) if name is None else name
         if not _NAME.fullmatch(name):
             raise ToolDefinitionError(
@@ -76,6 +75,7 @@ class Tool(Generic[P, R]):
             )
         if timeout_s is not None and not timeout_s > 0:
             raise ToolDefinitionError(f"the timeout of tool {name!r} must be more than 0 s, not {timeout_s}")
+        underlying = underlying_function(function)
         if inspect.isgeneratorfunction(underlying) or inspect.isasyncgenfunction(underlying):
             raise ToolDefinitionError(
                 f"{name} can't be a tool: it is a generator; return a list, and report on the way with "
@@ -87,13 +87,13 @@ class Tool(Generic[P, R]):
         self.idempotent = idempotent
         self.timeout_s = timeout_s
         self.blocking = blocking
-        self.is_async = inspect.iscoroutinefunction(underlying)
+        self.is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
         self._function = function
-        self._names = enclosing_names(function)
         self._definition: _Definition | None = None
+        self._names = enclosing_names(function)
         # A name that is not defined may be so further down in its module: using the tool tries again.
         with contextlib.suppress(UnresolvedAnnotation):
-            self._definition = _Definition(self.name, function, self._names)
+            self._defined()
 
     @classmethod
     def from_function(
@@ -216,12 +216,14 @@ class Tool(Generic[P, R]):
             InvalidArguments: the arguments don't fit; nothing has been run.
             InvalidOutput: the result has no JSON form.
         """
-        if self.is_async:
-            raise TypeError(f"{self.name} is async: await its call() instead of call_sync()")
         definition = self._defined()
         own = context or ToolContext() if definition.signature.context_parameters else None
         args, kwargs = self._prepare(definition, arguments, context, own)
-        return definition.results.to_json(self._function(*args, **kwargs))
+        result: Any = self._function(*args, **kwargs)
+        if isinstance(result, Coroutine):  # nothing of it has run yet
+            result.close()
+            raise TypeError(f"{self.name} is async: await its call() instead of call_sync()")
+        return definition.results.to_json(result)
 
     def _prepare(
         self,
@@ -240,10 +242,12 @@ class Tool(Generic[P, R]):
         if not in_thread:
             result = function(*args, **kwargs)
         else:
+
+            def run() -> tuple[Any]:  # in a tuple, because no coroutine may come out of a trio thread as it is
+                return (function(*args, **kwargs),)
+
             try:
-                result = await anyio.to_thread.run_sync(
-                    functools.partial(function, *args, **kwargs), abandon_on_cancel=True
-                )
+                (result,) = await anyio.to_thread.run_sync(run, abandon_on_cancel=True)
             except anyio.get_cancelled_exc_class():
                 if own is not None:
                     own.cancel()
@@ -255,6 +259,7 @@ class Tool(Generic[P, R]):
         if self._definition is None:
             names = {**self._names, **enclosing_names(self._function)}
             self._definition = _Definition(self.name, self._function, names)
+            self._names.clear()  # they are other functions' variables, which must not live on because of a tool
         return self._definition
 
 

@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
@@ -54,6 +54,11 @@ class LocalDevice:
         """
         self._agent.offer(Toolset(tools))
 
+    async def wait_ended(self) -> str:
+        """Wait until it has left its orchestrator."""
+        await self._ended.wait()
+        return "it was closed"
+
     async def aclose(self) -> None:
         """Cancel what runs, leave the orchestrator and wait until nothing of it is left but abandoned threads."""
         if not self._ended.is_set():
@@ -81,6 +86,8 @@ class LocalDevice:
 
 class LocalDevices:
     """Starts devices in this process; implements `DeviceKind`."""
+
+    in_process: ClassVar[bool] = True
 
     def __init__(self) -> None:
         self._stack = AsyncExitStack()

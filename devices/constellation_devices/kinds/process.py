@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import anyio
 import anyio.to_thread
@@ -66,6 +66,13 @@ class ProcessDevice:
             "name its tools as module:attr when it is started"
         )
 
+    async def wait_ended(self) -> str:
+        """Wait until its process has ended."""
+        code = await self._process.wait()
+        if code < 0:
+            return f"its process was ended by {signal.Signals(-code).name}"
+        return f"its process has ended with code {code}"
+
     async def aclose(self) -> None:
         """Ask the device to stop, kill it if it doesn't, and wait until nothing of it is left."""
         with anyio.CancelScope(shield=True):
@@ -82,6 +89,8 @@ class ProcessDevice:
 
 class ProcessDevices:
     """Starts devices as child processes; implements `DeviceKind`."""
+
+    in_process: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self._devices: list[ProcessDevice] = []

@@ -154,7 +154,7 @@ def files_tools(root: Path) -> Toolset:
                         return {"entries": entries, "truncated": True}
                     with suppress(FileNotFoundError):  # gone since the directory was read
                         status = os.stat(name, dir_fd=directory, follow_symlinks=False)
-                        entries.append(_entry(os.path.join(place, name), status))
+                        entries.append(_entry(_joined(path, place, name), status))
         return {"entries": entries, "truncated": False}
 
     @tool(idempotent=True)
@@ -197,7 +197,7 @@ def files_tools(root: Path) -> Toolset:
                             if len(matches) == limit:
                                 return {"matches": matches, "files_searched": searched, "truncated": True}
                             shown = line.rstrip("\n")[:MAX_LINE_CHARACTERS]
-                            matches.append({"path": os.path.join(place, name), "line": number, "text": shown})
+                            matches.append({"path": _joined(path, place, name), "line": number, "text": shown})
         return {"matches": matches, "files_searched": searched, "truncated": False}
 
     @tool(idempotent=True)
@@ -247,9 +247,14 @@ def _walk(top: int, recursive: bool, context: ToolContext) -> Iterator[tuple[str
     for place, directories, files, descriptor in os.fwalk(".", dir_fd=top, follow_symlinks=False):
         context.check_cancelled()
         directories.sort()
-        yield os.path.normpath(place), sorted(directories + files), descriptor
+        yield place, sorted(directories + files), descriptor
         if not recursive:
             return
+
+
+def _joined(*parts: str) -> str:
+    """Join paths and drop what stands for nothing; `..` stays, since what it means depends on links."""
+    return "/".join(name for part in parts for name in part.split("/") if name not in ("", "."))
 
 
 def _entry(path: str, status: os.stat_result) -> FileEntry:
@@ -259,4 +264,4 @@ def _entry(path: str, status: os.stat_result) -> FileEntry:
         stat.S_IFLNK: "link",
     }
     kind = kinds.get(stat.S_IFMT(status.st_mode), "other")
-    return {"path": os.path.normpath(path), "kind": kind, "size": status.st_size, "modified_at": status.st_mtime}
+    return {"path": path, "kind": kind, "size": status.st_size, "modified_at": status.st_mtime}

@@ -97,16 +97,18 @@ async def run_process(
     mark = secrets.token_hex(16)
     started = time.monotonic()
     try:
-        process = await anyio.open_process(
-            list(argv),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=cwd,
-            env={**env, MARK: mark},
-            start_new_session=True,
-            pass_fds=pass_fds,
-        )
+        # Shielded: a cancellation between the fork and the return would lose track of a running process.
+        with anyio.CancelScope(shield=True):
+            process = await anyio.open_process(
+                list(argv),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd=cwd,
+                env={**env, MARK: mark},
+                start_new_session=True,
+                pass_fds=pass_fds,
+            )
     except FileNotFoundError as error:
         raise ToolFailed(f"there is no program {argv[0]!r} on the PATH of this device") from error
     except (OSError, ValueError) as error:
@@ -152,8 +154,7 @@ async def run_process(
 async def _feed(stream: anyio.abc.ByteSendStream, data: bytes) -> None:
     async with stream:
         with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):  # it need not read all, or any
-            if data:
-                await stream.send(data)
+            await stream.send(data)
 
 
 def _kill_family(session: int, mark: str) -> None:

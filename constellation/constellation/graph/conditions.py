@@ -1,0 +1,59 @@
+"""Expressions over a star's output, in CEL (Common Expression Language, https://cel.dev).
+
+CEL terminates, has no side effects and reaches nothing but the variables it is given, so an expression from a file
+or a model is safe to evaluate. The library is loaded with the first expression.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Any
+
+from .errors import ConditionError
+
+MAX_LENGTH = 4_000
+"""How many characters an expression may have."""
+
+_FAULT = re.compile(r"<input>:(\d+):(\d+): (?:Syntax error: )?(.*)")
+
+
+def _where(message: str) -> str:
+    """The first fault that the library tells of, in one line."""
+    fault = _FAULT.search(message)
+    if fault is None:
+        return f": {message.splitlines()[0]}"
+    return f" (line {fault[1]}, character {fault[2]}): {fault[3]}"
+
+
+@lru_cache(maxsize=1024)
+def compile_condition(expression: str) -> Any:
+    """Parse an expression.
+
+    Raises:
+        ConditionError: it does not parse; the message shows where.
+    """
+    import cel
+
+    if len(expression) > MAX_LENGTH:
+        raise ConditionError(f"the condition {expression[:40]!r}… is over {MAX_LENGTH:,} characters long")
+    try:
+        return cel.compile(expression)
+    except ValueError as error:
+        raise ConditionError(f"the condition {expression!r} does not parse{_where(str(error))}") from error
+
+
+def evaluate_condition(expression: str, output: Any) -> bool:
+    """The truth of an expression over `output`.
+
+    Raises:
+        ConditionError: it fails on this output (a missing field, a type that does not fit), or gives no truth value.
+    """
+    program = compile_condition(expression)
+    try:
+        value = program.execute({"output": output})
+    except (ArithmeticError, LookupError, TypeError, ValueError, RuntimeError) as error:
+        raise ConditionError(f"the condition {expression!r} fails on the output: {error}") from error
+    if not isinstance(value, bool):
+        raise ConditionError(f"the condition {expression!r} gives {type(value).__name__}, not true or false")
+    return value

@@ -1,0 +1,154 @@
+"""Edits: the operations by which a constellation changes, and batches of them that apply whole or not at all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+from .line import TaskStarLine
+from .star import StarId, TaskStar
+
+_STRICT = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, slots=True)
+class AddStar:
+    """Add a star. References in its arguments bring their lines with them."""
+
+    star: TaskStar
+    op: Literal["add_star"] = "add_star"
+
+    __pydantic_config__ = _STRICT
+
+    def __str__(self) -> str:
+        return f"add star {self.star.id!r}"
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateStar:
+    """Replace the spec of a star that has not been dispatched; the id stays."""
+
+    star: TaskStar
+    op: Literal["update_star"] = "update_star"
+
+    __pydantic_config__ = _STRICT
+
+    def __str__(self) -> str:
+        return f"update star {self.star.id!r}"
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveStar:
+    """Remove a star and its lines; one that is with a device is cancelled instead and stays in the record."""
+
+    star: StarId
+    op: Literal["remove_star"] = "remove_star"
+
+    __pydantic_config__ = _STRICT
+
+    def __str__(self) -> str:
+        return f"remove star {self.star!r}"
+
+
+@dataclass(frozen=True, slots=True)
+class AddLine:
+    """Add a line into a star that has not been dispatched."""
+
+    line: TaskStarLine
+    op: Literal["add_line"] = "add_line"
+
+    __pydantic_config__ = _STRICT
+
+    def __str__(self) -> str:
+        return f"add {self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateLine:
+    """Replace the trigger of a line into a star that has not been dispatched."""
+
+    line: TaskStarLine
+    op: Literal["update_line"] = "update_line"
+
+    __pydantic_config__ = _STRICT
+
+    def __str__(self) -> str:
+        return f"update {self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveLine:
+    """Remove a line into a star that has not been dispatched."""
+
+    source: StarId
+    target: StarId
+    op: Literal["remove_line"] = "remove_line"
+
+    __pydantic_config__ = _STRICT
+
+    def __str__(self) -> str:
+        return f"remove line {self.source!r} → {self.target!r}"
+
+
+Operation = Annotated[AddStar | UpdateStar | RemoveStar | AddLine | UpdateLine | RemoveLine, Field(discriminator="op")]
+"""Any operation."""
+
+
+@dataclass(frozen=True, slots=True)
+class EditBatch:
+    """Operations that apply in order, whole or not at all.
+
+    Attributes:
+        operations: What to do.
+        base_version: The version of the graph that the author looked at. An older one is accepted when nothing that the
+            batch touches has changed since; None skips that check.
+        author: Who made it.
+        reason: Why, for people and planners.
+    """
+
+    operations: tuple[Operation, ...]
+    base_version: int | None = None
+    author: str = ""
+    reason: str = ""
+
+    __pydantic_config__ = _STRICT
+
+
+@dataclass(slots=True)
+class Changes:
+    """What a change of the graph did to its stars, for the scheduler.
+
+    Attributes:
+        ready: Stars that became ready.
+        unready: Stars that were ready and wait again, or are gone.
+        settled: Stars that settled by themselves: skipped, or failed because a condition could not be evaluated.
+    """
+
+    ready: list[StarId] = field(default_factory=list)
+    unready: list[StarId] = field(default_factory=list)
+    settled: list[StarId] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What applying a batch did.
+
+    Attributes:
+        version: The graph's version after it.
+        inverse: The batch that undoes it, for as long as nothing it touches has been dispatched.
+        added: Stars that are new.
+        removed: Stars that are gone.
+        cancels: Stars in flight that the batch removes: their attempts have to be cancelled.
+        touched: Stars whose spec or incoming lines have changed.
+        changes: What became of the stars' states.
+    """
+
+    version: int
+    inverse: EditBatch
+    added: tuple[StarId, ...]
+    removed: tuple[StarId, ...]
+    cancels: tuple[StarId, ...]
+    touched: tuple[StarId, ...]
+    changes: Changes

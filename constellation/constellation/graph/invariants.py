@@ -1,0 +1,103 @@
+"""What must hold of every constellation at all times, recomputed from scratch: for tests and for validating runs."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from .constellation import TaskConstellation
+from .node import Edge, LineStatus, Node
+from .references import find_references
+from .states import IN_FLIGHT, SETTLED, StarState
+
+
+def check_invariants(graph: TaskConstellation) -> None:
+    """Compare all that the graph keeps up to date by increments with what follows from its stars and lines.
+
+    It walks the whole graph several times.
+
+    Raises:
+        AssertionError: something differs; the message says what.
+    """
+    nodes = graph._nodes
+    counts = Counter(node.state for node in nodes.values())
+    _same("counts", graph.counts, {state: counts[state] for state in StarState})
+    _same("held", graph._held, sum(node.holds for node in nodes.values()))
+    _check_order(graph)
+    for star, node in nodes.items():
+        _same(f"key of {star!r}", node.star.id, star)
+        _check_links(graph, node)
+        _check_counters(node)
+        _check_state(node, active=graph.active)
+        _same(f"references of {star!r}", node.references, find_references(node.star.work.arguments))
+        for reference in node.references:
+            _holds(reference.star in node.inbound, f"{star!r} refers to {reference.star!r} without a line")
+        _holds(0 <= node.edited_at <= graph.version, f"{star!r} was edited at {node.edited_at} of {graph.version}")
+
+
+def _check_order(graph: TaskConstellation) -> None:
+    import networkx as nx
+
+    nodes = graph._nodes
+    digraph: nx.DiGraph[str] = nx.DiGraph()
+    digraph.add_nodes_from(nodes)
+    digraph.add_edges_from((line.source, line.target) for line in graph.lines)
+    _holds(nx.is_directed_acyclic_graph(digraph), "the graph has a cycle")
+    positions = {node.position for node in nodes.values()}
+    _same("number of positions", len(positions), len(nodes))
+    for node in nodes.values():
+        for edge in node.outbound.values():
+            _holds(node.position < edge.target.position, f"the order has {edge.line} backwards")
+    in_time = [node.serial for node in nodes.values()]
+    _same("serials in the order of the stars", in_time, sorted(in_time))
+    last = max((edge.serial for node in nodes.values() for edge in node.outbound.values()), default=-1)
+    _holds(max([last, *in_time, *positions]) < graph._next_serial, "the next serial has been used")
+
+
+def _check_links(graph: TaskConstellation, node: Node) -> None:
+    star = node.star.id
+    for source, edge in node.inbound.items():
+        _same(f"source of {edge.line}", (edge.source, edge.line.source), (graph._nodes.get(source), source))
+        _holds(edge.source.outbound.get(star) is edge, f"{edge.line} is not known to its source")
+    for target, edge in node.outbound.items():
+        _same(f"target of {edge.line}", (edge.target, edge.line.target), (graph._nodes.get(target), target))
+        _holds(edge.target.inbound.get(star) is edge, f"{edge.line} is not known to its target")
+    for entries in (node.inbound, node.outbound):
+        serials = [edge.serial for edge in entries.values()]
+        _same(f"serials of the lines of {star!r}", serials, sorted(serials))
+
+
+def _check_counters(node: Node) -> None:
+    star, status = node.star.id, Counter(edge.status for edge in node.inbound.values())
+    _same(f"unresolved of {star!r}", node.unresolved, status[LineStatus.OPEN])
+    _same(f"unmet of {star!r}", node.unmet, status[LineStatus.UNMET] + status[LineStatus.BROKEN])
+    for edge in node.inbound.values():
+        _check_status(edge)
+
+
+def _check_status(edge: Edge) -> None:
+    ended = edge.source.state in SETTLED
+    if edge.status is LineStatus.OPEN:
+        _holds(not ended or edge.source.holds > 0, f"{edge.line} is open, but its source has {edge.source.state.value}")
+    else:
+        _holds(ended, f"{edge.line} is {edge.status.value}, but its source is {edge.source.state.value}")
+
+
+def _check_state(node: Node, *, active: bool) -> None:
+    star, state = node.star.id, node.state
+    _same(f"whether {star!r} has an outcome", node.outcome is not None, state in SETTLED)
+    met = not node.unresolved and not node.unmet
+    if state is StarState.PENDING:
+        held = any(edge.source.holds for edge in node.inbound.values())
+        stuck = active and not held and (met or node.unmet)
+        _holds(not stuck, f"{star!r} is pending with {node.unresolved} lines open and {node.unmet} unmet")
+    elif state is StarState.READY or state in IN_FLIGHT or state is StarState.SUCCEEDED:
+        _holds(met, f"{star!r} is {state.value} with {node.unresolved} lines open and {node.unmet} unmet")
+
+
+def _same(what: str, kept: object, recomputed: object) -> None:
+    _holds(kept == recomputed, f"{what}: the graph has {kept}, and it should be {recomputed}")
+
+
+def _holds(condition: bool, problem: str) -> None:
+    if not condition:
+        raise AssertionError(problem)

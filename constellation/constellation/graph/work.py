@@ -1,0 +1,102 @@
+"""What a star does: a tagged union of a tool call, a prompt, an approval and a nested constellation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Discriminator, Tag
+
+_STRICT = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """Call a tool that a device offers. Deterministic: the device's model, if any, has no part in it.
+
+    Attributes:
+        tool: The tool's name.
+        arguments: JSON, in which `{"$ref": "<star id>#<JSON pointer>"}` stands for another star's output.
+    """
+
+    tool: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    kind: Literal["tool"] = "tool"
+
+    __pydantic_config__ = _STRICT
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """Have the device's LLM agent carry out an instruction.
+
+    Attributes:
+        instruction: What to do, for the model.
+        arguments: JSON given along, in which references stand for other stars' outputs.
+    """
+
+    instruction: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    kind: Literal["prompt"] = "prompt"
+
+    __pydantic_config__ = _STRICT
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """Ask a person; succeeds with the answer when approved and fails when denied. Holds no device.
+
+    Attributes:
+        question: What the person is asked.
+        arguments: JSON shown with the question, in which references stand for other stars' outputs.
+    """
+
+    question: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    kind: Literal["approval"] = "approval"
+
+    __pydantic_config__ = _STRICT
+
+
+@dataclass(frozen=True, slots=True)
+class Nested:
+    """Run a whole constellation as one star; its output maps the ids of the inner stars that end it to their outputs.
+
+    Attributes:
+        constellation: The inner constellation as a document.
+        arguments: JSON for it, in which references stand for other stars' outputs; an inner argument
+            `{"$input": "<JSON pointer>"}` stands for the part of it that the pointer names.
+    """
+
+    constellation: Mapping[str, Any]
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    kind: Literal["nested"] = "nested"
+
+    __pydantic_config__ = _STRICT
+
+
+_TELLING_FIELD = {"tool": "tool", "instruction": "prompt", "question": "approval", "constellation": "nested"}
+
+
+def _kind_of(value: Any) -> str | None:
+    """The tag of a work; where a document leaves it out, the one field that only this kind has tells it."""
+    if not isinstance(value, Mapping):
+        return getattr(value, "kind", None)
+    if "kind" in value:
+        return str(value["kind"])
+    return next((kind for name, kind in _TELLING_FIELD.items() if name in value), None)
+
+
+Work = Annotated[
+    Annotated[ToolCall, Tag("tool")]
+    | Annotated[Prompt, Tag("prompt")]
+    | Annotated[Approval, Tag("approval")]
+    | Annotated[Nested, Tag("nested")],
+    Discriminator(
+        _kind_of,
+        custom_error_type="work_kind",
+        custom_error_message="a star's work needs one of: tool, instruction, question, constellation",
+    ),
+]
+"""Any work."""

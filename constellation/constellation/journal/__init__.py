@@ -1,0 +1,41 @@
+"""An append-only journal of runs: what has happened, durable before anything follows from it."""
+
+from .base import INITIAL_STATE, MAX_BODY_BYTES, Journal, Record, RunSummary
+from .errors import (
+    AmbiguousRun,
+    JournalClosed,
+    JournalCorrupt,
+    JournalError,
+    JournalTooNew,
+    JournalUnavailable,
+    RecordTooLarge,
+    RunBusy,
+    RunExists,
+    RunNotFound,
+    SequenceConflict,
+    UnsupportedJournal,
+)
+from .home import default_home
+from .opening import open_journal
+
+__all__ = [
+    "INITIAL_STATE",
+    "MAX_BODY_BYTES",
+    "AmbiguousRun",
+    "Journal",
+    "JournalClosed",
+    "JournalCorrupt",
+    "JournalError",
+    "JournalTooNew",
+    "JournalUnavailable",
+    "Record",
+    "RecordTooLarge",
+    "RunBusy",
+    "RunExists",
+    "RunNotFound",
+    "RunSummary",
+    "SequenceConflict",
+    "UnsupportedJournal",
+    "default_home",
+    "open_journal",
+]

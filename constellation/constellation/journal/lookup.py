@@ -1,0 +1,33 @@
+"""Finding the run that somebody means: by its whole id, or by the first characters of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .errors import AmbiguousRun, RunNotFound
+
+MATCHES_SHOWN = 5
+"""How many ids an error about an unclear one lists."""
+
+
+def only_match(asked: str, matches: Sequence[str], known: Sequence[str]) -> str:
+    """Choose the run that `asked` stands for.
+
+    Args:
+        asked: A whole id or the beginning of one.
+        matches: Ids that begin with it, in order; those after the first `MATCHES_SHOWN` may be left out.
+        known: Ids to suggest from when nothing matches.
+
+    Raises:
+        RunNotFound: nothing matches.
+        AmbiguousRun: more than one id begins with it, and none is equal to it.
+    """
+    if asked in matches:
+        return asked
+    if not asked or not matches:
+        import difflib
+
+        raise RunNotFound(asked, difflib.get_close_matches(asked, known, n=MATCHES_SHOWN))
+    if len(matches) > 1:
+        raise AmbiguousRun(asked, matches[:MATCHES_SHOWN])
+    return matches[0]

@@ -1,0 +1,75 @@
+"""Choosing the store by what a journal is called."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .base import Journal
+from .errors import UnsupportedJournal
+from .home import default_home
+
+if TYPE_CHECKING:
+    from .sqlite_file import Synchronous
+
+MEMORY = ":memory:"
+"""The name of a journal that is kept in memory only."""
+
+DEFAULT_FILE = "journal.db"
+"""The file's name in the directory of the user's state."""
+
+
+@asynccontextmanager
+async def open_journal(
+    url_or_path: str | Path | None = None, *, synchronous: Synchronous = "full"
+) -> AsyncIterator[Journal]:
+    """Open a journal, made if there is none, and close it in the end.
+
+    Args:
+        url_or_path: A path; `sqlite:///relative.db` or `sqlite:////absolute.db`; `:memory:` for one that is gone
+            with the process; None for the user's own, in `default_home()`.
+        synchronous: Whether a file survives a power cut whole (`full`) or, faster, without its last commits
+            (`normal`). The death of the process harms neither.
+
+    Raises:
+        UnsupportedJournal: there is no store for such a URL.
+        JournalError: the store can't be opened.
+    """
+    journal = await _open(_path(url_or_path), synchronous)
+    try:
+        yield journal
+    finally:
+        await journal.aclose()
+
+
+async def _open(path: Path | None, synchronous: Synchronous) -> Journal:
+    if path is None:
+        from .memory import MemoryJournal
+
+        return MemoryJournal()
+    from .sqlite import SqliteJournal
+
+    return await SqliteJournal.open(path, synchronous=synchronous)
+
+
+def _path(url_or_path: str | Path | None) -> Path | None:
+    """Return the absolute path of the file that is meant; None stands for memory."""
+    if url_or_path is None:
+        return default_home() / DEFAULT_FILE
+    if isinstance(url_or_path, Path):
+        return url_or_path.expanduser().absolute()
+    scheme, is_url, rest = url_or_path.partition("://")
+    if not is_url:
+        name = url_or_path
+    elif scheme.lower() == "sqlite" and rest.startswith("/") and "?" not in rest:
+        name = rest[1:]
+    else:  # the rest of the URL may hold a password
+        raise UnsupportedJournal(
+            f"no journal can be opened by this {scheme}:// URL; supported are a file's path, sqlite:///relative.db, "
+            f"sqlite:////absolute.db (without options) and {MEMORY}"
+        )
+    if not name:
+        raise UnsupportedJournal(f"the journal's path is empty; give a file's path or {MEMORY}")
+    return None if name == MEMORY else Path(name).expanduser().absolute()

@@ -1,0 +1,121 @@
+"""What is read from the SQLite file, through a connection that only reads.
+
+No read transaction outlives a call, so that a slow reader never keeps the write-ahead log from being emptied.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import zlib
+from pathlib import Path
+from typing import Any
+
+from .base import Record, RunSummary
+from .errors import JournalCorrupt, RunNotFound
+from .lookup import MATCHES_SHOWN, only_match
+
+PAGE_RECORDS = 500
+"""How many records one call reads at most."""
+
+PAGE_BYTES = 4 * 1024 * 1024
+"""After how many bytes of bodies a page ends early."""
+
+SUGGESTIONS_FROM = 1_000
+"""How many of the newest runs are looked through for an id like the one asked for."""
+
+_LAST_CHARACTER = "\U0010ffff"
+
+_SUMMARIES = """
+    SELECT run, name, state, created_at,
+        max(touched_at, coalesce((SELECT at FROM records WHERE run = key ORDER BY seq DESC LIMIT 1), touched_at)),
+        parent, coalesce((SELECT max(seq) FROM records WHERE run = key), 0), info
+    FROM runs
+"""
+
+
+class SqliteReader:
+    """The reading connection. Its methods block, and may be called from any thread, by one at a time."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def page(self, run: str, after: int) -> tuple[list[Record], bool]:
+        """Return the records of a run that follow number `after`, and whether there may be more.
+
+        Raises:
+            RunNotFound: there is no such run.
+            JournalCorrupt: a record is missing or is not what was written.
+        """
+        head = self._connection.execute("SELECT key FROM runs WHERE run = ?", (_storable(run),)).fetchone()
+        if head is None:
+            raise RunNotFound(run)
+        rows = self._connection.execute(
+            "SELECT seq, at, kind, crc, body FROM records WHERE run = ? AND seq > ? ORDER BY seq LIMIT ?",
+            (head[0], after, PAGE_RECORDS),
+        )
+        records: list[Record] = []
+        size = 0
+        try:
+            for seq, at, kind, crc, body in rows:
+                after += 1
+                if seq != after:
+                    raise JournalCorrupt(str(self._path), f"record {after} of run {run!r} is missing")
+                if zlib.crc32(body) != crc:
+                    raise JournalCorrupt(str(self._path), f"record {seq} of run {run!r} is not what was written")
+                records.append(Record(run, seq, at, kind, body))
+                size += len(body)
+                if size >= PAGE_BYTES:
+                    return records, True
+        finally:
+            rows.close()  # ends the read transaction when the page ends early
+        return records, len(records) == PAGE_RECORDS
+
+    def runs(self, limit: int, state: str | None) -> list[RunSummary]:
+        """Return the newest runs; see `Journal.runs`."""
+        rows = self._connection.execute(
+            f"{_SUMMARIES} WHERE ?1 IS NULL OR state = ?1 ORDER BY created_at DESC, key DESC LIMIT ?2",
+            (state, max(limit, 0)),
+        )
+        return [self._summary(row) for row in rows.fetchall()]
+
+    def run(self, run_or_prefix: str) -> RunSummary:
+        """Return the summary of the run that an id or a prefix means; see `Journal.run`."""
+        rows = self._connection.execute(
+            f"{_SUMMARIES} WHERE run BETWEEN ?1 AND ?1 || ?2 ORDER BY run LIMIT ?3",
+            (_storable(run_or_prefix), _LAST_CHARACTER, MATCHES_SHOWN),  # a whole id comes before all that it begins
+        )
+        matches = {row[0]: row for row in rows.fetchall()}
+        known = [] if matches else self._newest_ids()
+        return self._summary(matches[only_match(run_or_prefix, list(matches), known)])
+
+    def _newest_ids(self) -> list[str]:
+        rows = self._connection.execute(
+            "SELECT run FROM runs ORDER BY created_at DESC, key DESC LIMIT ?", (SUGGESTIONS_FROM,)
+        )
+        return [run for (run,) in rows.fetchall()]
+
+    def _summary(self, row: tuple[Any, ...]) -> RunSummary:
+        run, name, state, created_at, updated_at, parent, events, info = row
+        try:
+            return RunSummary(run, name, state, created_at, updated_at, parent, events, json.loads(info))
+        except ValueError as error:
+            raise JournalCorrupt(str(self._path), f"the info of run {run!r} is not JSON: {error}") from error
+
+
+def _storable(run: str) -> str:
+    """Return a run's id, if it can be one: text with lone surrogates, as from a broken command line, is not stored.
+
+    Raises:
+        RunNotFound: no run can have this id.
+    """
+    try:
+        run.encode()
+    except UnicodeEncodeError:
+        raise RunNotFound(run) from None
+    return run

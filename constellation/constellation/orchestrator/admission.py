@@ -1,0 +1,152 @@
+"""Admission: before anything runs, can the connected devices carry a graph out?
+
+Each star is held against the profiles of the devices: is its tool there, do its arguments fit the tool's schema, does a
+device have what it requires. What depends on another star's output can't be known yet and counts as fitting.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from constellation_protocol.messages import DeviceProfile, ToolInfo
+
+from ..graph import SETTLED, GraphError, Nested, Prompt, TaskConstellation, TaskStar, ToolCall
+from ..graph.documents import load
+from ..graph.errors import show_path
+from ..scheduling import DeviceId
+from ..scheduling.matching import PROMPT_TOOL, explain_mismatch, mismatch
+from .errors import AdmissionRefused, Problem
+from .hub import offer_of
+
+if TYPE_CHECKING:
+    from jsonschema.protocols import Validator
+
+_STRUCTURE = frozenset({"required", "additionalProperties", "minProperties", "maxProperties"})
+
+
+def admit(graph: TaskConstellation, profiles: Mapping[str, DeviceProfile]) -> None:
+    """Raise AdmissionRefused, with every star that can't be served and why, unless the devices can do it all."""
+    problems = find_problems(graph, profiles)
+    if problems:
+        raise AdmissionRefused(problems)
+
+
+def find_problems(graph: TaskConstellation, profiles: Mapping[str, DeviceProfile]) -> list[Problem]:
+    """What keeps the devices from carrying out the stars that have not ended; empty when nothing does."""
+    tools: dict[str, list[ToolInfo]] = {}
+    for profile in profiles.values():
+        for tool in profile.tools:
+            tools.setdefault(tool.name, []).append(tool)
+    offers = {DeviceId(name): offer_of(profile) for name, profile in profiles.items()}
+    problems = []
+    for star in graph:
+        if graph.state(star) in SETTLED:
+            continue
+        spec = graph[star]
+        message = _problem(spec, tools, profiles)
+        needs_device = message is None and isinstance(spec.work, (ToolCall, Prompt))
+        if needs_device and all(mismatch(spec, device, offer) is not None for device, offer in offers.items()):
+            message = explain_mismatch(spec, offers)
+        if message is not None:
+            problems.append(Problem(star, message))
+    return problems
+
+
+def _problem(star: TaskStar, tools: Mapping[str, list[ToolInfo]], profiles: Mapping[str, DeviceProfile]) -> str | None:
+    work = star.work
+    if isinstance(work, Nested):
+        return _nested_problem(work, profiles)
+    if isinstance(work, Prompt):
+        if PROMPT_TOOL in tools:
+            return None
+        return f"it is a prompt, and none of the connected devices ({_names(profiles)}) has an LLM agent"
+    if not isinstance(work, ToolCall):
+        return None
+    offered = tools.get(work.tool)
+    if offered is None:
+        close = difflib.get_close_matches(work.tool, tools, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else "; name its module with --tools or in the file's `tools`"
+        if not profiles:
+            return f"it needs the tool {work.tool!r}, but no device is connected; start one with `constellation device`"
+        return f"no connected device ({_names(profiles)}) has a tool {work.tool!r}{hint}"
+    problems = [argument_problem(tool, work.arguments) for tool in offered]
+    if all(problems):
+        return f"the arguments don't fit the tool {work.tool!r}: {problems[0]}"
+    return None
+
+
+def _nested_problem(work: Nested, profiles: Mapping[str, DeviceProfile]) -> str | None:
+    try:
+        inner = load(work.constellation)
+    except GraphError as error:
+        return f"its nested constellation is not valid: {error}"
+    problems = find_problems(inner, profiles)
+    return f"in its nested constellation, {problems[0]}" if problems else None
+
+
+def argument_problem(tool: ToolInfo, arguments: Mapping[str, Any]) -> str | None:
+    """What is wrong with a tool's arguments by its schema, references left out; None when nothing is."""
+    validator = _validator(tool)
+    for error in sorted(validator.iter_errors(dict(arguments)), key=lambda error: (len(error.path), str(error.path))):
+        holds_reference = _holds_reference(error.instance)
+        if holds_reference and error.validator not in _STRUCTURE:
+            continue
+        if not holds_reference and _is_within_reference(arguments, list(error.path)):
+            continue
+        place = show_path(list(error.absolute_path))
+        where = f"{place}: " if error.absolute_path else ""
+        return f"{where}{_words(error)} (it takes {_signature(tool)})"
+    return None
+
+
+def _words(error: Any) -> str:
+    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
+        known = error.schema.get("properties", {})
+        unknown = [name for name in error.instance if name not in known]
+        return f"there is no argument {', '.join(map(repr, unknown))}"
+    if error.validator == "required":
+        missing = [name for name in error.validator_value if name not in error.instance]
+        return f"{', '.join(map(repr, missing))} is missing"
+    text: str = error.message
+    return text if len(text) <= 300 else text[:300] + "…"
+
+
+def _signature(tool: ToolInfo) -> str:
+    required = set(tool.input_schema.get("required", ()))
+    names = [name if name in required else f"[{name}]" for name in tool.input_schema.get("properties", {})]
+    return ", ".join(names) or "no arguments"
+
+
+def _holds_reference(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return "$ref" in value or "$input" in value or any(map(_holds_reference, value.values()))
+    return isinstance(value, (list, tuple)) and any(map(_holds_reference, value))
+
+
+def _is_within_reference(arguments: Any, path: Iterable[Any]) -> bool:
+    """Whether a path leads through a reference, which stands for something that is not known yet."""
+    value = arguments
+    for step in path:
+        if isinstance(value, Mapping) and ("$ref" in value or "$input" in value):
+            return True
+        value = value[step]
+    return isinstance(value, Mapping) and ("$ref" in value or "$input" in value)
+
+
+def _validator(tool: ToolInfo) -> Validator:
+    return _make_validator(tool.model_dump_json())
+
+
+@lru_cache(maxsize=512)
+def _make_validator(tool_json: str) -> Validator:
+    from jsonschema import Draft202012Validator
+
+    return Draft202012Validator(ToolInfo.model_validate_json(tool_json).input_schema)
+
+
+def _names(profiles: Mapping[str, DeviceProfile]) -> str:
+    names = sorted(profiles)
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")

@@ -1,0 +1,120 @@
+"""Errors of the SDK.
+
+ConstellationError
+├── AdmissionRefused     no connected device can serve a graph; knows the stars and the reasons
+├── RunFailed            a run has ended without success; knows the failed stars, causes and what was skipped
+├── RunInUse             another orchestrator works on the run
+├── OrchestratorStopped  something was asked of an orchestrator that is being closed
+├── CannotResume         the run has ended, or its journal does not let it go on
+├── UnknownDeviceKind    there is no such kind of device; knows the kinds there are
+├── DevicesMissing       the devices that were waited for have not come
+├── DeviceUnsuited       functions of this process were given for devices that live in others
+├── HubUnreachable       the hub can't be dialled, or does not let this client in
+└── HubRefused           the hub has refused a request; carries the hub's error
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+class ConstellationError(Exception):
+    """Base of all errors of the SDK."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a star can't be served: the star, the place in it, and what to do."""
+
+    star: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"star {self.star!r}: {self.message}"
+
+
+class AdmissionRefused(ConstellationError):
+    """Raised when a graph is submitted that the connected devices can't carry out; nothing of it was started.
+
+    Attributes:
+        problems: One per star that can't be served.
+    """
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        shown = "\n  ".join(str(problem) for problem in problems[:10])
+        more = f"\n  and {len(problems) - 10} more" if len(problems) > 10 else ""
+        lead = "" if len(problems) == 1 else f"{len(problems)} stars can't be served:\n  "
+        super().__init__(f"{lead}{shown}{more}")
+        self.problems = tuple(problems)
+
+
+class RunFailed(ConstellationError):
+    """Raised when the result of a run is asked for and it has not succeeded.
+
+    Attributes:
+        run: The run's id.
+        state: `failed` or `cancelled`.
+        failed: The stars that failed, each with the cause.
+        skipped: The stars that were skipped because of it.
+    """
+
+    def __init__(
+        self, run: str, state: str, failed: Mapping[str, str], skipped: Sequence[str], *, reason: str = ""
+    ) -> None:
+        causes = "".join(f"\n  {star}: {cause}" for star, cause in list(failed.items())[:10])
+        more = f"\n  and {len(failed) - 10} more" if len(failed) > 10 else ""
+        left = f"\n  skipped: {', '.join(skipped[:10])}{' …' if len(skipped) > 10 else ''}" if skipped else ""
+        what = {"failed": "failed", "cancelled": "was cancelled"}.get(state, state)
+        super().__init__(f"run {run} {what}{': ' + reason if reason else ''}{causes}{more}{left}")
+        self.run = run
+        self.state = state
+        self.failed = dict(failed)
+        self.skipped = tuple(skipped)
+
+
+class RunInUse(ConstellationError):
+    """Raised when a run is to be resumed that another orchestrator works on."""
+
+
+class OrchestratorStopped(ConstellationError):
+    """Raised when something is asked of an orchestrator that is being closed; its runs can be resumed."""
+
+    def __init__(self) -> None:
+        super().__init__("the orchestrator is being closed; what it runs can be resumed")
+
+
+class CannotResume(ConstellationError):
+    """Raised when a run is to be resumed that has ended, or whose journal does not let it go on."""
+
+
+class UnknownDeviceKind(ConstellationError):
+    """Raised when a kind of device is asked for that is not installed."""
+
+    def __init__(self, kind: str, known: Sequence[str]) -> None:
+        super().__init__(f"there is no device kind {kind!r}; installed are {', '.join(sorted(known)) or 'none'}")
+        self.kind = kind
+
+
+class DevicesMissing(ConstellationError):
+    """Raised when devices have not joined in the time allowed."""
+
+
+class DeviceUnsuited(ConstellationError):
+    """Raised when a graph uses functions of this process, but its devices live in other processes."""
+
+
+class HubUnreachable(ConstellationError):
+    """Raised when a hub can't be dialled, or does not let this client in."""
+
+
+class HubRefused(ConstellationError):
+    """Raised when a hub refuses a request.
+
+    Attributes:
+        type: The name of the hub's error.
+    """
+
+    def __init__(self, type: str, message: str) -> None:
+        super().__init__(message)
+        self.type = type

@@ -1,0 +1,184 @@
+"""Fleets: the devices that an orchestrator starts for itself.
+
+A fleet of processes is written down in a file of its own, readable by its owner only: the port, the tokens and the
+devices. Processes outlive an orchestrator that is killed, for a while; the next one opens the same port with the same
+tokens, takes back those that are still there with what they have done meanwhile, and starts the others anew.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import anyio
+from anyio.abc import TaskGroup
+from pydantic import BaseModel, TypeAdapter
+
+from constellation_protocol.kinds import DeviceKind, DeviceSpec, StartedDevice
+from constellation_protocol.settings import SessionSettings
+from constellation_protocol.tasks import background
+
+from .device_kinds import load_device_kind
+from .errors import CannotResume, DeviceUnsuited
+from .hub import Hub
+from .listening import listening
+from .survivors import Survivor, find_survivors
+
+LOOPBACK = "127.0.0.1"
+
+RETURN_S = 3.0
+"""How long surviving devices may take to come back before they are counted as gone."""
+
+
+class FleetFile(BaseModel):
+    """What the next orchestrator needs to know of a fleet."""
+
+    kind: str
+    port: int
+    tokens: dict[str, str]
+    devices: list[DeviceSpec]
+
+
+_FLEET = TypeAdapter(FleetFile)
+
+
+@dataclass(slots=True)
+class Fleet:
+    """Devices that were started.
+
+    Attributes:
+        id: The fleet's id, for `restart_devices`; None when its devices die with this process.
+        size: How many devices it is to have.
+        started: The devices that this process can offer functions to, and stops in the end.
+    """
+
+    id: str | None
+    size: int
+    started: list[StartedDevice]
+
+
+@asynccontextmanager
+async def start_devices(
+    hub: Hub, specs: Sequence[DeviceSpec], kind: str, *, home: Path, settings: SessionSettings
+) -> AsyncIterator[Fleet]:
+    """Start devices; leaving the context stops them, and nothing of them is left."""
+    made = load_device_kind(kind)
+    async with AsyncExitStack() as stack:
+        if made.in_process:
+            devices = await stack.enter_async_context(made())
+            yield Fleet(None, len(specs), [await devices.start(spec, hub) for spec in specs])
+            return
+        fleet = f"{os.getpid():x}-{secrets.token_hex(6)}"
+        folder = home / "fleets" / fleet
+        folder.mkdir(parents=True, mode=0o700)
+        specs = [_on_its_own(spec, folder) for spec in specs]
+        await stack.enter_async_context(listening(hub, LOOPBACK, 0, settings=settings))
+        for spec in specs:
+            hub.issue_token(spec.name)
+        _write(folder, FleetFile(kind=kind, port=_port(hub), tokens=hub.tokens(), devices=list(specs)))
+        watch = await stack.enter_async_context(background())
+        devices = await stack.enter_async_context(made())
+        started = await _start_all(devices, specs, hub, watch)
+        yield Fleet(fleet, len(specs), started)
+        watch.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def restart_devices(hub: Hub, fleet: str, *, home: Path, settings: SessionSettings) -> AsyncIterator[Fleet]:
+    """Bring a fleet back whose orchestrator has stopped.
+
+    Raises:
+        CannotResume: nothing is known of it any more.
+    """
+    folder = home / "fleets" / fleet
+    try:
+        noted = _FLEET.validate_json((folder / "fleet.json").read_bytes())
+    except FileNotFoundError:
+        raise CannotResume(f"the devices of this run are not known any more: {folder} is gone") from None
+    for name, token in noted.tokens.items():
+        hub.allow(token, device=name)
+    survivors = find_survivors(noted.devices)
+    async with AsyncExitStack() as stack:
+        port = noted.port if survivors else 0
+        await stack.enter_async_context(listening(hub, LOOPBACK, port, settings=settings))
+        _write(folder, noted.model_copy(update={"port": _port(hub)}))
+        watch = await stack.enter_async_context(background())
+        back = await _await_return(hub, survivors)
+        for survivor in back:
+            stack.push_async_callback(survivor.aclose)
+            _watch(watch, survivor, hub)
+        devices = await stack.enter_async_context(load_device_kind(noted.kind)())
+        names = {survivor.name for survivor in back}
+        missing = [spec for spec in noted.devices if spec.name not in names]
+        started = await _start_all(devices, missing, hub, watch)
+        yield Fleet(fleet, len(noted.devices), started)
+        watch.cancel_scope.cancel()
+
+
+def forget_fleet(home: Path, fleet: str) -> None:
+    """Remove what was kept of a fleet whose runs have all ended."""
+    shutil.rmtree(home / "fleets" / fleet, ignore_errors=True)
+
+
+async def _start_all(kind: DeviceKind, specs: Sequence[DeviceSpec], hub: Hub, watch: TaskGroup) -> list[StartedDevice]:
+    """Start devices side by side."""
+    started: dict[str, StartedDevice] = {}
+
+    async def start(spec: DeviceSpec) -> None:
+        started[spec.name] = device = await kind.start(spec, hub)
+        _watch(watch, device, hub)
+
+    async with background() as starting:
+        for spec in specs:
+            starting.start_soon(start, spec)
+    return [started[spec.name] for spec in specs]
+
+
+def _watch(tasks: TaskGroup, device: StartedDevice, hub: Hub) -> None:
+    """Have the hub know at once when the process of a device has died, rather than when its session runs out."""
+
+    async def until_dead() -> None:
+        await hub.drop(device.name, await device.wait_ended())
+
+    tasks.start_soon(until_dead)
+
+
+async def _await_return(hub: Hub, survivors: Sequence[Survivor]) -> list[Survivor]:
+    """Wait a little for devices that live on to dial in again; kill those that don't."""
+    wanted = {survivor.name for survivor in survivors}
+    with anyio.move_on_after(RETURN_S):
+        while not wanted <= set(hub.devices):
+            await hub.wait_changed()
+    back = [survivor for survivor in survivors if survivor.name in hub.devices]
+    for survivor in survivors:
+        if survivor not in back:
+            await survivor.aclose()
+    return back
+
+
+def _on_its_own(spec: DeviceSpec, folder: Path) -> DeviceSpec:
+    """A spec that can be written down: tools by reference, and a place for the device's state."""
+    references = [tool if isinstance(tool, str) else getattr(tool, "reference", None) for tool in spec.tools]
+    for tool, reference in zip(spec.tools, references, strict=True):
+        if reference is None:
+            raise DeviceUnsuited(
+                f"the device {spec.name!r} runs in a process of its own and can't be given {tool!r}: "
+                "define it with @tool at the top level of a module, or name it as 'module:attr'"
+            )
+    return replace(spec, tools=tuple(references), state_dir=spec.state_dir or folder / spec.name)
+
+
+def _port(hub: Hub) -> int:
+    return int(hub.url.rpartition(":")[2].partition("/")[0])
+
+
+def _write(folder: Path, fleet: FleetFile) -> None:
+    path = folder / "fleet.json"
+    opener: Callable[[str, int], int] = lambda name, flags: os.open(name, flags, 0o600)  # noqa: E731 - one use
+    with open(path, "wb", opener=opener) as file:
+        file.write(_FLEET.dump_json(fleet))

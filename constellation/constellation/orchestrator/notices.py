@@ -1,0 +1,117 @@
+"""Turning what the scheduler lets be known into events for observers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..graph import Outcome, StarError, stars_by_state
+from ..scheduling import RunMachine
+from ..scheduling import commands as cmd
+from ..scheduling import events as ev
+from . import events as out
+from .report import executed_span
+
+
+def error_json(error: StarError | None) -> dict[str, Any] | None:
+    """A star's error as JSON values."""
+    if error is None:
+        return None
+    details: Mapping[str, Any] = error.details
+    return {"type": error.type, "message": error.message, **({"details": dict(details)} if details else {})}
+
+
+def duration_of(outcome: Outcome) -> float | None:
+    """Seconds from the beginning of a star's last attempt to its end; None without an attempt."""
+    if outcome.started_at is None or outcome.ended_at is None:
+        return None
+    return round(outcome.ended_at - outcome.started_at, 6)
+
+
+def from_command(command: cmd.Command, machine: RunMachine, seq: int, time: float) -> out.Event | None:
+    """The event that a command is told as, if it is one that observers care for."""
+    run = machine.run
+    match command:
+        case cmd.Dispatch(_, star, attempt, device):
+            return out.StarAssigned(seq=seq, time=time, run=run, star=star.id, device=device, attempt=_number(attempt))
+        case cmd.StarStarted(_, star_id, attempt, device):
+            return out.StarStarted(seq=seq, time=time, run=run, star=star_id, device=device, attempt=_number(attempt))
+        case cmd.StarSettled(_, star_id, state, outcome):
+            return out.StarSettled(
+                seq=seq,
+                time=time,
+                run=run,
+                star=star_id,
+                state=state.value,
+                device=outcome.device,
+                attempts=outcome.attempts,
+                duration_s=duration_of(outcome),
+                output=outcome.output,
+                error=error_json(outcome.error),
+            )
+        case cmd.StarRetrying(_, star_id, _, device_id, error, delay_s):
+            return out.StarRetrying(
+                seq=seq,
+                time=time,
+                run=run,
+                star=star_id,
+                device=device_id,
+                error=error_json(error) or {},
+                delay_s=round(delay_s, 3),
+            )
+        case cmd.EditApplied(_, applied, author, reason):
+            return out.GraphEdited(
+                seq=seq,
+                time=time,
+                run=run,
+                version=applied.version,
+                author=author,
+                reason=reason,
+                added=applied.added,
+                removed=applied.removed,
+                touched=applied.touched,
+            )
+        case cmd.AskApproval(_, star_id, question, arguments):
+            return out.ApprovalRequested(
+                seq=seq, time=time, run=run, star=star_id, question=question, arguments=arguments
+            )
+        case cmd.RunSettled(_, state_name, error):
+            width, makespan_s = executed_span(machine.graph)
+            return out.RunFinished(
+                seq=seq,
+                time=time,
+                run=run,
+                state=state_name,
+                stars=stars_by_state(machine.graph),
+                width=width,
+                makespan_s=makespan_s,
+                error=error_json(error),
+            )
+    return None
+
+
+def from_entry(event: ev.RunEvent, machine: RunMachine, seq: int) -> out.Event | None:
+    """The event that a journal entry is told as, where no command stands for it."""
+    run, graph = machine.run, machine.graph
+    match event:
+        case ev.RunStarted(at):
+            return out.RunStarted(
+                seq=seq,
+                time=at,
+                run=run,
+                name=graph.name,
+                stars=len(graph),
+                lines=len(graph.lines),
+                parent=machine.parent[0] if machine.parent else None,
+            )
+        case ev.RunRecovered(at):
+            return out.RunRecovered(seq=seq, time=at, run=run, name=graph.name, stars=stars_by_state(graph))
+        case ev.RunPaused(at):
+            return out.RunPaused(seq=seq, time=at, run=run)
+        case ev.RunUnpaused(at):
+            return out.RunUnpaused(seq=seq, time=at, run=run)
+    return None
+
+
+def _number(attempt: str) -> int:
+    return int(attempt.rpartition("/")[2])

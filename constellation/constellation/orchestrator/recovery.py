@@ -1,0 +1,82 @@
+"""Bringing runs back from the journal: to look at one, or to go on with it."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Sequence
+
+from ..journal import Journal, RunBusy
+from ..scheduling import JournalEntry, RunMachine
+from ..scheduling.commands import Command
+from ..scheduling.events import RunStarted
+from ..scheduling.records import decode_entry
+from .errors import CannotResume, RunInUse
+
+LEASE_S = 15.0
+"""How long a run stays with an orchestrator that does not renew its claim."""
+
+
+def owner_name() -> str:
+    """How this process signs the leases it takes: `<host>/<process id>/<when the process began>`."""
+    return _signature(os.getpid())
+
+
+def _signature(pid: int) -> str:
+    import psutil
+
+    return f"{socket.gethostname()}/{pid}/{int(psutil.Process(pid).create_time() * 1000)}"
+
+
+async def claim(journal: Journal, run: str, *, owner: str, at: float) -> None:
+    """Take a run's lease, from an owner on this host that is dead if need be; raises RunInUse."""
+    try:
+        await journal.acquire(run, owner=owner, at=at, lease_s=LEASE_S)
+    except RunBusy as busy:
+        if not _is_dead(busy.owner):
+            raise RunInUse(
+                f"run {run} is being worked on by another orchestrator ({busy.owner}), whose claim lasts for another "
+                f"{max(0.0, busy.expires_at - at):.0f} s; stop that one, or wait until the claim has run out"
+            ) from busy
+        await journal.release(run, owner=busy.owner)
+        await journal.acquire(run, owner=owner, at=at, lease_s=LEASE_S)
+
+
+def _is_dead(owner: str) -> bool:
+    """Whether an owner was a process of this host that is gone."""
+    import psutil
+
+    host, _, rest = owner.partition("/")
+    pid = rest.partition("/")[0]
+    if host != socket.gethostname() or not pid.isdecimal():
+        return False
+    try:
+        return _signature(int(pid)) != owner
+    except psutil.NoSuchProcess:
+        return True
+
+
+async def read_entries(journal: Journal, run: str) -> list[JournalEntry]:
+    """A run's entries; raises CannotResume when they can't be read by this release, or don't begin with its start."""
+    entries = []
+    async for record in journal.read(run):
+        try:
+            entries.append(decode_entry(record.body))
+        except ValueError as error:
+            raise CannotResume(f"record {record.seq} of run {run} can't be read: {error}") from error
+    if not entries or not isinstance(entries[0].event, RunStarted):
+        raise CannotResume(f"run {run} was being submitted when its orchestrator stopped; submit it again")
+    return entries
+
+
+def replay(entries: Sequence[JournalEntry]) -> RunMachine:
+    """The state of a run after its entries."""
+    first = entries[0].event
+    if not isinstance(first, RunStarted):
+        raise CannotResume(f"the first record of run {first.run} is not its start")
+    machine = RunMachine(first)
+    ignored: list[Command] = []
+    for entry in entries:
+        machine.apply(entry.event, ignored, entry.verdicts)
+        ignored.clear()
+    return machine

@@ -1,0 +1,140 @@
+"""What a run came to: a row per star, how wide it ran, and what running in parallel has saved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from ..graph import Outcome, StarState, TaskConstellation, stars_by_state
+from .errors import RunFailed
+
+
+@dataclass(frozen=True, slots=True)
+class StarRow:
+    """One star of a run; times in seconds since the epoch, durations in seconds."""
+
+    id: str
+    name: str
+    state: str
+    device: str | None
+    attempts: int
+    started_at: float | None
+    ended_at: float | None
+    duration_s: float | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """A run's account of itself.
+
+    Attributes:
+        run: The run's id.
+        name: The graph's name.
+        state: `succeeded`, `failed` or `cancelled`, or `running` for a run that goes on.
+        stars: How many stars are in each state.
+        rows: One row per star, in the order of the graph.
+        width: The largest number of stars that ran at once.
+        makespan_s: Seconds from the start of the first attempt to the end of the last.
+        serial_s: The sum of all stars' durations.
+        speedup: `serial_s / makespan_s`.
+        device_s: Seconds of work per device.
+        devices_lost: Devices that went away while the run needed them.
+        error: Why the run as a whole ended as it did, when it did not succeed.
+        outputs: The outputs of the stars that nothing waits for, by their ids.
+    """
+
+    run: str
+    name: str
+    state: str
+    stars: dict[str, int]
+    rows: tuple[StarRow, ...]
+    width: int
+    makespan_s: float
+    serial_s: float
+    speedup: float
+    device_s: dict[str, float]
+    devices_lost: tuple[str, ...]
+    error: str | None
+    outputs: dict[str, Any]
+
+    def raise_for_state(self) -> None:
+        """Raise RunFailed unless the run has succeeded."""
+        if self.state == "succeeded":
+            return
+        failed = {row.id: row.error or "" for row in self.rows if row.state == "failed"}
+        skipped = [row.id for row in self.rows if row.state == "skipped"]
+        raise RunFailed(self.run, self.state, failed, skipped, reason="" if failed else self.error or "")
+
+
+def make_report(
+    run: str, graph: TaskConstellation, state: str, *, error: str | None = None, devices_lost: Iterable[str] = ()
+) -> RunReport:
+    """The report of a run, from its graph with states."""
+    rows = tuple(_row(graph, star) for star in graph.in_order())
+    width, makespan_s = executed_span(graph)
+    device_s: dict[str, float] = {}
+    for row in rows:
+        if row.device is not None and row.duration_s is not None:
+            device_s[row.device] = device_s.get(row.device, 0.0) + row.duration_s
+    serial_s = sum(device_s.values())
+    ends = [star for star in graph if graph.state(star) is StarState.SUCCEEDED and not graph.lines_from(star)]
+    outcomes = {str(star): graph.outcome(star) for star in ends}
+    return RunReport(
+        run=run,
+        name=graph.name,
+        state=state,
+        stars=dict(stars_by_state(graph)),
+        rows=rows,
+        width=width,
+        makespan_s=makespan_s,
+        serial_s=round(serial_s, 6),
+        speedup=round(serial_s / makespan_s, 3) if makespan_s > 0 else 1.0,
+        device_s={device: round(seconds, 6) for device, seconds in sorted(device_s.items())},
+        devices_lost=tuple(dict.fromkeys(devices_lost)),
+        error=error,
+        outputs={star: outcome.output for star, outcome in outcomes.items() if outcome is not None},
+    )
+
+
+def executed_span(graph: TaskConstellation) -> tuple[int, float]:
+    """The largest number of stars that ran on devices at once, and seconds from the first start to the last end."""
+    starts, ends = [], []
+    for star in graph:
+        outcome = graph.outcome(star)
+        if outcome is not None and outcome.started_at is not None and outcome.ended_at is not None:
+            starts.append(outcome.started_at)
+            ends.append(outcome.ended_at)
+    if not starts:
+        return 0, 0.0
+    starts.sort()
+    ends.sort()
+    width = running = 0
+    finished = iter(ends)
+    next_end = next(finished)
+    for start in starts:
+        while next_end <= start:
+            running -= 1
+            next_end = next(finished)
+        running += 1
+        width = max(width, running)
+    return width, round(ends[-1] - starts[0], 6)
+
+
+def _row(graph: TaskConstellation, star: str) -> StarRow:
+    outcome = graph.outcome(star) or Outcome()
+    duration = None
+    if outcome.started_at is not None and outcome.ended_at is not None:
+        duration = round(outcome.ended_at - outcome.started_at, 6)
+    return StarRow(
+        id=star,
+        name=graph[star].title,
+        state=graph.state(star).value,
+        device=outcome.device,
+        attempts=outcome.attempts,
+        started_at=outcome.started_at,
+        ended_at=outcome.ended_at,
+        duration_s=duration,
+        error=f"{outcome.error.type}: {outcome.error.message}" if outcome.error else None,
+    )

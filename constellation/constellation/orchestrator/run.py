@@ -1,0 +1,142 @@
+"""A run as its owner sees it: its events, its result, and the means to change its course."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..graph import EditBatch, EditBuilder, StarId, TaskConstellation
+from ..graph.documents import dump, load
+from ..scheduling import RunMachine
+from ..scheduling import events as ev
+from .event_log import EventLog
+from .events import Event
+from .report import RunReport, make_report
+
+if TYPE_CHECKING:
+    from .engine import Engine
+
+
+class Run(Protocol):
+    """A run, be it in this process or on a hub."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+
+    @property
+    def name(self) -> str:
+        """The name of its graph."""
+
+    def events(self, *, after: int = 0) -> AsyncIterator[Event]:
+        """All its events numbered above `after`, as they come; ends after `RunFinished`."""
+
+    async def wait(self) -> RunReport:
+        """Wait for its end and return its report, however it ended."""
+
+    async def result(self) -> dict[str, Any]:
+        """Wait for its end and return the outputs of the stars that nothing waits for, by their ids.
+
+        Raises:
+            RunFailed: it has not succeeded.
+        """
+
+    async def graph(self) -> TaskConstellation:
+        """A copy of its graph, with the states and outcomes of the stars at this moment."""
+
+    async def edit(self, edit: EditBatch | EditBuilder) -> None:
+        """Change its graph; raises EditRejected, or RunEnded when it is over."""
+
+    async def pause(self) -> None:
+        """Start nothing new until `unpause`; raises RunEnded."""
+
+    async def unpause(self) -> None:
+        """Go on after a pause; raises RunEnded."""
+
+    async def cancel(self, star: str | None = None, *, subtree: bool = False, reason: str = "") -> None:
+        """End the run, or one star, or (`subtree`) a star and all that waits for it; raises RunEnded, UnknownStar."""
+
+    async def approve(self, star: str, approved: bool = True, *, by: str = "", comment: str = "") -> None:
+        """Answer an approval; raises NotWaiting."""
+
+
+class LocalRun:
+    """A run of an orchestrator in this process; implements `Run`."""
+
+    def __init__(self, machine: RunMachine, log: EventLog, engine: Engine) -> None:
+        self._machine = machine
+        self._log = log
+        self._engine = engine
+        self.devices_lost: list[str] = []
+
+    @property
+    def id(self) -> str:
+        """See `Run.id`."""
+        return self._machine.run
+
+    @property
+    def name(self) -> str:
+        """See `Run.name`."""
+        return self._machine.graph.name
+
+    @property
+    def log(self) -> EventLog:
+        """Where its events are published."""
+        return self._log
+
+    @property
+    def machine(self) -> RunMachine:
+        """Its state machine, to read."""
+        return self._machine
+
+    def events(self, *, after: int = 0) -> AsyncIterator[Event]:
+        """See `Run.events`."""
+        return self._log.read(after=after)
+
+    async def wait(self) -> RunReport:
+        """See `Run.wait`."""
+        if self._log.finished is None:
+            async for _ in self._log.read(after=self._log.next_seq - 1):
+                pass
+        return self.report()
+
+    def report(self) -> RunReport:
+        """Its report as it stands."""
+        finished = self._log.finished
+        error = finished.error["message"] if finished is not None and finished.error else None
+        machine = self._machine
+        return make_report(machine.run, machine.graph, machine.state, error=error, devices_lost=self.devices_lost)
+
+    async def result(self) -> dict[str, Any]:
+        """See `Run.result`."""
+        report = await self.wait()
+        report.raise_for_state()
+        return report.outputs
+
+    async def graph(self) -> TaskConstellation:
+        """See `Run.graph`."""
+        return load(dump(self._machine.graph))
+
+    async def edit(self, edit: EditBatch | EditBuilder) -> None:
+        """See `Run.edit`."""
+        batch = edit.build() if isinstance(edit, EditBuilder) else edit
+        await self._engine.ask(ev.GraphEdited(self._engine.clock(), self._machine.run, batch))
+
+    async def pause(self) -> None:
+        """See `Run.pause`."""
+        await self._engine.ask(ev.RunPaused(self._engine.clock(), self._machine.run))
+
+    async def unpause(self) -> None:
+        """See `Run.unpause`."""
+        await self._engine.ask(ev.RunUnpaused(self._engine.clock(), self._machine.run))
+
+    async def cancel(self, star: str | None = None, *, subtree: bool = False, reason: str = "") -> None:
+        """See `Run.cancel`."""
+        target = StarId(star) if star is not None else None
+        await self._engine.ask(ev.CancelRequested(self._engine.clock(), self._machine.run, target, subtree, reason))
+
+    async def approve(self, star: str, approved: bool = True, *, by: str = "", comment: str = "") -> None:
+        """See `Run.approve`."""
+        await self._engine.ask(
+            ev.ApprovalAnswered(self._engine.clock(), self._machine.run, StarId(star), approved, by, comment)
+        )

@@ -1,0 +1,81 @@
+"""What a run remembers of a star between its becoming ready and its end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any
+
+from ..graph import StarId
+from .events import AttemptId, DeviceId
+
+
+class StopCause(Enum):
+    """Why an attempt is being stopped, which decides what becomes of its star."""
+
+    CANCEL = "cancel"
+    TIMEOUT = "timeout"
+
+
+class Attempt:
+    """One try of one star, from its assignment to its end.
+
+    Attributes:
+        device: With `epoch` and `id`, the fence: what does not match all three is not about this attempt.
+        idempotent: Whether the work may be repeated when nobody knows whether it was done.
+        stopping: Why it is being stopped, or None.
+        reason: The same in words.
+        unconfirmed: No device has spoken of it since the orchestrator was restarted.
+    """
+
+    __slots__ = (
+        "assigned_at",
+        "device",
+        "epoch",
+        "id",
+        "idempotent",
+        "reason",
+        "star",
+        "started",
+        "stopping",
+        "unconfirmed",
+    )
+
+    def __init__(
+        self, id: AttemptId, star: StarId, device: DeviceId, epoch: int, *, idempotent: bool, assigned_at: float
+    ) -> None:
+        self.id = id
+        self.star = star
+        self.device = device
+        self.epoch = epoch
+        self.idempotent = idempotent
+        self.assigned_at = assigned_at
+        self.started = False
+        self.stopping: StopCause | None = None
+        self.reason = ""
+        self.unconfirmed = False
+
+
+class Tries:
+    """The tries of one star.
+
+    Attributes:
+        arguments: The star's arguments with all references resolved.
+        attempts: How many attempts were made; their numbers are never used again.
+        failures: How many of them failed by themselves, for the retry policy.
+        losses: How many lost their device.
+        attempt: The one that is going on.
+        waiting: A retry delay is running.
+        avoid: Devices that have refused this star.
+    """
+
+    __slots__ = ("arguments", "attempt", "attempts", "avoid", "failures", "losses", "waiting")
+
+    def __init__(self) -> None:
+        self.arguments: Mapping[str, Any] = {}
+        self.attempts = 0
+        self.failures = 0
+        self.losses = 0
+        self.attempt: Attempt | None = None
+        self.waiting = False
+        self.avoid: frozenset[DeviceId] = frozenset()

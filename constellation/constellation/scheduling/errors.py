@@ -1,0 +1,45 @@
+"""Errors of scheduling.
+
+SchedulingError
+├── UnknownRun       a run that this scheduler does not hold
+├── RunEnded         something was asked of a run that has ended
+├── NotWaiting       an answer to an approval that nobody is waiting for
+└── InvariantBroken  validate mode found the state inconsistent: a bug of ours
+"""
+
+from __future__ import annotations
+
+
+class SchedulingError(Exception):
+    """Base of all errors of this package."""
+
+
+class UnknownRun(SchedulingError, KeyError):
+    """Raised when an event names a run that the scheduler does not hold."""
+
+    def __init__(self, run: str) -> None:
+        super().__init__(f"there is no run {run!r} here")
+        self.run = run
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class RunEnded(SchedulingError):
+    """Raised when an edit, a cancel or a pause comes after the run has ended."""
+
+    def __init__(self, run: str, state: str) -> None:
+        super().__init__(f"run {run!r} has {state} already")
+        self.run = run
+
+
+class NotWaiting(SchedulingError):
+    """Raised when an approval is answered that is not waiting for an answer."""
+
+    def __init__(self, star: str) -> None:
+        super().__init__(f"star {star!r} is not waiting for an approval")
+        self.star = star
+
+
+class InvariantBroken(SchedulingError):
+    """Raised in validate mode when the state is inconsistent after a transition; a bug of ours, never the user's."""

@@ -1,0 +1,339 @@
+"""What happens to a run: the input events of its state machine, which are also what the journal keeps.
+
+A run's state is a function of its events alone. What policies decide (where a star goes, whether its work may be
+repeated) is in the events, so a newer release with other policies replays an older journal to the same state.
+`at` is always seconds since the Unix epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, NewType
+
+from pydantic import Field
+
+from ..graph import EditBatch, StarError, StarId
+
+RunId = NewType("RunId", str)
+AttemptId = NewType("AttemptId", str)
+DeviceId = NewType("DeviceId", str)
+
+
+def attempt_id(run: RunId, star: StarId, number: int) -> AttemptId:
+    """The id of one try of one star: `<run>/<star>/<number>`, unique for ever."""
+    return AttemptId(f"{run}/{star}/{number}")
+
+
+def parse_attempt(attempt: str) -> tuple[RunId, StarId] | None:
+    """The run and the star of an attempt's id; None when it is not of that form."""
+    parts = attempt.split("/")
+    return (RunId(parts[0]), StarId(parts[1])) if len(parts) == 3 else None
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How a run is to be carried out.
+
+    Attributes:
+        deadline_s: Seconds after which the run is ended, or None.
+        cancel_grace_s: Seconds that a device has to stop a cancelled attempt before the star is ended without it.
+        timeout_margin_s: Seconds beyond a star's timeout after which the orchestrator, too, gives the attempt up; the
+            device, which knows when the work began, normally comes first.
+        max_losses: How often a star may lose its device before it fails, so that work which kills its devices ends.
+        review: Whether a planner looks at every star that ends, while what waits for that star is held.
+        review_timeout_s: Seconds after which a review that has not come to an end is given up.
+    """
+
+    deadline_s: float | None = None
+    cancel_grace_s: float = 10.0
+    timeout_margin_s: float = 2.0
+    max_losses: int = 4
+    review: bool = False
+    review_timeout_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """A run begins, with its graph as a document."""
+
+    at: float
+    run: RunId
+    graph: Mapping[str, Any]
+    options: RunOptions = RunOptions()
+    parent: tuple[RunId, StarId] | None = None
+    kind: Literal["run_started"] = "run_started"
+
+
+@dataclass(frozen=True, slots=True)
+class GraphEdited:
+    """A batch of edits."""
+
+    at: float
+    run: RunId
+    batch: EditBatch
+    kind: Literal["graph_edited"] = "graph_edited"
+
+
+@dataclass(frozen=True, slots=True)
+class StarAssigned:
+    """The placement policy gives a ready star to a device. `idempotent` is what star and tool together say."""
+
+    at: float
+    run: RunId
+    star: StarId
+    attempt: AttemptId
+    device: DeviceId
+    epoch: int
+    idempotent: bool
+    kind: Literal["star_assigned"] = "star_assigned"
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptStarted:
+    """The device has begun with the attempt."""
+
+    at: float
+    run: RunId
+    star: StarId
+    attempt: AttemptId
+    device: DeviceId
+    epoch: int
+    kind: Literal["attempt_started"] = "attempt_started"
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRejected:
+    """The device did not begin with the attempt and will not: nothing has happened."""
+
+    at: float
+    run: RunId
+    star: StarId
+    attempt: AttemptId
+    device: DeviceId
+    epoch: int
+    code: str
+    message: str
+    kind: Literal["attempt_rejected"] = "attempt_rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptSucceeded:
+    """The attempt is done; `duration_s` is what the device measured, `artifact_bytes` the size of the files it made."""
+
+    at: float
+    run: RunId
+    star: StarId
+    attempt: AttemptId
+    device: DeviceId
+    epoch: int
+    output: Any
+    duration_s: float = 0.0
+    artifact_bytes: int = 0
+    kind: Literal["attempt_succeeded"] = "attempt_succeeded"
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFailed:
+    """The attempt ended with an error."""
+
+    at: float
+    run: RunId
+    star: StarId
+    attempt: AttemptId
+    device: DeviceId
+    epoch: int
+    error: StarError
+    duration_s: float = 0.0
+    kind: Literal["attempt_failed"] = "attempt_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptCancelled:
+    """The device has stopped the attempt as it was told to."""
+
+    at: float
+    run: RunId
+    star: StarId
+    attempt: AttemptId
+    device: DeviceId
+    epoch: int
+    kind: Literal["attempt_cancelled"] = "attempt_cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptLost:
+    """Nobody knows any more what the attempt does: its device is gone, or no longer knows of it."""
+
+    at: float
+    run: RunId
+    star: StarId
+    attempt: AttemptId
+    device: DeviceId
+    epoch: int
+    reason: str
+    kind: Literal["attempt_lost"] = "attempt_lost"
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptAdopted:
+    """The device has come back in a new session and still has the attempt: its fence moves to the new epoch."""
+
+    at: float
+    run: RunId
+    star: StarId
+    attempt: AttemptId
+    device: DeviceId
+    epoch: int
+    kind: Literal["attempt_adopted"] = "attempt_adopted"
+
+
+@dataclass(frozen=True, slots=True)
+class PlacementFailed:
+    """No device can take the star, and none has come in the time allowed."""
+
+    at: float
+    run: RunId
+    star: StarId
+    reason: str
+    kind: Literal["placement_failed"] = "placement_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class TimerFired:
+    """A timer that a command started has run down."""
+
+    at: float
+    run: RunId
+    timer: str
+    kind: Literal["timer_fired"] = "timer_fired"
+
+
+@dataclass(frozen=True, slots=True)
+class RunPaused:
+    """Nothing new is to start; what runs goes on."""
+
+    at: float
+    run: RunId
+    kind: Literal["run_paused"] = "run_paused"
+
+
+@dataclass(frozen=True, slots=True)
+class RunUnpaused:
+    """The pause is over."""
+
+    at: float
+    run: RunId
+    kind: Literal["run_unpaused"] = "run_unpaused"
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequested:
+    """Someone wants the run to end, or one star, or (`subtree`) a star and all that waits for it."""
+
+    at: float
+    run: RunId
+    star: StarId | None = None
+    subtree: bool = False
+    reason: str = ""
+    kind: Literal["cancel_requested"] = "cancel_requested"
+
+
+@dataclass(frozen=True, slots=True)
+class HoldTaken:
+    """Someone wants to look at a star before anything that waits for it moves."""
+
+    at: float
+    run: RunId
+    star: StarId
+    kind: Literal["hold_taken"] = "hold_taken"
+
+
+@dataclass(frozen=True, slots=True)
+class HoldReleased:
+    """A review has come to its end."""
+
+    at: float
+    run: RunId
+    star: StarId
+    note: str = ""
+    kind: Literal["hold_released"] = "hold_released"
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalAnswered:
+    """A person has answered an approval."""
+
+    at: float
+    run: RunId
+    star: StarId
+    approved: bool
+    by: str = ""
+    comment: str = ""
+    kind: Literal["approval_answered"] = "approval_answered"
+
+
+@dataclass(frozen=True, slots=True)
+class NestedEnded:
+    """The run of a nested constellation has ended."""
+
+    at: float
+    run: RunId
+    star: StarId
+    output: Any = None
+    error: StarError | None = None
+    kind: Literal["nested_ended"] = "nested_ended"
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecovered:
+    """An orchestrator has taken the run up again from its journal.
+
+    `review` says whether there is a planner now. With `rerun`, a person has decided that what was going on may be run
+    again even where it is not idempotent.
+    """
+
+    at: float
+    run: RunId
+    review: bool = False
+    rerun: bool = False
+    kind: Literal["run_recovered"] = "run_recovered"
+
+
+RunEvent = Annotated[
+    RunStarted
+    | GraphEdited
+    | StarAssigned
+    | AttemptStarted
+    | AttemptRejected
+    | AttemptSucceeded
+    | AttemptFailed
+    | AttemptCancelled
+    | AttemptLost
+    | AttemptAdopted
+    | PlacementFailed
+    | TimerFired
+    | RunPaused
+    | RunUnpaused
+    | CancelRequested
+    | HoldTaken
+    | HoldReleased
+    | ApprovalAnswered
+    | NestedEnded
+    | RunRecovered,
+    Field(discriminator="kind"),
+]
+"""Any event of a run."""
+
+Verdicts = Mapping[str, bool | str]
+"""What conditions came to while an event was taken in: by `<source>><target>`, true, false, or why it failed."""
+
+NO_VERDICTS: Verdicts = {}
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """An event with what conditions came to, so that a replay need not evaluate them again."""
+
+    event: RunEvent
+    verdicts: Verdicts = field(default_factory=lambda: NO_VERDICTS)

@@ -1,0 +1,201 @@
+"""The devices, and the stars that wait for one.
+
+Waiting stars stand in lanes: those of one run that need the same tool, labels, resources and device share a lane and
+the list of devices that match it, which is worked out again only when the fleet changes. A placement looks at the head
+of each lane, so its cost does not depend on how many stars wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from heapq import heappop, heappush
+from typing import NamedTuple
+
+from ..graph import StarId, TaskStar
+from .durations import Durations
+from .events import AttemptId, DeviceId, RunId
+from .inputs import DeviceChanged, DeviceJoined
+from .matching import explain_mismatch, mismatch, resource_needs, tool_of
+from .placement import DeviceLoad, LeastLoaded, PlacementPolicy
+
+
+class Placement(NamedTuple):
+    """A star and the device that it goes to."""
+
+    run: RunId
+    star: TaskStar
+    device: DeviceLoad
+
+
+class _Lane:
+    __slots__ = ("avoid", "heap", "matching", "matching_at", "needs", "run", "star", "starved_since")
+
+    def __init__(self, run: RunId, star: TaskStar, avoid: frozenset[DeviceId]) -> None:
+        self.run = run
+        self.star = star
+        self.avoid = avoid
+        self.needs = resource_needs(star)
+        self.heap: list[tuple[int, float, int, TaskStar]] = []
+        self.matching: list[DeviceLoad] = []
+        self.matching_at = -1
+        self.starved_since: float | None = None
+
+
+class Fleet:
+    """Keeps the count of what is free, and places what waits.
+
+    Attributes:
+        devices: The devices that are joined.
+    """
+
+    def __init__(self, policy: PlacementPolicy | None = None, durations: Durations | None = None) -> None:
+        self.devices: dict[DeviceId, DeviceLoad] = {}
+        self.durations = durations if durations is not None else Durations()
+        self._policy = policy if policy is not None else LeastLoaded()
+        self._lanes: dict[tuple[object, ...], _Lane] = {}
+        self._queued: dict[tuple[RunId, StarId], int] = {}
+        self._paused: set[RunId] = set()
+        self._ticket = 0
+        self._generation = 0
+
+    # --- devices ---------------------------------------------------------------------------------------------------
+
+    def join(self, event: DeviceJoined) -> None:
+        """Take in a device, with nothing on it."""
+        self.devices[event.device] = DeviceLoad(event.device, event.epoch, event.offer, event.known)
+        self._generation += 1
+
+    def change(self, event: DeviceChanged) -> bool:
+        """Take in what a device now offers; False when the session is not its present one."""
+        device = self._present(event.device, event.epoch)
+        if device is None:
+            return False
+        device.change(event.offer)
+        self._generation += 1
+        return True
+
+    def drain(self, device: DeviceId, epoch: int) -> bool:
+        """Give a device nothing new; False when the session is not its present one."""
+        found = self._present(device, epoch)
+        if found is None:
+            return False
+        found.draining = True
+        self._generation += 1
+        return True
+
+    def leave(self, device: DeviceId, epoch: int) -> bool:
+        """Forget a device; False when the session is not its present one."""
+        if self._present(device, epoch) is None:
+            return False
+        del self.devices[device]
+        self._generation += 1
+        return True
+
+    def occupy(self, device: DeviceId, attempt: AttemptId, needs: Mapping[str, float]) -> None:
+        """Count an attempt that a device has brought with it."""
+        self.devices[device].take(attempt, needs)
+
+    def release(self, device: DeviceId, attempt: AttemptId) -> None:
+        """An attempt is over on its device; one that is not known there changes nothing."""
+        found = self.devices.get(device)
+        if found is not None:
+            found.give_back(attempt)
+
+    def _present(self, device: DeviceId, epoch: int) -> DeviceLoad | None:
+        found = self.devices.get(device)
+        return found if found is not None and found.epoch == epoch else None
+
+    # --- waiting stars ---------------------------------------------------------------------------------------------
+
+    def queue(self, run: RunId, star: TaskStar, rank: float, avoid: frozenset[DeviceId] = frozenset()) -> None:
+        """Let a star wait for a device; higher priority first, then higher rank, then who came first."""
+        key = (run, tool_of(star), star.device, avoid, tuple(sorted(star.requires.items())) if star.requires else ())
+        lane = self._lanes.get(key)
+        if lane is None:
+            lane = self._lanes[key] = _Lane(run, star, avoid)
+        self._ticket += 1
+        self._queued[run, star.id] = self._ticket
+        heappush(lane.heap, (-star.priority, -rank, self._ticket, star))
+
+    def unqueue(self, run: RunId, star: StarId) -> None:
+        """Let a star wait no more; it need not be waiting."""
+        self._queued.pop((run, star), None)
+
+    def set_paused(self, run: RunId, paused: bool) -> None:
+        """Leave a run's stars waiting, or place them again."""
+        if paused:
+            self._paused.add(run)
+        else:
+            self._paused.discard(run)
+
+    def forget(self, run: RunId) -> None:
+        """Drop all that concerns a run."""
+        self._lanes = {key: lane for key, lane in self._lanes.items() if lane.run != run}
+        self._queued = {key: ticket for key, ticket in self._queued.items() if key[0] != run}
+        self._paused.discard(run)
+
+    @property
+    def waiting(self) -> int:
+        """How many stars wait for a device."""
+        return len(self._queued)
+
+    # --- placement -------------------------------------------------------------------------------------------------
+
+    def place(self, nearby: Callable[[RunId, StarId], Mapping[DeviceId, int]]) -> Iterator[Placement]:
+        """Give waiting stars to devices with room, most urgent first, until no more can be placed.
+
+        The caller reserves each placement on its device before it asks for the next.
+        """
+        while self._queued and any(device.free_slots > 0 for device in self.devices.values()):
+            best: _Lane | None = None
+            roomy: list[DeviceLoad] = []
+            for lane in self._lanes.values():
+                if lane.run in self._paused or not self._trim(lane):
+                    continue
+                if best is not None and lane.heap[0] > best.heap[0]:
+                    continue
+                candidates = [device for device in self._matching(lane) if device.has_room(lane.needs)]
+                if candidates:
+                    best, roomy = lane, candidates
+            if best is None:
+                return
+            star = heappop(best.heap)[3]
+            del self._queued[best.run, star.id]
+            device = self._policy.choose(star, roomy, nearby(best.run, star.id), self.durations)
+            yield Placement(best.run, star, device)
+
+    def starving(self, now: float, patience_s: float) -> list[tuple[RunId, StarId, str]]:
+        """Stars that no device of the fleet could take even if it were idle, and that for longer than is allowed."""
+        found = []
+        offers = {device.id: device.offer for device in self.devices.values()}
+        for lane in self._lanes.values():
+            if not self._trim(lane) or self._matching(lane):
+                lane.starved_since = None
+            elif lane.starved_since is None:
+                lane.starved_since = now
+            if lane.starved_since is not None and now - lane.starved_since >= patience_s:
+                reason = explain_mismatch(lane.star, offers, avoid=tuple(lane.avoid))
+                for _, _, ticket, star in lane.heap:
+                    if self._queued.get((lane.run, star.id)) == ticket:
+                        found.append((lane.run, star.id, reason))
+        return found
+
+    def _matching(self, lane: _Lane) -> list[DeviceLoad]:
+        """The devices that could serve a lane, leaving aside how busy they are."""
+        if lane.matching_at != self._generation:
+            lane.matching = [
+                device
+                for device in self.devices.values()
+                if not device.draining
+                and device.id not in lane.avoid
+                and mismatch(lane.star, device.id, device.offer) is None
+            ]
+            lane.matching_at = self._generation
+        return lane.matching
+
+    def _trim(self, lane: _Lane) -> bool:
+        """Drop from the head of a lane what does not wait any more; False when nothing is left."""
+        heap = lane.heap
+        while heap and self._queued.get((lane.run, heap[0][3].id)) != heap[0][2]:
+            heappop(heap)
+        return bool(heap)

@@ -1,0 +1,84 @@
+"""What happens to the fleet: the scheduler's input events that belong to no single run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from .events import AttemptId, DeviceId
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a device has to offer.
+
+    Attributes:
+        labels: Matched by equality with the text in a star's `requires`.
+        resources: Amounts that stars reserve with the numbers in `requires`.
+        slots: How many stars it runs at once.
+        tools: Its tools, each with whether calling it twice is as good as once.
+    """
+
+    labels: Mapping[str, str] = field(default_factory=dict)
+    resources: Mapping[str, float] = field(default_factory=dict)
+    slots: int = 1
+    tools: Mapping[str, bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceJoined:
+    """A device has opened a session.
+
+    Attributes:
+        at: When, in seconds since the epoch.
+        device: Which.
+        epoch: The session's number; higher than that of any earlier session of the device.
+        offer: What it offers.
+        known: The attempts that it runs or has results of.
+    """
+
+    at: float
+    device: DeviceId
+    epoch: int
+    offer: Offer
+    known: frozenset[AttemptId] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceChanged:
+    """A device offers something else than before."""
+
+    at: float
+    device: DeviceId
+    epoch: int
+    offer: Offer
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceDraining:
+    """A device takes nothing new, but finishes what it has."""
+
+    at: float
+    device: DeviceId
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceLeft:
+    """A session has ended for good, and with it what the device was doing."""
+
+    at: float
+    device: DeviceId
+    epoch: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed; sent about once a second while there are runs."""
+
+    at: float
+
+
+FleetEvent = DeviceJoined | DeviceChanged | DeviceDraining | DeviceLeft | Tick
+"""Any event of the fleet."""

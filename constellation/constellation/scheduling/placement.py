@@ -1,0 +1,102 @@
+"""Which device a ready star goes to: the policy, replaceable through the SDK, and what it is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from ..graph import TaskStar
+from .durations import Durations, work_key
+from .events import AttemptId, DeviceId
+from .inputs import Offer
+
+
+class DeviceLoad:
+    """A device of the fleet and what it has to do; policies read it, the fleet keeps it.
+
+    Attributes:
+        id: Its id.
+        epoch: Its session's number.
+        offer: What it offers.
+        free_slots: How many more stars it can take now.
+        free_resources: What is left of its resources.
+        attempts: What each attempt on it has reserved.
+        draining: It takes nothing new.
+        known: The attempts that it had, or had results of, when its session began.
+    """
+
+    __slots__ = ("attempts", "draining", "epoch", "free_resources", "free_slots", "id", "known", "offer")
+
+    def __init__(self, id: DeviceId, epoch: int, offer: Offer, known: frozenset[AttemptId] = frozenset()) -> None:
+        self.id = id
+        self.epoch = epoch
+        self.offer = offer
+        self.free_slots = offer.slots
+        self.free_resources = dict(offer.resources)
+        self.attempts: dict[AttemptId, Mapping[str, float]] = {}
+        self.draining = False
+        self.known = known
+
+    def has_room(self, needs: Mapping[str, float]) -> bool:
+        """Whether a slot and the given resources are free."""
+        return self.free_slots > 0 and all(self.free_resources.get(name, 0.0) >= need for name, need in needs.items())
+
+    def take(self, attempt: AttemptId, needs: Mapping[str, float]) -> None:
+        """Reserve a slot and resources."""
+        self.attempts[attempt] = needs
+        self.free_slots -= 1
+        for name, need in needs.items():
+            self.free_resources[name] = self.free_resources.get(name, 0.0) - need
+
+    def give_back(self, attempt: AttemptId) -> bool:
+        """Free what an attempt has reserved; False when it has reserved nothing."""
+        needs = self.attempts.pop(attempt, None)
+        if needs is None:
+            return False
+        self.free_slots += 1
+        for name, need in needs.items():
+            self.free_resources[name] += need
+        return True
+
+    def change(self, offer: Offer) -> None:
+        """Take in a new offer; what is reserved stays reserved."""
+        self.offer = offer
+        self.free_slots = offer.slots - len(self.attempts)
+        self.free_resources = dict(offer.resources)
+        for needs in self.attempts.values():
+            for name, need in needs.items():
+                self.free_resources[name] = self.free_resources.get(name, 0.0) - need
+
+
+class PlacementPolicy(Protocol):
+    """Chooses among devices that can all take the star now."""
+
+    def choose(
+        self, star: TaskStar, candidates: Sequence[DeviceLoad], nearby: Mapping[DeviceId, int], durations: Durations
+    ) -> DeviceLoad:
+        """Choose a device.
+
+        Args:
+            star: What is to be placed.
+            candidates: At least one device; each matches the star and has room.
+            nearby: Bytes of the files among the star's inputs that each device already holds.
+            durations: How long work was seen to take.
+        """
+
+
+class LeastLoaded:
+    """Where the input files are; then where the smaller share of slots is in use; then where such work is fastest."""
+
+    def choose(
+        self, star: TaskStar, candidates: Sequence[DeviceLoad], nearby: Mapping[DeviceId, int], durations: Durations
+    ) -> DeviceLoad:
+        """See `PlacementPolicy.choose`; ties go to the device whose id comes first, so that it is deterministic."""
+        if len(candidates) == 1:
+            return candidates[0]
+        work = work_key(star)
+
+        def cost(device: DeviceLoad) -> tuple[float, float, float, str]:
+            busy = 1 - device.free_slots / device.offer.slots
+            return (-nearby.get(device.id, 0), busy, durations.expected_on(work, device.id), device.id)
+
+        return min(candidates, key=cost)

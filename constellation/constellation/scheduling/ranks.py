@@ -1,0 +1,47 @@
+"""Upward ranks: how long the longest way from a star to the end of its graph takes.
+
+Starting the star with the highest rank first is the list-scheduling half of HEFT (Topcuoglu, Hariri and Wu,
+"Performance-effective and low-complexity task scheduling for heterogeneous computing", IEEE TPDS 13(3), 2002).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..graph import OPEN, StarId, TaskConstellation
+from ..graph.node import Node
+from .durations import Durations, work_key
+
+
+class Ranks:
+    """The upward ranks of one graph's stars, in expected seconds; kept up to date as the graph is edited."""
+
+    def __init__(self, graph: TaskConstellation, durations: Durations) -> None:
+        self._graph = graph
+        self._durations = durations
+        self._rank: dict[StarId, float] = {}
+        for star in reversed(graph.in_order()):
+            self._rank[star] = self._compute(graph._node(star))
+
+    def __getitem__(self, star: StarId) -> float:
+        return self._rank.get(star, 0.0)
+
+    def discard(self, star: StarId) -> None:
+        """Forget a star that has ended or is gone."""
+        self._rank.pop(star, None)
+
+    def update(self, stars: Iterable[StarId]) -> None:
+        """Recompute the ranks of edited stars, and on upwards for as long as they change."""
+        stack = sorted(
+            (self._graph._node(star) for star in stars if star in self._graph), key=lambda node: node.position
+        )
+        while stack:
+            node = stack.pop()
+            rank = self._compute(node)
+            if self._rank.get(node.star.id) != rank:
+                self._rank[node.star.id] = rank
+                stack.extend(edge.source for edge in node.inbound.values() if edge.source.state in OPEN)
+
+    def _compute(self, node: Node) -> float:
+        behind = max((self._rank.get(star, 0.0) for star in node.outbound), default=0.0)
+        return behind + self._durations.expected(work_key(node.star))

@@ -1,0 +1,352 @@
+"""The scheduler: all runs and the fleet in one deterministic state machine.
+
+Events go in, entries and commands come out. It has no clock and does no I/O: time comes with the events, and
+`next_due_at` says when it wants a `Tick`. What it returns is to be done in this order: write the entries to the
+journal, then carry the commands out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from ..graph import StarError, StarId, StarState
+from . import events as ev
+from .commands import (
+    CancelAttempt,
+    CancelNested,
+    Command,
+    Dispatch,
+    EditApplied,
+    QueueStar,
+    RunSettled,
+    StarSettled,
+    StartNested,
+    StartTimer,
+    StopTimer,
+    UnqueueStar,
+)
+from .durations import Durations, work_key
+from .errors import UnknownRun
+from .events import DeviceId, JournalEntry, RunEvent, RunId, RunOptions, RunStarted
+from .fleet import Fleet
+from .inputs import DeviceChanged, DeviceDraining, DeviceJoined, DeviceLeft, FleetEvent, Tick
+from .matching import resource_needs, tool_of
+from .placement import DeviceLoad, PlacementPolicy
+from .ranks import Ranks
+from .run import RunMachine
+from .timers import Timers
+
+TICK_S = 1.0
+"""How often stars that no device matches are looked at."""
+
+_ENDS_OF_ATTEMPTS = (ev.AttemptSucceeded, ev.AttemptFailed, ev.AttemptCancelled, ev.AttemptRejected)
+_DEVICE_REPORTS = (ev.AttemptStarted, *_ENDS_OF_ATTEMPTS)
+
+
+@dataclass(slots=True)
+class Step:
+    """What follows from an event: entries for the journal, and commands to carry out once those are stored."""
+
+    entries: list[JournalEntry] = field(default_factory=list)
+    commands: list[Command] = field(default_factory=list)
+
+
+class Scheduler:
+    """Runs and devices.
+
+    Attributes:
+        runs: The runs that are held, ended ones included until they are dropped.
+        fleet: The devices.
+        stale: How many events of the fleet came under a fence that is not the present one.
+    """
+
+    def __init__(self, *, policy: PlacementPolicy | None = None, no_device_patience_s: float = 30.0) -> None:
+        """Make a scheduler.
+
+        Args:
+            policy: Chooses among the devices that can take a star.
+            no_device_patience_s: How long a star may wait while no device of the fleet matches it, in seconds.
+        """
+        self.runs: dict[RunId, RunMachine] = {}
+        self.fleet = Fleet(policy, Durations())
+        self.stale = 0
+        self._patience_s = no_device_patience_s
+        self._timers = Timers()
+        self._ranks: dict[RunId, Ranks] = {}
+        self._next_tick_at: float | None = None
+
+    # --- events in ---------------------------------------------------------------------------------------------------
+
+    def handle(self, event: RunEvent | FleetEvent) -> Step:
+        """Take one event in.
+
+        Raises:
+            UnknownRun, RunEnded, NotWaiting, EditRejected, UnknownStar, InvalidDocument: a request that can't be
+                granted; nothing has changed.
+        """
+        step = Step()
+        if isinstance(event, FleetEvent):
+            self._handle_fleet(event, step)
+        elif isinstance(event, RunStarted):
+            self._start(event, step)
+        else:
+            self._apply(event, step)
+        self._place(event.at, step)
+        return step
+
+    def recover(self, entries: Iterable[JournalEntry]) -> RunMachine:
+        """Bring a run back by replaying its journal; nothing is carried out. Follow it with `RunRecovered`.
+
+        Raises:
+            UnknownRun: the entries do not begin with the start of the run.
+        """
+        machine: RunMachine | None = None
+        dropped = Step()
+        for entry in entries:
+            commands: list[Command] = []
+            if machine is None:
+                if not isinstance(entry.event, RunStarted):
+                    raise UnknownRun(entry.event.run)
+                machine = self._make(entry.event)
+            machine.apply(entry.event, commands, entry.verdicts)
+            self._digest(machine, commands, dropped, replaying=True)
+        if machine is None:
+            raise UnknownRun("")
+        self.fleet.set_paused(machine.run, machine.state == "paused")
+        return machine
+
+    def drop(self, run: RunId) -> None:
+        """Forget a run that has ended."""
+        self.runs.pop(run, None)
+        self._ranks.pop(run, None)
+        self._timers.stop_all(run)
+        self.fleet.forget(run)
+
+    def next_due_at(self) -> float | None:
+        """When the scheduler wants a `Tick` at the latest; None when it waits for nothing but events."""
+        due = self._timers.next_due_at()
+        if self._next_tick_at is not None and self.fleet.waiting:
+            return self._next_tick_at if due is None else min(due, self._next_tick_at)
+        return due
+
+    def machine(self, run: str) -> RunMachine:
+        """The machine of a run; raises UnknownRun."""
+        found = self.runs.get(RunId(run))
+        if found is None:
+            raise UnknownRun(run)
+        return found
+
+    # --- runs --------------------------------------------------------------------------------------------------------
+
+    def _start(self, event: RunStarted, step: Step) -> None:
+        self._make(event)
+        self._apply(event, step)
+
+    def _make(self, event: RunStarted) -> RunMachine:
+        machine = RunMachine(event)
+        self.runs[event.run] = machine
+        self._ranks[event.run] = Ranks(machine.graph, self.fleet.durations)
+        return machine
+
+    def _apply(self, event: RunEvent, step: Step) -> None:
+        if event.run not in self.runs and isinstance(event, _DEVICE_REPORTS):
+            self.stale += 1  # a device may well report on a run that has ended and is gone
+            self.fleet.release(event.device, event.attempt)
+            return
+        machine = self.machine(event.run)
+        commands: list[Command] = []
+        if isinstance(event, ev.AttemptSucceeded):
+            self._learn(machine, event)
+        if isinstance(event, _ENDS_OF_ATTEMPTS):
+            # The slot is free even when the result comes too late to count.
+            self.fleet.release(event.device, event.attempt)
+        entry = machine.apply(event, commands)
+        if entry is not None:
+            step.entries.append(entry)
+            self._digest(machine, commands, step)
+        if isinstance(event, (ev.RunPaused, ev.RunUnpaused)):
+            self.fleet.set_paused(event.run, machine.state == "paused")
+        elif isinstance(event, ev.RunRecovered):
+            for device in list(self.fleet.devices.values()):
+                self._reconcile(machine, device, event.at, step)
+
+    def _learn(self, machine: RunMachine, event: ev.AttemptSucceeded) -> None:
+        if event.attempt in machine.attempts:
+            self.fleet.durations.observe(work_key(machine.graph[event.star]), event.device, event.duration_s)
+
+    def _digest(self, machine: RunMachine, commands: list[Command], step: Step, *, replaying: bool = False) -> None:
+        """Do what concerns the queue and the timers; pass on the rest."""
+        run = machine.run
+        for command in commands:
+            match command:
+                case QueueStar(_, star):
+                    rank = self._ranks[run][star]
+                    self.fleet.queue(run, machine.graph[star], rank, machine.tries[star].avoid)
+                    continue
+                case UnqueueStar(_, star):
+                    self.fleet.unqueue(run, star)
+                    continue
+                case StartTimer(_, timer, due_at):
+                    self._timers.start(run, timer, due_at)
+                    continue
+                case StopTimer(_, timer):
+                    self._timers.stop(run, timer)
+                    continue
+                case Dispatch(_, spec):
+                    self.fleet.unqueue(run, spec.id)
+                case StarSettled(_, star):
+                    self._ranks[run].discard(star)
+                case EditApplied(_, applied):
+                    for star in applied.removed:
+                        self._ranks[run].discard(star)
+                    self._ranks[run].update(applied.touched)
+                case RunSettled():
+                    self._timers.stop_all(run)
+            if replaying:
+                continue
+            step.commands.append(command)
+            if isinstance(command, StartNested):
+                self._start_nested(machine, command, step)
+            elif isinstance(command, CancelNested):
+                self._cancel_nested(machine, command, step)
+            elif isinstance(command, RunSettled) and machine.parent is not None:
+                self._end_nested(machine, step)
+
+    # --- nested runs -------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def nested_id(run: RunId, star: StarId) -> RunId:
+        """The id of the run of a nested constellation."""
+        return RunId(f"{run}:{star}")
+
+    def _start_nested(self, parent: RunMachine, command: StartNested, step: Step) -> None:
+        run = self.nested_id(command.run, command.star)
+        if run in self.runs:
+            return
+        options = RunOptions(
+            cancel_grace_s=parent.options.cancel_grace_s,
+            timeout_margin_s=parent.options.timeout_margin_s,
+            max_losses=parent.options.max_losses,
+        )
+        at = parent._at
+        self._start(RunStarted(at, run, command.constellation, options, (command.run, command.star)), step)
+
+    def _cancel_nested(self, parent: RunMachine, command: CancelNested, step: Step) -> None:
+        child = self.runs.get(self.nested_id(command.run, command.star))
+        if child is not None and not child.ended:
+            self._apply(ev.CancelRequested(parent._at, child.run, reason=command.reason), step)
+
+    def _end_nested(self, child: RunMachine, step: Step) -> None:
+        assert child.parent is not None
+        run, star = child.parent
+        parent = self.runs.get(run)
+        if parent is None or parent.ended:
+            return
+        graph = child.graph
+        output, error = None, None
+        if child.state == "succeeded":
+            ends = [inner for inner in graph if not graph.lines_from(inner)]
+            outcomes = {inner: graph.outcome(inner) for inner in ends if graph.state(inner) is StarState.SUCCEEDED}
+            output = {inner: outcome.output for inner, outcome in outcomes.items() if outcome}
+        else:
+            causes = {
+                inner: outcome.error.message
+                for inner in graph
+                if graph.state(inner) is StarState.FAILED and (outcome := graph.outcome(inner)) and outcome.error
+            }
+            shown = "; ".join(f"{inner}: {message}" for inner, message in list(causes.items())[:5])
+            error = StarError("NestedFailed", f"the nested run has {child.state}: {shown}", {"stars": causes})
+        self._apply(ev.NestedEnded(child._at, run, star, output, error), step)
+
+    # --- fleet -------------------------------------------------------------------------------------------------------
+
+    def _handle_fleet(self, event: FleetEvent, step: Step) -> None:
+        match event:
+            case Tick(at):
+                self._tick(at, step)
+            case DeviceJoined():
+                self._join(event, step)
+            case DeviceChanged():
+                self.stale += not self.fleet.change(event)
+            case DeviceDraining(_, device, epoch):
+                self.stale += not self.fleet.drain(device, epoch)
+            case DeviceLeft(at, device, epoch, reason):
+                if self.fleet.leave(device, epoch):
+                    why = f"device {device!r} is gone" + (f" ({reason})" if reason else "")
+                    self._lose(at, device, step, why)
+                else:
+                    self.stale += 1
+
+    def _join(self, event: DeviceJoined, step: Step) -> None:
+        """A device begins a new session: keep what it still has of its attempts, and give up the rest."""
+        self.fleet.join(event)
+        for machine in list(self.runs.values()):
+            self._reconcile(machine, self.fleet.devices[event.device], event.at, step)
+        for attempt in sorted(event.known):
+            where = ev.parse_attempt(attempt)
+            # An attempt of a run that is not held here may be wanted when that run is taken up again.
+            if where is not None and where[0] in self.runs and attempt not in self.runs[where[0]].attempts:
+                run, star = where
+                step.commands.append(
+                    CancelAttempt(run, star, attempt, event.device, event.epoch, "not wanted any more", 1.0)
+                )
+
+    def _reconcile(self, machine: RunMachine, device: DeviceLoad, at: float, step: Step) -> None:
+        """Hold a run's attempts on a device against what the device knew when its session began."""
+        run = machine.run
+        for attempt in list(machine.attempts.values()):
+            if attempt.device != device.id or attempt.epoch == device.epoch:
+                continue
+            if attempt.id in device.known:
+                self.fleet.occupy(device.id, attempt.id, resource_needs(machine.graph[attempt.star]))
+                self._apply(ev.AttemptAdopted(at, run, attempt.star, attempt.id, device.id, device.epoch), step)
+            else:
+                reason = f"device {device.id!r} began a new session and does not know of it"
+                self._apply(ev.AttemptLost(at, run, attempt.star, attempt.id, device.id, attempt.epoch, reason), step)
+
+    def _lose(self, at: float, device: DeviceId, step: Step, reason: str) -> None:
+        for machine in list(self.runs.values()):
+            for attempt in list(machine.attempts.values()):
+                if attempt.device == device:
+                    self._apply(
+                        ev.AttemptLost(at, machine.run, attempt.star, attempt.id, device, attempt.epoch, reason), step
+                    )
+
+    def _tick(self, at: float, step: Step) -> None:
+        for run, timer in self._timers.pop_due(at):
+            if run in self.runs:
+                self._apply(ev.TimerFired(at, run, timer), step)
+        if self._next_tick_at is None or at >= self._next_tick_at:
+            for run, star, reason in self.fleet.starving(at, self._patience_s):
+                self._apply(ev.PlacementFailed(at, run, star, reason), step)
+            self._next_tick_at = at + TICK_S
+
+    # --- placement ---------------------------------------------------------------------------------------------------
+
+    def _place(self, at: float, step: Step) -> None:
+        if self._next_tick_at is None:
+            self._next_tick_at = at + TICK_S
+        for run, star, device in self.fleet.place(self._nearby):
+            machine = self.runs[run]
+            tries = machine.tries[star.id]
+            attempt = ev.attempt_id(run, star.id, tries.attempts + 1)
+            idempotent = star.idempotent
+            if idempotent is None:
+                idempotent = device.offer.tools.get(tool_of(star), False)
+            device.take(attempt, resource_needs(star) if star.requires else {})
+            self._apply(ev.StarAssigned(at, run, star.id, attempt, device.id, device.epoch, idempotent), step)
+
+    def _nearby(self, run: RunId, star: StarId) -> Mapping[DeviceId, int]:
+        """Bytes of a star's input files by the device that made them."""
+        machine = self.runs[run]
+        if not machine.artifact_bytes:
+            return {}
+        found: dict[DeviceId, int] = {}
+        for line in machine.graph.lines_into(star):
+            size = machine.artifact_bytes.get(line.source)
+            outcome = machine.graph.outcome(line.source)
+            if size and outcome is not None and outcome.device is not None:
+                device = DeviceId(outcome.device)
+                found[device] = found.get(device, 0) + size
+        return found

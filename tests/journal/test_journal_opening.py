@@ -1,0 +1,108 @@
+"""Which journal a name stands for, and where the user's own is."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from constellation.journal import UnsupportedJournal, default_home, open_journal
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+
+async def write_one(journal):
+    await journal.create_run("r1", name="x", at=1.0)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", ["j.db", "sub/j.db", "sqlite:///j.db", "sqlite:///sub/j.db", "SQLITE:///j.db"])
+async def test_relative_names_are_files_below_the_working_directory(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    async with open_journal(name) as journal:
+        await write_one(journal)
+    assert (tmp_path / name.lower().removeprefix("sqlite:///")).is_file()
+
+
+@pytest.mark.anyio
+async def test_a_url_with_four_slashes_and_a_path_are_the_same_file(tmp_path):
+    async with open_journal(f"sqlite:///{tmp_path}/j.db") as journal:
+        await write_one(journal)
+    async with open_journal(tmp_path / "j.db") as journal:
+        assert [summary.run for summary in await journal.runs()] == ["r1"]
+
+
+@pytest.mark.anyio
+async def test_a_tilde_is_the_users_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    async with open_journal("~/a.db"), open_journal(Path("~/b.db")):
+        pass
+    assert {entry.name for entry in tmp_path.iterdir()} == {"a.db", "b.db"}
+
+
+@pytest.mark.anyio
+async def test_no_name_is_the_users_own_journal(tmp_path, monkeypatch):
+    monkeypatch.setenv("CONSTELLATION_HOME", str(tmp_path / "home"))
+    async with open_journal() as journal:
+        await write_one(journal)
+    assert (tmp_path / "home" / "journal.db").is_file()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", [":memory:", "sqlite:///:memory:"])
+async def test_memory_makes_no_file_and_no_thread(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    before = threading.active_count()
+    async with open_journal(name) as journal:
+        await write_one(journal)
+        assert threading.active_count() == before
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "url", ["postgresql://me:hunter2@db/x", "sqlite://x/j.db", "sqlite:///j.db?mode=ro&key=hunter2"]
+)
+async def test_an_unsupported_url_is_refused_without_repeating_its_password(url):
+    with pytest.raises(UnsupportedJournal, match=r"supported are .*sqlite:///relative\.db.*:memory:") as caught:
+        async with open_journal(url):
+            pass
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", ["", "sqlite:///"])
+async def test_an_empty_name_is_refused(name):
+    with pytest.raises(UnsupportedJournal, match="empty"):
+        async with open_journal(name):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({"CONSTELLATION_HOME": "/srv/c", "XDG_STATE_HOME": "/state"}, "/srv/c"),
+        ({"CONSTELLATION_HOME": "~/c"}, "/home/u/c"),
+        ({"CONSTELLATION_HOME": "", "XDG_STATE_HOME": "/state"}, "/state/constellation"),
+        ({"XDG_STATE_HOME": "not/absolute"}, "/home/u/.local/state/constellation"),
+        ({"XDG_STATE_HOME": ""}, "/home/u/.local/state/constellation"),
+        ({}, "/home/u/.local/state/constellation"),
+    ],
+)
+def test_the_home_follows_the_environment(monkeypatch, variables, expected):
+    for name in ("CONSTELLATION_HOME", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", "/home/u")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert default_home() == Path(expected)
+
+
+def test_a_relative_home_is_made_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CONSTELLATION_HOME", "here")
+    assert default_home() == tmp_path / "here"
