@@ -10,7 +10,8 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
@@ -27,6 +28,9 @@ from .errors import BadDeviceSetup
 from .secret_environment import TOKEN_VARIABLE, take_token
 
 _IDENTIFIER: TypeAdapter[str] = TypeAdapter(Identifier)
+
+THREAD_PATIENCE_S = 0.5
+"""How long the command waits for threads of tools before it ends without them, in seconds."""
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -70,6 +74,7 @@ def device(
 
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     sys.path.extend(path for path in import_path or () if path not in sys.path)
+    threads = threading.enumerate()
     try:
         settings = DeviceSettings(
             spec=DeviceSpec(
@@ -94,7 +99,7 @@ def device(
         code = _complain(str(error), 2)
     except (Refused, ProtocolError) as error:
         code = _complain(str(error), 1)
-    _leave(code)
+    _leave(code, threads)
 
 
 def _tell_ready(ready_fd: int | None) -> None:
@@ -108,12 +113,16 @@ def _complain(message: str, code: int) -> int:
     return code
 
 
-def _leave(code: int) -> None:
-    if any(thread is not threading.main_thread() and not thread.daemon for thread in threading.enumerate()):
-        # A thread that a tool has been abandoned in would keep the process alive until it returns.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+def _leave(code: int, earlier: Collection[threading.Thread]) -> None:
+    deadline = time.monotonic() + THREAD_PATIENCE_S
+    for thread in threading.enumerate():
+        if thread not in earlier and not thread.daemon:
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.is_alive():
+                # A tool was abandoned in it. The process would stay until that returns, perhaps for ever.
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(code)
     raise typer.Exit(code)
 
 

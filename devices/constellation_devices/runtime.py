@@ -19,6 +19,7 @@ from anyio.abc import TaskGroup
 
 from constellation_protocol import ReconnectPolicy, Refused, TransportClosed, dial
 from constellation_protocol.kinds import DeviceSpec
+from constellation_protocol.tasks import background
 
 from .agent import DeviceAgent
 from .home import open_home
@@ -61,7 +62,7 @@ async def run_device(settings: DeviceSettings, *, ready: Callable[[], None]) -> 
         async with DeviceAgent(settings.spec, home, worker_processes=True) as agent:
             await agent.look_around()
             ready()
-            async with anyio.create_task_group() as task_group:
+            async with background() as task_group:
                 task_group.start_soon(_obey_signals, agent, settings.grace_s, task_group)
                 await stay_connected(agent, settings.url, token=settings.token, linger_s=settings.linger_s)
                 task_group.cancel_scope.cancel()

@@ -12,9 +12,9 @@ from .errors import LinkClosed, Refused, RemoteProtocolError, TransportClosed
 from .handshake import read_hello, version_refusal, write
 from .link import Link
 from .messages import Hello, ProtocolFault, Refuse, Welcome
-from .session import Role, negotiate
 from .session_link import SessionLink
 from .settings import HANDSHAKE_TIMEOUT_S, SessionSettings
+from .states import Role, negotiate
 from .transport import Transport
 
 MAX_HANDSHAKES = 256

@@ -63,12 +63,9 @@ class ArtifactStore:
         Raises:
             ArtifactError: they are over the size limit.
         """
-        download = self._fresh()
-        try:
-            download.write(data)
-            return download.keep(name, media_type)
-        finally:
-            download.close()
+        with self._fresh() as incoming:
+            incoming.write(data)
+            return incoming.keep(name, media_type)
 
     def put_file(
         self, source: Path, *, name: str | None = None, media_type: str = "application/octet-stream"
@@ -79,14 +76,10 @@ class ArtifactStore:
             ArtifactError: it is over the size limit.
             OSError: it can't be read.
         """
-        with source.open("rb") as file:
-            download = self._fresh()
-            try:
-                while data := file.read(_COPY_BYTES):
-                    download.write(data)
-                return download.keep(source.name if name is None else name, media_type)
-            finally:
-                download.close()
+        with source.open("rb") as file, self._fresh() as incoming:
+            while data := file.read(_COPY_BYTES):
+                incoming.write(data)
+            return incoming.keep(source.name if name is None else name, media_type)
 
     def read(self, sha256: str, offset: int, size: int) -> bytes:
         """Read up to `size` bytes of a file from `offset`.
@@ -124,7 +117,10 @@ class ArtifactStore:
 
 
 class PartialArtifact:
-    """A file that is coming in, hashed as it is written; invisible until it is whole and verified."""
+    """A file that is coming in, hashed as it is written; invisible until it is whole and verified.
+
+    A context manager: leaving it is `close`.
+    """
 
     def __init__(self, store: ArtifactStore, path: Path, *, expected: ArtifactInfo | None) -> None:
         self._store = store
@@ -136,6 +132,12 @@ class PartialArtifact:
         self._file: BinaryIO = path.open("a+b")
         self._read_back()
         self.resumed = self.offset > 0
+
+    def __enter__(self) -> PartialArtifact:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
 
     def _read_back(self) -> None:
         self._file.seek(0)

@@ -12,9 +12,9 @@ import anyio
 from .errors import Refused, RemoteProtocolError, TransportClosed
 from .link import Link
 from .messages import MAX_FRAME_BYTES, Hello
-from .session import Role
 from .session_link import OnAcked, SessionLink
 from .settings import CLOSE_GRACE_S, ReconnectPolicy
+from .states import Role
 from .tasks import background
 from .transport import Connect, Transport
 
@@ -69,8 +69,10 @@ async def dial_over(
     finished = anyio.Event()
 
     async def keep() -> None:
-        await _keep(link, transport, connect, hello, reconnect or ReconnectPolicy())
-        finished.set()
+        try:
+            await _keep(link, transport, connect, hello, reconnect or ReconnectPolicy())
+        finally:
+            finished.set()
 
     async with background() as tasks:
         tasks.start_soon(keep)

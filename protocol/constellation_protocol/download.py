@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 
 from .artifacts import ArtifactStore, PartialArtifact
-from .errors import ArtifactError, RemoteProtocolError
+from .errors import ArtifactError
 from .messages import ArtifactChunk, ArtifactInfo
 
 WINDOW_BYTES = 2 * 1024 * 1024
@@ -51,7 +51,7 @@ class Download:
         self.info = info
         self.outcome = Outcome()
         self._partial: PartialArtifact | None = None
-        self._asked = 0
+        self._asked: int | None = None
         self._expected = 0
 
     @property
@@ -67,8 +67,10 @@ class Download:
 
     def begin(self, store: ArtifactStore) -> bool:
         """Open it in the store; returns whether nothing of it is missing."""
+        if store.has(self.info.sha256):
+            return True
         self._partial = store.begin(self.info)
-        self._asked = self._expected = self._partial.offset
+        self._expected = self._partial.offset
         return self._partial.offset == self.info.size
 
     def ask(self) -> int:
@@ -77,34 +79,40 @@ class Download:
         return self._asked
 
     @property
+    def asked(self) -> bool:
+        """Whether pieces are expected; those that come otherwise belong to a transfer that was called off."""
+        return self._asked is not None
+
+    @property
     def hungry(self) -> bool:
         """Whether enough has been written since the last request for another."""
         offset = self.partial.offset
-        return offset < self.info.size and offset - self._asked >= WINDOW_BYTES // 2
+        return self._asked is not None and offset < self.info.size and offset - self._asked >= WINDOW_BYTES // 2
 
     def expect(self, chunk: ArtifactChunk) -> None:
-        """Check that this piece is the next one and was asked for.
+        """Check that this piece is the next one and was asked for; when it is not, no other is taken either.
 
         Raises:
-            RemoteProtocolError: it is not.
+            ArtifactError: it is not.
         """
         end = chunk.offset + len(chunk.data)
+        asked, self._asked = self._asked, None
         if chunk.offset != self._expected or not chunk.data:
-            raise RemoteProtocolError(
-                "artifact",
-                f"a piece of {chunk.sha256[:12]}… came for offset {chunk.offset} instead of {self._expected}",
+            raise ArtifactError(
+                f"a piece of artifact {chunk.sha256[:12]}… came for offset {chunk.offset} instead of {self._expected}"
             )
-        if end > min(self.info.size, self._asked + WINDOW_BYTES):
-            raise RemoteProtocolError("artifact", f"more of {chunk.sha256[:12]}… came than was asked for")
-        self._expected = end
+        if asked is None or end > min(self.info.size, asked + WINDOW_BYTES):
+            raise ArtifactError(f"more of artifact {chunk.sha256[:12]}… came than was asked for")
+        self._asked, self._expected = asked, end
 
     def write(self, data: bytes) -> None:
         """Write the next piece."""
         self.partial.write(data)
 
     def keep(self) -> None:
-        """Verify the file and make it visible."""
-        self.partial.keep()
+        """Verify the file and make it visible, unless it was here before."""
+        if self._partial is not None:
+            self._partial.keep()
 
     def restart(self) -> None:
         """Begin again with nothing."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .codec import decode, encode_text
 from .errors import RemoteProtocolError
 from .messages import Hello, ProtocolFault, Refuse
-from .session import SUPPORTED_VERSIONS, negotiate
+from .states import SUPPORTED_VERSIONS, negotiate
 
 MAX_HELLO_BYTES = 1024 * 1024
 """How long a hello may be: whoever sends it has not been authenticated yet."""

@@ -12,9 +12,10 @@ import anyio
 
 from .errors import LinkClosed, RemoteProtocolError, TransportClosed
 from .messages import Hello, Message, Welcome
-from .session import Life, Role, Session, Wire
+from .session import Session
 from .settings import CLOSE_GRACE_S, HANDSHAKE_TIMEOUT_S
 from .signal import Signal
+from .states import Life, Role, Wire
 from .transport import Transport
 
 OnAcked = Callable[[Sequence[Message]], None]
@@ -110,6 +111,7 @@ class SessionLink:
         """
         session = self._session
         session.send_hello(hello)
+        self._transport = transport
         try:
             with anyio.fail_after(HANDSHAKE_TIMEOUT_S):
                 await self._flush(transport)
@@ -118,7 +120,7 @@ class SessionLink:
             raise TransportClosed(f"no answer to the hello within {HANDSHAKE_TIMEOUT_S:g} s") from error
         finally:
             if session.wire is not Wire.ATTACHED:
-                session.disconnected()
+                self._detach(transport)
         self._after_arrival()
 
     def cut(self) -> None:
@@ -191,11 +193,12 @@ class SessionLink:
         scope.cancel()
 
     async def _flush(self, transport: Transport) -> None:
-        while (frame := self._session.next_frame()) is not None:
+        # A connection that was replaced must not take frames which belong on its successor.
+        while self._transport is transport and (frame := self._session.next_frame()) is not None:
             await transport.send(frame)
 
     async def _beat(self, transport: Transport) -> None:
-        while (deadline := self._session.deadline) is not None:
+        while self._transport is transport and (deadline := self._session.deadline) is not None:
             await anyio.sleep_until(deadline)
             if not self._session.tick(anyio.current_time()):
                 transport.abort()

@@ -80,7 +80,7 @@ class ArtifactTransfers:
         """Take note of a message of the peer about artifacts.
 
         Raises:
-            RemoteProtocolError: the peer sends what was not asked for: close the link.
+            RemoteProtocolError: the peer floods this side with requests: close the link.
         """
         if self._closed is not None:
             return
@@ -93,11 +93,7 @@ class ArtifactTransfers:
                 if not self._uploads.request(message.sha256, message.offset):
                     self._post(partial(self._call_off, message.sha256, "too many transfers at once"))
             case ArtifactChunk():
-                download = self._downloads.get(message.sha256)
-                # Pieces of a transfer that was called off may still be on the way.
-                if download is not None:
-                    download.expect(message)
-                    self._post(partial(self._write, download, message.data))
+                self._came(message)
             case ArtifactDone():
                 self._done(message)
         self._work.notify()
@@ -160,6 +156,17 @@ class ArtifactTransfers:
     async def _ask(self, download: Download) -> None:
         await self._link.send(ArtifactRequest(sha256=download.info.sha256, offset=download.ask()))
 
+    def _came(self, chunk: ArtifactChunk) -> None:
+        download = self._downloads.get(chunk.sha256)
+        if download is None or not download.asked:
+            return
+        try:
+            download.expect(chunk)
+        except ArtifactError as error:
+            self._post(partial(self._fail, download, error))
+        else:
+            self._post(partial(self._write, download, chunk.data))
+
     async def _write(self, download: Download, data: bytes) -> None:
         if self._downloads.get(download.info.sha256) is not download:
             return
@@ -191,6 +198,8 @@ class ArtifactTransfers:
         await self._link.send(ArtifactRequest(sha256=download.info.sha256, offset=download.info.size))
 
     async def _fail(self, download: Download, error: Exception) -> None:
+        if self._downloads.get(download.info.sha256) is not download:
+            return
         await _run_in_thread(download.discard)
         self._settle(download, error)
         # The reason is this machine's own business: it may name its paths.

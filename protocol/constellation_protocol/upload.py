@@ -76,6 +76,8 @@ class Uploads:
             if upload.asked >= upload.size:
                 self.cancel(sha256)
                 return sha256
+            if not upload.sendable:
+                return None  # the request crossed with the last pieces
             offset = upload.offset
             room = min(self._piece_bytes, upload.asked + WINDOW_BYTES - offset)
             data = await anyio.to_thread.run_sync(self._store.read, sha256, offset, room)

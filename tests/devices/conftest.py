@@ -11,6 +11,7 @@ from typing import Any
 
 import anyio
 import pytest
+
 from constellation_devices.agent import DeviceAgent
 from constellation_devices.home import DeviceHome
 from constellation_devices.kept import KeptResults, MemoryKept

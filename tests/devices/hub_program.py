@@ -7,6 +7,7 @@ import json
 import sys
 
 import anyio
+
 from constellation_protocol import Assign, Hello, Link, ToolWork, listen
 
 

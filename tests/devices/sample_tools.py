@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+
 from constellation_tools import Artifact, ToolContext, ToolFailed, tool
 
 
@@ -85,7 +86,7 @@ def stubborn(started: str) -> None:
     while True:
         try:
             time.sleep(600)
-        except BaseException:  # noqa: S110
+        except BaseException:
             pass
 
 

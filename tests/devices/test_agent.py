@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 import pytest
+
 from constellation_protocol import Accept, Drain, ProfileUpdate, Progress, Result
 from constellation_tools import Tool
 

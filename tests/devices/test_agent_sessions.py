@@ -8,6 +8,7 @@ from typing import Any
 
 import anyio
 import pytest
+
 from constellation_devices.kept import SqliteKept
 from constellation_protocol import Accept, Result
 from constellation_protocol.messages import ArtifactChunk, ArtifactOffer

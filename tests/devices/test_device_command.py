@@ -13,8 +13,9 @@ from typing import Any
 
 import anyio
 import pytest
-from constellation_devices.cli import device
 from typer.testing import CliRunner
+
+from constellation_devices.cli import device
 
 pytestmark = pytest.mark.anyio
 

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from constellation_devices import profile as profile_module
 from constellation_devices.failures import describe_failure
 from constellation_devices.framing import Mark, OutputSplitter, decode_body, encode_frame, encode_mark
 from constellation_devices.outputs import find_artifacts
 from constellation_devices.profile import Machine, build_profile, detect_machine, parse_nvidia_smi
 from constellation_devices.progress import MAX_DATA_BYTES, MAX_LINE_CHARS, MAX_WAITING_CHARS, ProgressBuffer
-from hypothesis import given
-from hypothesis import strategies as st
 
 TOKEN = "0123456789abcdef"
 

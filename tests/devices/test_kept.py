@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from constellation_devices import kept as kept_module
 from constellation_devices.errors import BadDeviceSetup, StateInUse
 from constellation_devices.kept import KeptResults, MemoryKept, SqliteKept

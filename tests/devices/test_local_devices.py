@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 import pytest
+
 from constellation_devices import BadDeviceSetup, LocalDevices
 from constellation_protocol.kinds import DeviceSpec
 from constellation_tools import Tool
@@ -26,7 +27,7 @@ async def test_a_local_device_runs_functions_and_built_in_tools(socket_hub: Any,
         hub = await door.session("here")
         assert (device.name, device.pid) == ("here", os.getpid())
         assert (await hub.call("double", {"number": 4})).output == 8
-        written = await hub.call("files_write", {"path": "note.txt", "content": "hello"})
+        written = await hub.call("files_write", {"path": "note.txt", "text": "hello"})
         assert written.status == "succeeded", written.error
         assert (tmp_path / "root" / "note.txt").read_text() == "hello"
 

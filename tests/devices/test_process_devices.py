@@ -14,6 +14,7 @@ from typing import Any
 import anyio
 import psutil
 import pytest
+
 from constellation_devices import DeviceNotStarted, ProcessDevices
 from constellation_devices.kinds import process as process_kind
 from constellation_protocol.kinds import DeviceSpec

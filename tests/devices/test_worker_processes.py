@@ -10,6 +10,7 @@ from typing import Any
 
 import anyio
 import pytest
+
 from constellation_protocol import Progress, Result
 
 pytestmark = [pytest.mark.anyio, pytest.mark.e2e]

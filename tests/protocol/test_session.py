@@ -24,7 +24,8 @@ from constellation_protocol import (
 )
 from constellation_protocol.handshake import read_hello
 from constellation_protocol.heartbeat import MISSED_BEATS
-from constellation_protocol.session import LIFE, WIRE, Life, Role, Session, Wire, negotiate
+from constellation_protocol.session import Session
+from constellation_protocol.states import LIFE, WIRE, Life, Role, Wire, negotiate
 
 
 def progress(text: str) -> Progress:

@@ -12,7 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from constellation_protocol import Assign, Hello, Limits, Message, Progress, ToolWork, Welcome
 from constellation_protocol.handshake import read_hello
 from constellation_protocol.messages import ArtifactChunk
-from constellation_protocol.session import Role, Session, Wire
+from constellation_protocol.session import Session
+from constellation_protocol.states import Role, Wire
 
 CREDITS = 5
 RULES = Welcome(session="s", epoch=1, credits=CREDITS, limits=Limits(max_unacked_bytes=2048))

@@ -38,7 +38,7 @@ def alive(pid: int) -> bool:
 async def wait_for(condition: Callable[[], bool]) -> None:
     """Wait for something outside of this process, which can only be looked at."""
     with anyio.fail_after(10):
-        while not condition():  # noqa: ASYNC110 - it happens in another process
+        while not condition():
             await anyio.sleep(0.01)
 
 

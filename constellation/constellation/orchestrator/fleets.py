@@ -109,8 +109,8 @@ async def restart_devices(hub: Hub, fleet: str, *, home: Path, settings: Session
         _write(folder, noted.model_copy(update={"port": _port(hub)}))
         watch = await stack.enter_async_context(background())
         back = await _await_return(hub, survivors)
+        stack.push_async_callback(_close_all, back)
         for survivor in back:
-            stack.push_async_callback(survivor.aclose)
             _watch(watch, survivor, hub)
         devices = await stack.enter_async_context(load_device_kind(noted.kind)())
         names = {survivor.name for survivor in back}
@@ -155,10 +155,16 @@ async def _await_return(hub: Hub, survivors: Sequence[Survivor]) -> list[Survivo
         while not wanted <= set(hub.devices):
             await hub.wait_changed()
     back = [survivor for survivor in survivors if survivor.name in hub.devices]
-    for survivor in survivors:
-        if survivor not in back:
-            await survivor.aclose()
+    await _close_all([survivor for survivor in survivors if survivor not in back])
     return back
+
+
+async def _close_all(survivors: Sequence[Survivor]) -> None:
+    """Stop processes side by side."""
+    with anyio.CancelScope(shield=True):
+        async with anyio.create_task_group() as closing:
+            for survivor in survivors:
+                closing.start_soon(survivor.aclose)
 
 
 def _on_its_own(spec: DeviceSpec, folder: Path) -> DeviceSpec:

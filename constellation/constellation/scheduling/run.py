@@ -64,6 +64,9 @@ from .retry import delay_s, is_retryable
 NO_SLOT_DELAY_S = 0.25
 """How long a star waits after a device had no slot for it: the fleet's count was wrong, and will soon be right."""
 
+OUTCOME_UNKNOWN = "AttemptOutcomeUnknown"
+"""The type of the error of work that may or may not have been done."""
+
 RECONCILE_S = 15.0
 """How long after a restart a device may take to come back and say what it is doing, before its attempts are lost."""
 
@@ -455,6 +458,10 @@ class RunMachine:
         attempt = self._fenced(event)
         if attempt is None:
             return False
+        if event.error.type == OUTCOME_UNKNOWN:
+            # The device itself was killed in the middle of it, and came back.
+            self._lose(attempt, event.error.message)
+            return True
         self._end_attempt(attempt)
         if attempt.stopping:
             self._stopped(attempt, confirmed=True)
@@ -491,9 +498,7 @@ class RunMachine:
                 "idempotent, so it was not run again: look at its effects and decide, or declare the star or its tool "
                 "idempotent"
             )
-            self._settle(
-                attempt.star, StarState.FAILED, error=StarError("AttemptOutcomeUnknown", message), attempt=attempt
-            )
+            self._settle(attempt.star, StarState.FAILED, error=StarError(OUTCOME_UNKNOWN, message), attempt=attempt)
         elif tries.losses >= self.options.max_losses:
             message = f"{reason}; it has lost its device {tries.losses + 1} times, so it was not given to another"
             self._settle(attempt.star, StarState.FAILED, error=StarError("DeviceLost", message), attempt=attempt)

@@ -16,6 +16,7 @@ import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
 from constellation_protocol.kinds import DeviceSpec, HubDoor
+from constellation_protocol.tasks import background
 from constellation_tools import Toolset
 
 from ..agent import DeviceAgent
@@ -94,7 +95,7 @@ class LocalDevices:
         self._task_group: TaskGroup
 
     async def __aenter__(self) -> Self:
-        self._task_group = await self._stack.enter_async_context(anyio.create_task_group())
+        self._task_group = await self._stack.enter_async_context(background())
         return self
 
     async def __aexit__(
