@@ -1,0 +1,162 @@
+"""Showing a run at the terminal, in a pipe or as JSON, and telling what to do when it was stopped or broke off."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .errors import RUN_FAILED, RunBroken, is_users, leaves, told
+from .options import Approve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..console.approvals import Approver
+    from ..console.follow import Screen
+    from ..orchestrator.run import Run
+
+STOPPED = 128
+"""Exit codes above this are of commands that were stopped by a signal."""
+
+
+@dataclass(slots=True)
+class Following:
+    """How a run is to be shown, and how to take it up again.
+
+    Attributes:
+        as_json: Whether to print JSON lines and nothing else.
+        approve: What becomes of approvals.
+        report: Where to write the report.
+        resume_options: What has to stand on the command line of `constellation resume`, besides the run.
+        lasting: Whether the run is in a journal that outlives this process.
+        run_id: The run, once it has begun.
+    """
+
+    as_json: bool = False
+    approve: Approve = Approve.ASK
+    report: Path | None = None
+    resume_options: Sequence[str] = ()
+    lasting: bool = True
+    run_id: str | None = None
+    _held_back: list[str] | None = field(default=None, init=False)
+
+    async def follow(self, run: Run) -> int:
+        """Show a run to its end and return the exit code.
+
+        Raises:
+            RunBroken: it can't be followed to its end.
+            OutputClosed: the reader of the output has gone away.
+        """
+        self.run_id = run.id
+        try:
+            return await self._follow(run)
+        except Exception as error:
+            causes = list(leaves(error))
+            if not all(is_users(cause) for cause in causes):
+                raise
+            reasons = dict.fromkeys(line for cause in causes for line in told(cause))
+            raise RunBroken(f"run {run.id}: {'; '.join(reasons)}; {self.how_to_resume()}") from error
+
+    async def _follow(self, run: Run) -> int:
+        from ..console.follow import follow
+        from ..console.output import Printer
+        from ..console.summary import summarise
+
+        write = None if self.report is None else lambda path=self.report: _write_report(run, path)
+        try:
+            async with self._screen() as (screen, suspended):
+                report, path = await follow(run, screen, self._approver(suspended), note=self._note, write_report=write)
+        finally:
+            self._release_notes()
+        if not self.as_json:
+            printer = Printer()
+            for line in summarise(report, report_file=path):
+                printer.line(line)
+        return 0 if report.state == "succeeded" else RUN_FAILED
+
+    def after(self, code: int) -> int:
+        """Say what a stopped run has come to; returns the code."""
+        if code > STOPPED:
+            if self.run_id is None:
+                _tell("stopped before the run had begun")
+            else:
+                _tell(f"stopped; {self.how_to_resume()}")
+        return code
+
+    def how_to_resume(self) -> str:
+        """How to take the run up again, in words."""
+        if not self.lasting:
+            return "its journal was in memory only, so it can't be resumed"
+        return "resume it with: " + shlex.join(["constellation", "resume", self.run_id or "", *self.resume_options])
+
+    # --- parts -------------------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _screen(self) -> AsyncIterator[tuple[Screen, Callable[[], AbstractContextManager[None]]]]:
+        from ..console.output import is_live_terminal
+
+        if self.as_json:
+            from ..console.jsonl import JsonLines
+
+            yield JsonLines(), nullcontext
+        elif is_live_terminal():
+            from ..console.live import live_view
+
+            self._held_back = []
+            async with live_view() as view:
+                yield view, view.suspended
+        else:
+            from ..console.plain import PlainLines
+
+            yield PlainLines(), nullcontext
+
+    def _approver(self, suspended: Callable[[], AbstractContextManager[None]]) -> Approver:
+        from ..console.approvals import HOW_TO_ALLOW, Answer, AnswerAll, AskAtTerminal
+
+        by = _person()
+        if self.approve is Approve.ALL:
+            return AnswerAll(Answer(True, by, "approved by --approve all"))
+        if self.approve is Approve.NONE:
+            return AnswerAll(Answer(False, by, "refused by --approve none"))
+        if self.as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
+            return AnswerAll(Answer(False, by, HOW_TO_ALLOW), note=self._note)
+        return AskAtTerminal(by=by, suspended=suspended)
+
+    def _note(self, text: str) -> None:
+        if self._held_back is None:
+            _tell(text)
+        else:  # a line written now would tear the picture
+            self._held_back.append(text)
+
+    def _release_notes(self) -> None:
+        held_back, self._held_back = self._held_back or [], None
+        for text in held_back:
+            _tell(text)
+
+
+async def _write_report(run: Run, path: Path) -> Path:
+    from ..console.report import write_report
+
+    write_report(await run.wait(), await run.graph(), path)
+    return path
+
+
+def _person() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name, as in a container
+        return "someone at the terminal"
+
+
+def _tell(text: str) -> None:
+    from ..console.sanitise import visible
+
+    sys.stderr.write(visible(text) + "\n")
+    sys.stderr.flush()

@@ -1,0 +1,138 @@
+"""Options that several commands share, and the checks of what they name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+from .errors import BadInput
+
+TOKEN_VARIABLE = "CONSTELLATION_TOKEN"
+
+MAX_TOKEN_BYTES = 4096
+
+Hub = Annotated[str | None, typer.Option(help="A hub's URL, as `constellation serve` prints it.", metavar="URL")]
+TokenFile = Annotated[
+    Path | None, typer.Option(help=f"File that holds the hub's token; else {TOKEN_VARIABLE} does.", metavar="FILE")
+]
+Journal = Annotated[str | None, typer.Option(help="The journal's file; the user's own when left out.", metavar="PATH")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one value on a line.")]
+Report = Annotated[Path | None, typer.Option(help="Write a report in Markdown when the run ends.", metavar="FILE")]
+
+Tools = Annotated[
+    list[str] | None,
+    typer.Option(help="Tools that devices offer, module:attr or file.py:attr; may be repeated.", metavar="REF"),
+]
+
+
+class Approve(StrEnum):
+    """What becomes of approvals."""
+
+    ASK = "ask"
+    ALL = "all"
+    NONE = "none"
+
+
+Approvals = Annotated[
+    Approve, typer.Option(help="Ask at the terminal (where there is none: refuse), approve all, or refuse all.")
+]
+
+
+def checked_hub(url: str) -> str:
+    """A hub's URL, when it is one.
+
+    Raises:
+        BadInput: it is none.
+    """
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("ws", "wss") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise BadInput(
+            f"--hub {url!r} is no hub's URL; `constellation serve` prints it, and it looks like wss://host:port"
+        )
+    return url
+
+
+def check_choice(hub: str | None, token_file: Path | None, own: Mapping[str, object]) -> None:
+    """Refuse options that would have no say in what was asked for.
+
+    Args:
+        hub: The hub, when the command is for one.
+        token_file: Where its token is.
+        own: The options that go without a hub only, with what was given for them.
+
+    Raises:
+        BadInput: one was given that has no say.
+    """
+    if hub is not None:
+        given = [name for name, value in own.items() if value is not None]
+        if given:
+            raise BadInput(f"{', '.join(given)} can't go with --hub: the hub has devices and a journal of its own")
+    elif token_file is not None:
+        raise BadInput("--token-file goes with --hub: devices that are started here get tokens by themselves")
+
+
+def read_token(token_file: Path | None) -> str | None:
+    """The token in a file, else in the environment; None when there is neither.
+
+    Raises:
+        BadInput: the file can't be read, or holds no token.
+    """
+    if token_file is None:
+        return os.environ.get(TOKEN_VARIABLE) or None
+    try:
+        with token_file.open("rb") as file:
+            token = file.read(MAX_TOKEN_BYTES + 1).decode("ascii").strip()
+    except OSError as error:
+        raise BadInput(f"--token-file {token_file} can't be read: {error.strerror}") from error
+    except UnicodeDecodeError:
+        token = ""
+    if not token or len(token) > MAX_TOKEN_BYTES or not token.isprintable():
+        raise BadInput(f"--token-file {token_file} holds no token: it should be one line of text and nothing else")
+    return token
+
+
+def hub_token(token_file: Path | None) -> str:
+    """The token for a hub that is to be dialled.
+
+    Raises:
+        BadInput: there is none.
+    """
+    token = read_token(token_file)
+    if token is None:
+        raise BadInput(f"a hub wants its token: give --token-file FILE, or set {TOKEN_VARIABLE}")
+    return token
+
+
+def checked_report(path: Path | None) -> Path | None:
+    """A report's path, once it is plain that a file can be there: not only when the run has ended.
+
+    Raises:
+        BadInput: it can't.
+    """
+    if path is not None and path.is_dir():
+        raise BadInput(f"--report {path} is a directory; name a file in it")
+    if path is not None and not path.absolute().parent.is_dir():
+        raise BadInput(f"--report {path}: there is no directory {path.parent}; make it first")
+    return path
+
+
+def absolute_tools(references: Sequence[str]) -> tuple[str, ...]:
+    """References to tools, those to Python files by absolute path: devices have working directories of their own."""
+    return tuple(_absolute(reference) for reference in references)
+
+
+def _absolute(reference: str) -> str:
+    path, separator, attribute = reference.partition(".py:")
+    if separator:
+        return f"{os.path.abspath(path)}.py:{attribute}"
+    return os.path.abspath(reference) if reference.endswith(".py") else reference

@@ -1,0 +1,146 @@
+"""`constellation run` and `constellation resume`: carry a workflow out, and show it meanwhile."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .errors import BadInput
+from .following import Following
+from .options import (
+    Approvals,
+    Approve,
+    AsJson,
+    Hub,
+    Journal,
+    Report,
+    TokenFile,
+    Tools,
+    absolute_tools,
+    check_choice,
+    checked_hub,
+    checked_report,
+    hub_token,
+)
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+
+DEVICES = 2
+MAX_DEVICES = 256
+"""How many device processes one command starts at most; more belong on more machines."""
+
+IN_MEMORY = ":memory:"
+
+
+def run(
+    file: Annotated[str, typer.Argument(help="The workflow, a YAML or JSON file.", metavar="FILE")],
+    devices: Annotated[
+        int | None, typer.Option(min=1, max=MAX_DEVICES, help=f"Device processes to start; {DEVICES} when left out.")
+    ] = None,
+    hub: Hub = None,
+    token_file: TokenFile = None,
+    tools: Tools = None,
+    root: Annotated[
+        Path | None,
+        typer.Option(help="Directory that file, shell and python tools are confined to; else the present one."),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(help="A host that http tools may reach; may be repeated.", metavar="HOST")
+    ] = None,
+    approve: Approvals = Approve.ASK,
+    deadline: Annotated[
+        float | None, typer.Option(min=0, help="Seconds after which the run is ended.", metavar="SECONDS")
+    ] = None,
+    report: Report = None,
+    journal: Journal = None,
+    as_json: AsJson = False,
+) -> int:
+    """Run a workflow on devices started here, or at a hub, and show how it goes."""
+    from ..graph.files import read_file
+    from ..orchestrator.orchestrator import Orchestrator
+    from ..scheduling import RunOptions
+    from .stopping import run_until_stopped
+
+    own = {"--devices": devices, "--tools": tools, "--root": root, "--allow-host": allow_host, "--journal": journal}
+    check_choice(hub, token_file, own)
+    if root is not None and not root.is_dir():
+        raise BadInput(f"--root {root} is no directory")
+    following = Following(
+        as_json=as_json,
+        approve=approve,
+        report=checked_report(report),
+        resume_options=_resume_options(hub, token_file, journal),
+        lasting=journal != IN_MEMORY,
+    )
+    graph = read_file(file)
+    info = {"file": os.path.abspath(file)}
+
+    def opened() -> AbstractAsyncContextManager[Any]:
+        if hub is not None:
+            return Orchestrator.connect(checked_hub(hub), hub_token(token_file))
+        return Orchestrator.local(
+            devices if devices is not None else DEVICES,
+            kind="process",
+            tools=(*graph.tools, *absolute_tools(tools or ())),
+            root=root.absolute() if root is not None else None,
+            allow_hosts=tuple(allow_host or ()),
+            journal=journal,
+        )
+
+    async def body() -> int:
+        async with opened() as orchestrator:
+            started = await orchestrator.submit(graph, options=RunOptions(deadline_s=deadline), info=info)
+            return await following.follow(started)
+
+    return following.after(run_until_stopped(body))
+
+
+def resume(
+    run: Annotated[str, typer.Argument(help="The run's id, or the beginning of it.", metavar="RUN")],
+    hub: Hub = None,
+    token_file: TokenFile = None,
+    approve: Approvals = Approve.ASK,
+    rerun_unknown: Annotated[
+        bool,
+        typer.Option(
+            "--rerun-unknown",
+            help="Run again what may or may not have had its effect when the orchestrator stopped.",
+        ),
+    ] = False,
+    report: Report = None,
+    journal: Journal = None,
+    as_json: AsJson = False,
+) -> int:
+    """Go on with a run that was stopped, or follow one at a hub; stars that had ended are not run again."""
+    from ..orchestrator.orchestrator import Orchestrator
+    from .stopping import run_until_stopped
+
+    check_choice(hub, token_file, {"--journal": journal})
+    following = Following(
+        as_json=as_json,
+        approve=approve,
+        report=checked_report(report),
+        resume_options=_resume_options(hub, token_file, journal),
+    )
+
+    def opened() -> AbstractAsyncContextManager[Any]:
+        if hub is not None:
+            return Orchestrator.connect(checked_hub(hub), hub_token(token_file))
+        return Orchestrator.reopen(run, journal=journal)
+
+    async def body() -> int:
+        async with opened() as orchestrator:
+            return await following.follow(await orchestrator.resume(run, rerun_unknown=rerun_unknown))
+
+    return following.after(run_until_stopped(body))
+
+
+def _resume_options(hub: str | None, token_file: Path | None, journal: str | None) -> Sequence[str]:
+    given = (("--hub", hub), ("--token-file", token_file), ("--journal", journal))
+    return [text for name, value in given if value is not None for text in (name, str(value))]

@@ -1,0 +1,25 @@
+"""`constellation version`."""
+
+from __future__ import annotations
+
+import json
+import platform
+from importlib.metadata import version as version_of
+
+from ..console.output import write_text
+from .options import AsJson
+
+DISTRIBUTION = "constellation-agents"
+
+
+def version(as_json: AsJson = False) -> None:
+    """Say which version this is."""
+    known = {
+        "version": version_of(DISTRIBUTION),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+    }
+    if as_json:
+        write_text(json.dumps(known))
+    else:
+        write_text(f"constellation {known['version']} (Python {known['python']}, {known['platform']})")
