@@ -156,6 +156,7 @@ class DeviceAgent:
             device=self._spec.name,
             token=token,
             profile=self.profile,
+            memory=self._kept.memory,
             running=tuple(self._running),
             finished=tuple(self._kept.waiting()),
         )

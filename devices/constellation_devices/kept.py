@@ -9,6 +9,7 @@ killed; a power cut may take the last few of them.
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
@@ -31,6 +32,10 @@ OUTCOME_UNKNOWN = "AttemptOutcomeUnknown"
 
 class KeptResults(Protocol):
     """What the agent asks of the place where results are kept."""
+
+    @property
+    def memory(self) -> str:
+        """The name of this record: the same for as long as nothing in it is lost."""
 
     def begin(self, attempts: Sequence[str]) -> None:
         """Remember that these attempts start now; afterwards they count as begun for ever."""
@@ -61,6 +66,7 @@ class MemoryKept:
     """Keeps results as long as the process lives. Acknowledged results are dropped, their attempts stay known."""
 
     def __init__(self) -> None:
+        self.memory = secrets.token_hex(8)
         self._results: dict[str, Result | None] = {}
         self._unacknowledged: dict[str, Result] = {}
         self._acknowledged = 0
@@ -125,6 +131,7 @@ class SqliteKept:
 
     def __init__(self, path: Path, *, now: Callable[[], float] = time.time) -> None:
         self._now = now
+        self.memory = ""
         try:
             self._database = sqlite3.connect(path, timeout=_LOCK_WAIT_S, isolation_level=None)
         except sqlite3.Error as error:
@@ -163,6 +170,11 @@ class SqliteKept:
         self._database.execute(
             "CREATE INDEX IF NOT EXISTS waiting ON attempts (number) WHERE acknowledged = 0 AND result IS NOT NULL"
         )
+        self._database.execute("CREATE TABLE IF NOT EXISTS memory (name TEXT NOT NULL)")
+        self._database.execute(
+            "INSERT INTO memory SELECT ? WHERE NOT EXISTS (SELECT * FROM memory)", (secrets.token_hex(8),)
+        )
+        (self.memory,) = self._database.execute("SELECT name FROM memory").fetchone()
         self._database.execute(f"PRAGMA user_version = {_FORMAT_VERSION}")
         self._settle_interrupted()
         self._prune()

@@ -108,7 +108,11 @@ class Limits(WireModel):
 
 
 class Hello(WireModel):
-    """First message of a device on a connection. With `session` and `received` it asks to resume a session."""
+    """First message of a device on a connection. With `session` and `received` it asks to resume a session.
+
+    `memory` names the device's record of the attempts that it has begun. A device that shows the same name as in an
+    earlier session has forgotten nothing: an attempt that it then does not list was never begun.
+    """
 
     kind: Literal["hello"] = "hello"
     versions: tuple[int, ...] = (PROTOCOL_VERSION,)
@@ -117,6 +121,7 @@ class Hello(WireModel):
     session: str | None = None
     received: int = Field(default=0, ge=0)
     profile: DeviceProfile = DeviceProfile()
+    memory: str = Field(default="", max_length=64)
     running: tuple[str, ...] = ()
     finished: tuple[str, ...] = ()
 

@@ -235,7 +235,7 @@ class _Edit:
         graph = self.graph
         graph.version += 1
         changes = Changes(unready=self.unready)
-        moved = []
+        moved = graph._no_longer_kept()
         for star in reversed(self.touched):
             node = self.nodes.get(star)
             if node is None:

@@ -59,6 +59,8 @@ class TaskConstellation(Authoring):
         self._nodes: dict[StarId, Node] = {}
         self._next_serial = 0
         self._held = 0
+        self._kept: dict[Node, None] = {}
+        """Stars that would have moved but for a hold somewhere before them."""
 
     # --- looking -------------------------------------------------------------------------------------------------
 
@@ -200,7 +202,8 @@ class TaskConstellation(Authoring):
         if not node.holds:
             if node.state in SETTLED:
                 self._resolve_lines(node)
-            self._advance_all([edge.target for edge in node.outbound.values()], changes, at)
+            targets = [edge.target for edge in node.outbound.values()]
+            self._advance_all([*self._no_longer_kept(), *targets], changes, at)
         return changes
 
     def is_held(self, star: StarId) -> bool:
@@ -268,7 +271,8 @@ class TaskConstellation(Authoring):
                 changes.unready.append(node.star.id)
             if node.state is not StarState.PENDING or not (node.unmet or not node.unresolved):
                 continue
-            if self._held and any(edge.source.holds for edge in node.inbound.values()):
+            if self._held and is_kept(node):
+                self._kept[node] = None
                 continue
             if node.unmet:
                 self._end_unreachable(node, at)
@@ -278,6 +282,12 @@ class TaskConstellation(Authoring):
             else:
                 self._enter(node, StarState.READY)
                 changes.ready.append(node.star.id)
+
+    def _no_longer_kept(self) -> list[Node]:
+        """The stars that were kept, to look at again: some hold or line has gone."""
+        kept = [node for node in self._kept if self._nodes.get(node.star.id) is node]
+        self._kept.clear()
+        return kept
 
     def _end_unreachable(self, node: Node, at: float) -> None:
         """End a star that can't run: failed when a condition broke, else skipped."""
@@ -292,6 +302,27 @@ class TaskConstellation(Authoring):
             state = StarState.SKIPPED
         self._enter(node, state)
         node.outcome = Outcome(error=error, ended_at=at)
+
+
+def is_kept(node: Node) -> bool:
+    """Whether a star that waits must not move, because a star somewhere before it is held.
+
+    One whose lines are all met or unmet can only be kept by a star right before it. One that is to be skipped early,
+    while other lines are open, is also kept by stars behind which those lines stand.
+    """
+    if any(edge.source.holds for edge in node.inbound.values()):
+        return True
+    seen: set[Node] = {node}
+    stack = [node] if node.unresolved else []
+    while stack:
+        for edge in stack.pop().inbound.values():
+            source = edge.source
+            if edge.status is LineStatus.OPEN and source not in seen:
+                if source.holds:
+                    return True
+                seen.add(source)
+                stack.append(source)
+    return False
 
 
 _ENDED = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -121,6 +122,10 @@ def _parse_yaml(text: str) -> TaskConstellation:
 def _parse_json(text: str) -> TaskConstellation:
     try:
         data = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)
+        if "\\u" in text:
+            json.dumps(data, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise InvalidDocument(yaml_nodes.HALF_A_CHARACTER) from None
     except json.JSONDecodeError as error:
         problem = f"malformed JSON: {error.msg[:1].lower()}{error.msg[1:]}"
         raise InvalidDocument(problem, line=error.lineno, column=error.colno) from None
@@ -141,12 +146,21 @@ def _parse_json(text: str) -> TaskConstellation:
 
 
 def _compose_json(text: str) -> Any:
-    """The nodes of JSON text, or None for the little that YAML does not allow: halves of surrogate pairs."""
+    """The nodes of JSON text, or None where YAML does not take it."""
+    # A tab can't stand inside a JSON string, so each is space between tokens, where YAML is stricter about tabs. The
+    # two halves that JSON writes for some characters are one escape in YAML, which is shorter: columns are kept.
+    text = _SURROGATES.sub(lambda pair: f"\\U{_code_point(pair[0]):08X}  ", text.replace("\t", " "))
     try:
-        # A tab can't stand inside a JSON string, so each is space between tokens, where YAML is stricter about tabs.
-        return yaml_nodes.compose(text.replace("\t", " "))
+        return yaml_nodes.compose(text)
     except InvalidDocument:
         return None
+
+
+def _code_point(escapes: str) -> int:
+    return ord(json.loads(f'"{escapes}"'))
+
+
+_SURROGATES = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
 
 
 class _Unplaced(Exception):

@@ -87,11 +87,17 @@ def _check_state(node: Node, *, active: bool) -> None:
     _same(f"whether {star!r} has an outcome", node.outcome is not None, state in SETTLED)
     met = not node.unresolved and not node.unmet
     if state is StarState.PENDING:
-        held = any(edge.source.holds for edge in node.inbound.values())
-        stuck = active and not held and (met or node.unmet)
+        stuck = active and (met or node.unmet) and not _is_behind_a_hold(node)
         _holds(not stuck, f"{star!r} is pending with {node.unresolved} lines open and {node.unmet} unmet")
     elif state is StarState.READY or state in IN_FLIGHT or state is StarState.SUCCEEDED:
         _holds(met, f"{star!r} is {state.value} with {node.unresolved} lines open and {node.unmet} unmet")
+
+
+def _is_behind_a_hold(node: Node) -> bool:
+    for edge in node.inbound.values():
+        if edge.source.holds or (edge.status is LineStatus.OPEN and _is_behind_a_hold(edge.source)):
+            return True
+    return False
 
 
 def _same(what: str, kept: object, recomputed: object) -> None:

@@ -95,7 +95,9 @@ class TaskStar:
     work: Work
     name: str = ""
     description: str = ""
-    requires: Mapping[str, str | Annotated[float, Strict()]] = field(default_factory=lambda: _NO_LABELS)
+    requires: Mapping[str, str | Annotated[int, Strict()] | Annotated[float, Strict()]] = field(
+        default_factory=lambda: _NO_LABELS
+    )
     device: str | None = None
     timeout_s: float | None = None
     retry: RetryPolicy = NO_RETRY

@@ -25,6 +25,8 @@ MAX_LEVELS = 100
 MAX_ALIASED = 100_000
 """How many values the aliases of a document may stand for, all together."""
 
+HALF_A_CHARACTER = "the text holds half of a character: write both parts of a surrogate pair, or neither"
+
 _TAG = "tag:yaml.org,2002:"
 _OTHER_VERSION = re.compile(r"^%YAML(?![ \t]+1\.2\b).*", re.MULTILINE)
 _BASES = {"0x": 16, "0o": 8, "0b": 2}
@@ -55,7 +57,7 @@ def compose(text: str) -> Node | None:
         raise InvalidDocument(problem, line=line, column=column) from None
     except RecursionError:
         raise InvalidDocument(f"nested over {MAX_LEVELS} deep") from None
-    except ValueError as error:  # from escapes in quotes that name no character
+    except (ValueError, OverflowError) as error:  # from escapes in quotes that name no character
         raise InvalidDocument(f"malformed YAML: {error}") from None
 
 
@@ -155,6 +157,7 @@ class _Reader:
         try:
             match tag:
                 case "str" | "timestamp" | "value" | "merge":
+                    text.encode()
                     return text
                 case "null":
                     return None
@@ -167,6 +170,8 @@ class _Reader:
                     number = float(text.replace("_", ""))
                     if math.isfinite(number):
                         return number
+        except UnicodeEncodeError:
+            raise _at(node.start_mark, HALF_A_CHARACTER) from None
         except ValueError:
             pass
         else:
@@ -206,6 +211,14 @@ def write(data: Any) -> str:
     return stream.getvalue()
 
 
+def _style(text: str) -> str | None:
+    """How text is written: several lines as a block, the unprintable by escapes, the rest as short as can be."""
+    if text.isprintable():
+        return None
+    lines = text.split("\n")
+    return "|" if all(line.isprintable() for line in lines) and lines[0][:1].strip() else '"'
+
+
 def _yaml() -> YAML:
     from ruamel.yaml import YAML
     from ruamel.yaml.representer import SafeRepresenter
@@ -217,7 +230,7 @@ def _yaml() -> YAML:
             return True
 
         def represent_text(self, text: str) -> Any:
-            return self.represent_scalar(f"{_TAG}str", text, style="|" if "\n" in text.rstrip("\n") else None)
+            return self.represent_scalar(f"{_TAG}str", text, style=_style(text))
 
     Representer.add_representer(str, Representer.represent_text)
     yaml = YAML(typ="safe", pure=True)

@@ -200,7 +200,9 @@ class Hub:
             if before is not None:
                 await before.link.aclose("replaced by a new session")
             now = self._engine.clock()
-            self._engine.post(DeviceJoined(now, device.name, device.epoch, offer_of(device.profile), known))
+            self._engine.post(
+                DeviceJoined(now, device.name, device.epoch, offer_of(device.profile), known, link.hello.memory)
+            )
             self._tell(device, None)
             async with background() as tasks:
                 tasks.start_soon(self._until_closed, device.send_posted)

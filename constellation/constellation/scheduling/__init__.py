@@ -1,6 +1,6 @@
 """Scheduling: a deterministic state machine for runs and the fleet of devices. Events go in, commands come out."""
 
-from .errors import InvariantBroken, NotWaiting, RunEnded, SchedulingError, UnknownRun
+from .errors import InvariantBroken, NotWaiting, RunEnded, RunExists, SchedulingError, UnknownRun
 from .events import AttemptId, DeviceId, JournalEntry, RunEvent, RunId, RunOptions
 from .inputs import FleetEvent, Offer
 from .placement import DeviceLoad, LeastLoaded, PlacementPolicy
@@ -20,6 +20,7 @@ __all__ = [
     "PlacementPolicy",
     "RunEnded",
     "RunEvent",
+    "RunExists",
     "RunId",
     "RunMachine",
     "RunOptions",

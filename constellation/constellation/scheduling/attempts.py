@@ -22,9 +22,11 @@ class Attempt:
 
     Attributes:
         device: With `epoch` and `id`, the fence: what does not match all three is not about this attempt.
+        memory: The name of the device's record of attempts.
         idempotent: Whether the work may be repeated when nobody knows whether it was done.
         stopping: Why it is being stopped, or None.
         reason: The same in words.
+        overdue_at: When the orchestrator gives it up for taking too long; None before it starts, or without limit.
         unconfirmed: No device has spoken of it since the orchestrator was restarted.
     """
 
@@ -34,6 +36,8 @@ class Attempt:
         "epoch",
         "id",
         "idempotent",
+        "memory",
+        "overdue_at",
         "reason",
         "star",
         "started",
@@ -42,17 +46,27 @@ class Attempt:
     )
 
     def __init__(
-        self, id: AttemptId, star: StarId, device: DeviceId, epoch: int, *, idempotent: bool, assigned_at: float
+        self,
+        id: AttemptId,
+        star: StarId,
+        device: DeviceId,
+        epoch: int,
+        *,
+        idempotent: bool,
+        memory: str,
+        assigned_at: float,
     ) -> None:
         self.id = id
         self.star = star
         self.device = device
         self.epoch = epoch
         self.idempotent = idempotent
+        self.memory = memory
         self.assigned_at = assigned_at
         self.started = False
         self.stopping: StopCause | None = None
         self.reason = ""
+        self.overdue_at: float | None = None
         self.unconfirmed = False
 
 

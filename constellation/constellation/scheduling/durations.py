@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from ..graph import Nested, Prompt, TaskStar, ToolCall
 from .events import DeviceId
 
@@ -28,7 +30,9 @@ class Durations:
         self._by_device: dict[tuple[str, DeviceId], float] = {}
 
     def observe(self, work: str, device: DeviceId, duration_s: float) -> None:
-        """Learn from an attempt."""
+        """Learn from an attempt; what can't be a duration teaches nothing, since it is a device's word."""
+        if not 0 <= duration_s < inf:
+            return
         self._by_work[work] = _blend(self._by_work.get(work), duration_s)
         self._by_device[work, device] = _blend(self._by_device.get((work, device)), duration_s)
 

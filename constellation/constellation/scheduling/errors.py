@@ -2,6 +2,7 @@
 
 SchedulingError
 ├── UnknownRun       a run that this scheduler does not hold
+├── RunExists        a run is to be started under an id that is in use
 ├── RunEnded         something was asked of a run that has ended
 ├── NotWaiting       an answer to an approval that nobody is waiting for
 └── InvariantBroken  validate mode found the state inconsistent: a bug of ours
@@ -23,6 +24,14 @@ class UnknownRun(SchedulingError, KeyError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+class RunExists(SchedulingError):
+    """Raised when a run is started, or brought back, under an id that the scheduler holds already."""
+
+    def __init__(self, run: str) -> None:
+        super().__init__(f"there is a run {run!r} already; give the new one another id")
+        self.run = run
 
 
 class RunEnded(SchedulingError):

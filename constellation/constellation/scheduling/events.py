@@ -77,7 +77,10 @@ class GraphEdited:
 
 @dataclass(frozen=True, slots=True)
 class StarAssigned:
-    """The placement policy gives a ready star to a device. `idempotent` is what star and tool together say."""
+    """The placement policy gives a ready star to a device.
+
+    `idempotent` is what star and tool together say; `memory` names the device's record of attempts.
+    """
 
     at: float
     run: RunId
@@ -86,6 +89,7 @@ class StarAssigned:
     device: DeviceId
     epoch: int
     idempotent: bool
+    memory: str = ""
     kind: Literal["star_assigned"] = "star_assigned"
 
 
@@ -163,7 +167,10 @@ class AttemptCancelled:
 
 @dataclass(frozen=True, slots=True)
 class AttemptLost:
-    """Nobody knows any more what the attempt does: its device is gone, or no longer knows of it."""
+    """Nobody knows any more what the attempt does: its device is gone, or no longer knows of it.
+
+    `begun` is False when the device is known never to have begun with it.
+    """
 
     at: float
     run: RunId
@@ -172,6 +179,7 @@ class AttemptLost:
     device: DeviceId
     epoch: int
     reason: str
+    begun: bool = True
     kind: Literal["attempt_lost"] = "attempt_lost"
 
 

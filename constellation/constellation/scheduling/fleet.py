@@ -60,10 +60,14 @@ class Fleet:
 
     # --- devices ---------------------------------------------------------------------------------------------------
 
-    def join(self, event: DeviceJoined) -> None:
-        """Take in a device, with nothing on it."""
-        self.devices[event.device] = DeviceLoad(event.device, event.epoch, event.offer, event.known)
+    def join(self, event: DeviceJoined) -> bool:
+        """Take in a device, with nothing on it; False when it has a session that is newer already."""
+        present = self.devices.get(event.device)
+        if present is not None and present.epoch >= event.epoch:
+            return False
+        self.devices[event.device] = DeviceLoad(event.device, event.epoch, event.offer, event.known, event.memory)
         self._generation += 1
+        return True
 
     def change(self, event: DeviceChanged) -> bool:
         """Take in what a device now offers; False when the session is not its present one."""
@@ -95,9 +99,9 @@ class Fleet:
         """Count an attempt that a device has brought with it."""
         self.devices[device].take(attempt, needs)
 
-    def release(self, device: DeviceId, attempt: AttemptId) -> None:
-        """An attempt is over on its device; one that is not known there changes nothing."""
-        found = self.devices.get(device)
+    def release(self, device: DeviceId, epoch: int, attempt: AttemptId) -> None:
+        """An attempt is over on its device; one that is not known there, or not in this session, changes nothing."""
+        found = self._present(device, epoch)
         if found is not None:
             found.give_back(attempt)
 
@@ -134,6 +138,10 @@ class Fleet:
         self._queued = {key: ticket for key, ticket in self._queued.items() if key[0] != run}
         self._paused.discard(run)
 
+    def is_queued(self, run: RunId, star: StarId) -> bool:
+        """Whether a star waits for a device."""
+        return (run, star) in self._queued
+
     @property
     def waiting(self) -> int:
         """How many stars wait for a device."""
@@ -169,7 +177,7 @@ class Fleet:
         found = []
         offers = {device.id: device.offer for device in self.devices.values()}
         for lane in self._lanes.values():
-            if not self._trim(lane) or self._matching(lane):
+            if not self._trim(lane) or self._matching(lane) or lane.run in self._paused:
                 lane.starved_since = None
             elif lane.starved_since is None:
                 lane.starved_since = now

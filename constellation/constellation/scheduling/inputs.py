@@ -35,6 +35,7 @@ class DeviceJoined:
         epoch: The session's number; higher than that of any earlier session of the device.
         offer: What it offers.
         known: The attempts that it runs or has results of.
+        memory: The name of its record of attempts; while it is the same, nothing has been forgotten.
     """
 
     at: float
@@ -42,6 +43,7 @@ class DeviceJoined:
     epoch: int
     offer: Offer
     known: frozenset[AttemptId] = frozenset()
+    memory: str = ""
 
 
 @dataclass(frozen=True, slots=True)

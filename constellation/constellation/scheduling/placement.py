@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from ..graph import TaskStar
+from ..graph import StarId, TaskStar
 from .durations import Durations, work_key
-from .events import AttemptId, DeviceId
+from .events import AttemptId, DeviceId, RunId, parse_attempt
 from .inputs import Offer
+
+_ROUNDING = 1e-9
+"""What sums of fractional resources may be off by."""
 
 
 class DeviceLoad:
@@ -22,12 +25,20 @@ class DeviceLoad:
         free_resources: What is left of its resources.
         attempts: What each attempt on it has reserved.
         draining: It takes nothing new.
-        known: The attempts that it had, or had results of, when its session began.
+        known: The attempts that it had, or had results of, when its session began, and has not reported the end of.
+        memory: The name of its record of attempts.
     """
 
-    __slots__ = ("attempts", "draining", "epoch", "free_resources", "free_slots", "id", "known", "offer")
+    __slots__ = ("attempts", "draining", "epoch", "free_resources", "free_slots", "id", "known", "memory", "offer")
 
-    def __init__(self, id: DeviceId, epoch: int, offer: Offer, known: frozenset[AttemptId] = frozenset()) -> None:
+    def __init__(
+        self,
+        id: DeviceId,
+        epoch: int,
+        offer: Offer,
+        known: frozenset[AttemptId] = frozenset(),
+        memory: str = "",
+    ) -> None:
         self.id = id
         self.epoch = epoch
         self.offer = offer
@@ -35,11 +46,20 @@ class DeviceLoad:
         self.free_resources = dict(offer.resources)
         self.attempts: dict[AttemptId, Mapping[str, float]] = {}
         self.draining = False
-        self.known = known
+        self.known = set(known)
+        self.memory = memory
+
+    def known_attempts(self) -> list[tuple[AttemptId, RunId, StarId]]:
+        """What it brought with it, with run and star of each; ids that can't be ours are left out."""
+        found = ((attempt, parse_attempt(attempt)) for attempt in sorted(self.known))
+        return [(attempt, *where) for attempt, where in found if where is not None]
 
     def has_room(self, needs: Mapping[str, float]) -> bool:
         """Whether a slot and the given resources are free."""
-        return self.free_slots > 0 and all(self.free_resources.get(name, 0.0) >= need for name, need in needs.items())
+        if self.free_slots <= 0:
+            return False
+        free = self.free_resources
+        return all(free.get(name, 0.0) + _ROUNDING >= need for name, need in needs.items())
 
     def take(self, attempt: AttemptId, needs: Mapping[str, float]) -> None:
         """Reserve a slot and resources."""
@@ -50,19 +70,24 @@ class DeviceLoad:
 
     def give_back(self, attempt: AttemptId) -> bool:
         """Free what an attempt has reserved; False when it has reserved nothing."""
+        self.known.discard(attempt)
         needs = self.attempts.pop(attempt, None)
         if needs is None:
             return False
         self.free_slots += 1
-        for name, need in needs.items():
-            self.free_resources[name] += need
+        if needs:
+            self._count_resources()
         return True
 
     def change(self, offer: Offer) -> None:
         """Take in a new offer; what is reserved stays reserved."""
         self.offer = offer
         self.free_slots = offer.slots - len(self.attempts)
-        self.free_resources = dict(offer.resources)
+        self._count_resources()
+
+    def _count_resources(self) -> None:
+        """Work out anew what is free: adding and subtracting fractions for ever would not end where it began."""
+        self.free_resources = dict(self.offer.resources)
         for needs in self.attempts.values():
             for name, need in needs.items():
                 self.free_resources[name] = self.free_resources.get(name, 0.0) - need

@@ -7,8 +7,9 @@ Starting the star with the highest rank first is the list-scheduling half of HEF
 from __future__ import annotations
 
 from collections.abc import Iterable
+from heapq import heapify, heappop, heappush
 
-from ..graph import OPEN, StarId, TaskConstellation
+from ..graph import OPEN, AddLine, Applied, RemoveLine, StarId, TaskConstellation
 from ..graph.node import Node
 from .durations import Durations, work_key
 
@@ -30,17 +31,33 @@ class Ranks:
         """Forget a star that has ended or is gone."""
         self._rank.pop(star, None)
 
-    def update(self, stars: Iterable[StarId]) -> None:
-        """Recompute the ranks of edited stars, and on upwards for as long as they change."""
-        stack = sorted(
-            (self._graph._node(star) for star in stars if star in self._graph), key=lambda node: node.position
-        )
-        while stack:
-            node = stack.pop()
+    def follow(self, applied: Applied) -> None:
+        """Take in an edit: forget what it removed, and recompute what it touched and both ends of its lines."""
+        for star in applied.removed:
+            self.discard(star)
+        stars = set(applied.touched)
+        for operation in applied.inverse.operations:
+            if isinstance(operation, AddLine):
+                stars.add(operation.line.source)
+            elif isinstance(operation, RemoveLine):
+                stars.add(operation.source)
+        self._update(star for star in stars if star in self._graph and self._graph.state(star) in OPEN)
+
+    def _update(self, stars: Iterable[StarId]) -> None:
+        """Recompute ranks, and on upwards for as long as they change; each star once, after all those behind it."""
+        nodes = {node.position: node for node in map(self._graph._node, stars)}
+        heap = [-position for position in nodes]
+        heapify(heap)
+        while heap:
+            node = nodes.pop(-heappop(heap))
             rank = self._compute(node)
             if self._rank.get(node.star.id) != rank:
                 self._rank[node.star.id] = rank
-                stack.extend(edge.source for edge in node.inbound.values() if edge.source.state in OPEN)
+                for edge in node.inbound.values():
+                    source = edge.source
+                    if source.state in OPEN and source.position not in nodes:
+                        nodes[source.position] = source
+                        heappush(heap, -source.position)
 
     def _compute(self, node: Node) -> float:
         behind = max((self._rank.get(star, 0.0) for star in node.outbound), default=0.0)

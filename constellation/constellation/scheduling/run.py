@@ -18,6 +18,7 @@ from ..graph import (
     Changes,
     ConditionError,
     EditBatch,
+    InvalidDocument,
     Nested,
     Outcome,
     Prompt,
@@ -61,8 +62,8 @@ from .expansion import fill_inputs
 from .quiescence import explain_waiting
 from .retry import delay_s, is_retryable
 
-NO_SLOT_DELAY_S = 0.25
-"""How long a star waits after a device had no slot for it: the fleet's count was wrong, and will soon be right."""
+BUSY_DELAY_S = 0.25
+"""How long a star waits after a device had no slot for it, or was draining: what the fleet knows will soon be right."""
 
 OUTCOME_UNKNOWN = "AttemptOutcomeUnknown"
 """The type of the error of work that may or may not have been done."""
@@ -80,6 +81,7 @@ class RunMachine:
         options: How it is carried out.
         parent: For the run of a nested constellation, the run and the star that it belongs to.
         state: `running`, `paused`, `succeeded`, `failed` or `cancelled`.
+        at: When the last event happened.
         stale: How many events came too late to mean anything.
     """
 
@@ -87,6 +89,7 @@ class RunMachine:
         """Make a run; raises InvalidDocument when the event's graph is none."""
         self.run: RunId = started.run
         self.graph: TaskConstellation = load(started.graph)
+        _refuse_in_flight(self.graph)
         self.options = started.options
         self.parent = started.parent
         self.state = "running"
@@ -96,10 +99,11 @@ class RunMachine:
         self.attempts: dict[AttemptId, Attempt] = {}
         self.tries: dict[StarId, Tries] = {}
         self._holds: dict[StarId, int] = {}
+        self._reviews: dict[StarId, None] = {}
         self._parked: dict[StarId, None] = {}
-        self._failed: list[StarId] = []
+        self._failed = [star for star in self.graph if self.graph.state(star) is StarState.FAILED]
         self._closing: tuple[str, StarError] | None = None
-        self._at = started.at
+        self.at = started.at
         self._out: list[Command] = []
         self._recorded: Verdicts = NO_VERDICTS
         self._verdicts: dict[str, bool | str] = {}
@@ -109,6 +113,11 @@ class RunMachine:
     def ended(self) -> bool:
         """Whether the run is over."""
         return self.state not in ("running", "paused")
+
+    @property
+    def closing(self) -> bool:
+        """Whether the run is over, or about to be: it takes no requests any more."""
+        return self._closing is not None or self.ended
 
     def apply(self, event: RunEvent, out: list[Command], recorded: Verdicts = NO_VERDICTS) -> JournalEntry | None:
         """Take an event in.
@@ -126,7 +135,7 @@ class RunMachine:
             RunEnded: a request came after the end.
             NotWaiting: an approval was answered that nobody waits for.
         """
-        self._at, self._out, self._recorded, self._verdicts = event.at, out, recorded, {}
+        self.at, self._out, self._recorded, self._verdicts = event.at, out, recorded, {}
         if not _HANDLERS[type(event)](self, event):
             self.stale += 1
             return None
@@ -144,20 +153,28 @@ class RunMachine:
     def _recovered(self, event: ev.RunRecovered) -> bool:
         if self.ended:
             return False
+        reconciled_at = event.at + RECONCILE_S
         for attempt in self.attempts.values():
             attempt.unconfirmed = True
             attempt.idempotent = attempt.idempotent or event.rerun
+            if attempt.overdue_at is not None and attempt.overdue_at < reconciled_at:
+                # The device may well hold its result; let it come back with that first.
+                self._watch_timeout(attempt, reconciled_at)
         if self.attempts:
-            self._out.append(StartTimer(self.run, "reconcile", event.at + RECONCILE_S))
+            self._out.append(StartTimer(self.run, "reconcile", reconciled_at))
+        waiting = [
+            star
+            for star in self.graph
+            if self.graph.state(star) is StarState.RUNNING and self._attempt_of(star) is None
+        ]
         self.review = event.review
-        for star in list(self._holds):
+        for star in list(self._reviews):
             if self.review:
-                self._out.append(RequestReview(self.run, star))
+                self._ask_review(star)
             else:
-                self._release(star)
-        for star in self.graph:
-            if self.graph.state(star) is StarState.RUNNING and not self._attempt_of(star):
-                self._begin_without_device(self.graph[star])
+                self._end_review(star)
+        for star in waiting:
+            self._begin_without_device(self.graph[star])
         return True
 
     def _paused(self, event: ev.RunPaused) -> bool:
@@ -184,10 +201,17 @@ class RunMachine:
         self._out.append(EditApplied(self.run, applied, batch.author, batch.reason))
         became_ready = set(applied.changes.ready)
         for star in applied.removed:
+            self._unqueue(star)
             self._forget(star)
         self._follow(applied.changes)
         for star in applied.touched:
-            if star in self.graph and self.graph.state(star) is StarState.READY and star not in became_ready:
+            if star not in self.graph:
+                continue
+            tries = self.tries.get(star)
+            if tries is not None:
+                # A device that refused the star as it was may take it as it is now.
+                tries.avoid = frozenset()
+            if self.graph.state(star) is StarState.READY and star not in became_ready:
                 self._unqueue(star)
                 self._make_ready(star)
         for star in applied.cancels:
@@ -218,8 +242,11 @@ class RunMachine:
         for star in reversed(self.graph.in_order()):
             if self.graph.state(star) not in SETTLED:
                 self._stop_star(star, error.message)
-        for star in list(self._holds):
-            self._release(star)
+        for star in list(self._reviews):
+            self._end_review(star)
+        for star, holds in list(self._holds.items()):
+            for _ in range(holds):
+                self._release(star)
 
     def _refuse_after_end(self) -> None:
         if self.ended:
@@ -229,7 +256,8 @@ class RunMachine:
 
     def _see_to_the_end(self) -> None:
         counts = self.graph.counts
-        if self.ended or self.attempts or self._holds or counts[StarState.RUNNING] or counts[StarState.READY]:
+        held = self._holds or self._reviews
+        if self.ended or self.attempts or held or counts[StarState.RUNNING] or counts[StarState.READY]:
             return
         if counts[StarState.PENDING]:
             self._end_stuck()
@@ -248,7 +276,7 @@ class RunMachine:
         waiting = explain_waiting(self.graph)
         for star in reversed(self.graph.in_order()):
             if self.graph.state(star) is StarState.PENDING:
-                self._settle(star, StarState.FAILED, error=StarError("Stuck", waiting[star]))
+                self._settle(star, StarState.FAILED, error=StarError("Stuck", waiting[star]), reviewed=False)
 
     def _is_handled(self, star: StarId) -> bool:
         """Whether a failure was foreseen: a star that waits for it has succeeded."""
@@ -305,7 +333,7 @@ class RunMachine:
             self.tries[star].attempts += 1
             self.graph.enter(star, StarState.RUNNING)
             if spec.timeout_s is not None:
-                self._out.append(StartTimer(self.run, f"wait:{star}", self._at + spec.timeout_s))
+                self._out.append(StartTimer(self.run, f"wait:{star}", self.at + spec.timeout_s))
             self._begin_without_device(spec)
 
     def _begin_without_device(self, spec: TaskStar) -> None:
@@ -330,6 +358,7 @@ class RunMachine:
         output: Any = None,
         error: StarError | None = None,
         attempt: Attempt | None = None,
+        reviewed: bool = True,
     ) -> None:
         tries = self.tries.pop(star, None)
         outcome = Outcome(
@@ -338,18 +367,18 @@ class RunMachine:
             device=attempt.device if attempt else None,
             attempts=tries.attempts if tries else 0,
             started_at=attempt.assigned_at if attempt else None,
-            ended_at=self._at,
+            ended_at=self.at,
         )
         if state is StarState.FAILED:
             self._failed.append(star)
-        reviewed = self.review and self._closing is None and state is not StarState.CANCELLED
+        reviewed = reviewed and self.review and self._closing is None and state is not StarState.CANCELLED
         if reviewed:
-            self._hold(star)
-        changes = self.graph.settle(star, state, outcome, at=self._at)
+            self.graph.hold(star)
+            self._reviews[star] = None
+        changes = self.graph.settle(star, state, outcome, at=self.at)
         self._out.append(StarSettled(self.run, star, state, outcome))
         if reviewed:
-            self._out.append(StartTimer(self.run, f"review:{star}", self._at + self.options.review_timeout_s))
-            self._out.append(RequestReview(self.run, star))
+            self._ask_review(star)
         self._follow(changes)
 
     def _stop_star(self, star: StarId, reason: str) -> None:
@@ -399,7 +428,13 @@ class RunMachine:
             return False
         tries.attempts += 1
         attempt = Attempt(
-            event.attempt, star, event.device, event.epoch, idempotent=event.idempotent, assigned_at=event.at
+            event.attempt,
+            star,
+            event.device,
+            event.epoch,
+            idempotent=event.idempotent,
+            memory=event.memory,
+            assigned_at=event.at,
         )
         tries.attempt = self.attempts[attempt.id] = attempt
         self.graph.enter(star, StarState.ASSIGNED)
@@ -421,8 +456,7 @@ class RunMachine:
         self.graph.enter(attempt.star, StarState.RUNNING)
         timeout_s = self.graph[attempt.star].timeout_s
         if timeout_s is not None and attempt.stopping is None:
-            due = event.at + timeout_s + self.options.timeout_margin_s
-            self._out.append(StartTimer(self.run, f"timeout:{attempt.id}", due))
+            self._watch_timeout(attempt, event.at + timeout_s + self.options.timeout_margin_s)
         self._out.append(StarStarted(self.run, attempt.star, attempt.id, attempt.device))
         return True
 
@@ -430,15 +464,19 @@ class RunMachine:
         attempt = self._fenced(event)
         if attempt is None:
             return False
+        if attempt.started:
+            # It contradicts itself, so nobody knows what it has done.
+            self._lose(attempt, f"device {attempt.device!r} began with it and then rejected it ({event.code})")
+            return True
         self._end_attempt(attempt)
         if attempt.stopping:
             self._stopped(attempt, confirmed=True)
             return True
-        tries = self.tries[attempt.star]
-        if event.code not in ("no-slot", "draining"):
-            tries.avoid |= {attempt.device}
+        busy = event.code in ("no-slot", "draining")
+        if not busy:
+            self.tries[attempt.star].avoid |= {attempt.device}
         error = StarError("Rejected", f"device {attempt.device!r} did not take it ({event.code}): {event.message}")
-        self._requeue(attempt, error, NO_SLOT_DELAY_S if event.code == "no-slot" else 0.0)
+        self._requeue(attempt, error, BUSY_DELAY_S if busy else 0.0)
         return True
 
     def _succeeded(self, event: ev.AttemptSucceeded) -> bool:
@@ -446,10 +484,11 @@ class RunMachine:
         if attempt is None:
             return False
         self._end_attempt(attempt)
-        if attempt.stopping:
+        if attempt.stopping is StopCause.CANCEL:
             self._stopped(attempt, confirmed=True)
             return True
-        if event.artifact_bytes:
+        # A result that overtook the stop for a timeout counts: to throw it away would be to do the work twice.
+        if event.artifact_bytes > 0:
             self.artifact_bytes[attempt.star] = event.artifact_bytes
         self._settle(attempt.star, StarState.SUCCEEDED, output=event.output, attempt=attempt)
         return True
@@ -484,14 +523,16 @@ class RunMachine:
         attempt = self._fenced(event)
         if attempt is None:
             return False
-        self._lose(attempt, event.reason)
+        self._lose(attempt, event.reason, begun=event.begun)
         return True
 
-    def _lose(self, attempt: Attempt, reason: str) -> None:
+    def _lose(self, attempt: Attempt, reason: str, *, begun: bool = True) -> None:
         self._end_attempt(attempt)
         tries = self.tries[attempt.star]
         if attempt.stopping is StopCause.CANCEL:
             self._stopped(attempt, confirmed=False)
+        elif not begun:
+            self._requeue(attempt, StarError("NotDelivered", reason), 0.0)
         elif not attempt.idempotent:
             message = (
                 f"{reason}; it may or may not have done its work on {attempt.device!r}, and is not declared "
@@ -532,8 +573,12 @@ class RunMachine:
         self.tries[attempt.star].attempt = None
         if attempt.stopping:
             self._out.append(StopTimer(self.run, f"cancel:{attempt.id}"))
-        if attempt.started and self.graph[attempt.star].timeout_s is not None:
+        if attempt.overdue_at is not None:
             self._out.append(StopTimer(self.run, f"timeout:{attempt.id}"))
+
+    def _watch_timeout(self, attempt: Attempt, due_at: float) -> None:
+        attempt.overdue_at = due_at
+        self._out.append(StartTimer(self.run, f"timeout:{attempt.id}", due_at))
 
     def _fail(self, attempt: Attempt, error: StarError) -> None:
         """A try has failed by itself: try again as the star's policy has it, or end the star."""
@@ -550,7 +595,7 @@ class RunMachine:
         self._out.append(StarRetrying(self.run, star, attempt.id, attempt.device, error, delay))
         if delay > 0:
             self.tries[star].waiting = True
-            self._out.append(StartTimer(self.run, f"retry:{star}", self._at + delay))
+            self._out.append(StartTimer(self.run, f"retry:{star}", self.at + delay))
         else:
             self._out.append(QueueStar(self.run, star))
 
@@ -561,7 +606,7 @@ class RunMachine:
             attempt.stopping, attempt.reason = cause, reason
             if first:
                 self._out.append(self._cancel_command(attempt))
-                due = self._at + self.options.cancel_grace_s
+                due = self.at + self.options.cancel_grace_s
                 self._out.append(StartTimer(self.run, f"cancel:{attempt.id}", due))
 
     def _cancel_command(self, attempt: Attempt) -> CancelAttempt:
@@ -604,7 +649,7 @@ class RunMachine:
         elif kind == "wait":
             return self._wait_timed_out(star)
         elif kind == "review":
-            return self._release(star)
+            return self._end_review(star)
         elif kind == "reconcile":
             unconfirmed = [attempt for attempt in self.attempts.values() if attempt.unconfirmed]
             for attempt in unconfirmed:
@@ -631,26 +676,35 @@ class RunMachine:
 
     def _hold_taken(self, event: ev.HoldTaken) -> bool:
         self._refuse_after_end()
-        self._hold(event.star)
+        self.graph.hold(event.star)
+        self._holds[event.star] = self._holds.get(event.star, 0) + 1
         return True
 
     def _hold_released(self, event: ev.HoldReleased) -> bool:
-        return self._release(event.star)
-
-    def _hold(self, star: StarId) -> None:
-        self.graph.hold(star)
-        self._holds[star] = self._holds.get(star, 0) + 1
+        return self._end_review(event.star) or self._release(event.star)
 
     def _release(self, star: StarId) -> bool:
+        """Take one hold back that someone took; a review has its own end."""
         holds = self._holds.get(star, 0)
         if not holds:
             return False
         if holds == 1:
             del self._holds[star]
-            self._out.append(StopTimer(self.run, f"review:{star}"))
         else:
             self._holds[star] = holds - 1
-        self._follow(self.graph.release(star, at=self._at))
+        self._follow(self.graph.release(star, at=self.at))
+        return True
+
+    def _ask_review(self, star: StarId) -> None:
+        self._out.append(StartTimer(self.run, f"review:{star}", self.at + self.options.review_timeout_s))
+        self._out.append(RequestReview(self.run, star))
+
+    def _end_review(self, star: StarId) -> bool:
+        if star not in self._reviews:
+            return False
+        del self._reviews[star]
+        self._out.append(StopTimer(self.run, f"review:{star}"))
+        self._follow(self.graph.release(star, at=self.at))
         return True
 
     def _approval_answered(self, event: ev.ApprovalAnswered) -> bool:
@@ -693,6 +747,17 @@ class RunMachine:
         if isinstance(verdict, str):
             raise ConditionError(verdict)
         return verdict
+
+
+def _refuse_in_flight(graph: TaskConstellation) -> None:
+    """A run may begin with stars that have ended, not with ones that some other run has with its devices."""
+    for star in graph:
+        state = graph.state(star)
+        if state in IN_FLIGHT:
+            problem = f"the star is {state.value} elsewhere; remove its record to run it anew, or resume the other run"
+            raise InvalidDocument(problem, path=("records", star))
+        if state is StarState.READY:
+            graph.enter(star, StarState.PENDING)
 
 
 _HANDLERS: Mapping[type, Callable[[RunMachine, Any], bool]] = cast(

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from hashlib import blake2b
 
-from ..graph import StarError, StarId, StarState
+from ..graph import InvalidDocument, StarError, StarId, StarState
 from . import events as ev
 from .commands import (
     CancelAttempt,
@@ -27,10 +28,11 @@ from .commands import (
     UnqueueStar,
 )
 from .durations import Durations, work_key
-from .errors import UnknownRun
+from .errors import RunExists, UnknownRun
 from .events import DeviceId, JournalEntry, RunEvent, RunId, RunOptions, RunStarted
 from .fleet import Fleet
 from .inputs import DeviceChanged, DeviceDraining, DeviceJoined, DeviceLeft, FleetEvent, Tick
+from .invariants import check_scheduler
 from .matching import resource_needs, tool_of
 from .placement import DeviceLoad, PlacementPolicy
 from .ranks import Ranks
@@ -40,8 +42,17 @@ from .timers import Timers
 TICK_S = 1.0
 """How often stars that no device matches are looked at."""
 
-_ENDS_OF_ATTEMPTS = (ev.AttemptSucceeded, ev.AttemptFailed, ev.AttemptCancelled, ev.AttemptRejected)
-_DEVICE_REPORTS = (ev.AttemptStarted, *_ENDS_OF_ATTEMPTS)
+_LONGEST_NESTED_ID = 60
+"""How long the readable form of a nested run's id may be: an attempt's id, made of it, has 200 at most."""
+
+_UNWANTED_GRACE_S = 1.0
+"""How long a device may take to stop what nobody waits for."""
+
+_LAST_REPORTS = (ev.AttemptSucceeded, ev.AttemptFailed, ev.AttemptCancelled, ev.AttemptRejected)
+"""What a device says of an attempt when it is done with it."""
+
+_NEWS = (ev.AttemptStarted, *_LAST_REPORTS, ev.HoldReleased)
+"""What is not a request but news, and may come when the run that it is about has been dropped."""
 
 
 @dataclass(slots=True)
@@ -61,17 +72,21 @@ class Scheduler:
         stale: How many events of the fleet came under a fence that is not the present one.
     """
 
-    def __init__(self, *, policy: PlacementPolicy | None = None, no_device_patience_s: float = 30.0) -> None:
+    def __init__(
+        self, *, policy: PlacementPolicy | None = None, no_device_patience_s: float = 30.0, validate: bool = False
+    ) -> None:
         """Make a scheduler.
 
         Args:
             policy: Chooses among the devices that can take a star.
             no_device_patience_s: How long a star may wait while no device of the fleet matches it, in seconds.
+            validate: Look at all invariants after every event, which makes each cost as much as the whole state.
         """
         self.runs: dict[RunId, RunMachine] = {}
         self.fleet = Fleet(policy, Durations())
         self.stale = 0
         self._patience_s = no_device_patience_s
+        self._validate = validate
         self._timers = Timers()
         self._ranks: dict[RunId, Ranks] = {}
         self._next_tick_at: float | None = None
@@ -82,8 +97,9 @@ class Scheduler:
         """Take one event in.
 
         Raises:
-            UnknownRun, RunEnded, NotWaiting, EditRejected, UnknownStar, InvalidDocument: a request that can't be
+            UnknownRun, RunExists, RunEnded, NotWaiting, EditRejected, UnknownStar, InvalidDocument: a request that can't be
                 granted; nothing has changed.
+            InvariantBroken: in validate mode, the state is inconsistent.
         """
         step = Step()
         if isinstance(event, FleetEvent):
@@ -93,13 +109,19 @@ class Scheduler:
         else:
             self._apply(event, step)
         self._place(event.at, step)
+        if self._validate:
+            check_scheduler(self)
         return step
 
     def recover(self, entries: Iterable[JournalEntry]) -> RunMachine:
-        """Bring a run back by replaying its journal; nothing is carried out. Follow it with `RunRecovered`.
+        """Bring a run back by replaying its journal; nothing is carried out.
+
+        Follow it with `RunRecovered`, but not before the runs nested in it, ended ones included, are back as well:
+        a nested run that is not here when its parent is taken up again is begun anew.
 
         Raises:
             UnknownRun: the entries do not begin with the start of the run.
+            RunExists: the run is held already.
         """
         machine: RunMachine | None = None
         dropped = Step()
@@ -113,6 +135,8 @@ class Scheduler:
             self._digest(machine, commands, dropped, replaying=True)
         if machine is None:
             raise UnknownRun("")
+        for attempt in machine.attempts.values():
+            attempt.unconfirmed = True
         self.fleet.set_paused(machine.run, machine.state == "paused")
         return machine
 
@@ -144,40 +168,41 @@ class Scheduler:
         self._apply(event, step)
 
     def _make(self, event: RunStarted) -> RunMachine:
+        if event.run in self.runs:
+            raise RunExists(event.run)
         machine = RunMachine(event)
         self.runs[event.run] = machine
         self._ranks[event.run] = Ranks(machine.graph, self.fleet.durations)
         return machine
 
     def _apply(self, event: RunEvent, step: Step) -> None:
-        if event.run not in self.runs and isinstance(event, _DEVICE_REPORTS):
-            self.stale += 1  # a device may well report on a run that has ended and is gone
-            self.fleet.release(event.device, event.attempt)
+        if isinstance(event, _LAST_REPORTS):
+            # The slot is free even when the result comes too late to count.
+            self.fleet.release(event.device, event.epoch, event.attempt)
+        if event.run not in self.runs and isinstance(event, _NEWS):
+            self.stale += 1
             return
         machine = self.machine(event.run)
         commands: list[Command] = []
-        if isinstance(event, ev.AttemptSucceeded):
-            self._learn(machine, event)
-        if isinstance(event, _ENDS_OF_ATTEMPTS):
-            # The slot is free even when the result comes too late to count.
-            self.fleet.release(event.device, event.attempt)
+        attempt = machine.attempts.get(event.attempt) if isinstance(event, ev.AttemptSucceeded) else None
         entry = machine.apply(event, commands)
-        if entry is not None:
-            step.entries.append(entry)
-            self._digest(machine, commands, step)
+        if entry is None:
+            return
+        step.entries.append(entry)
+        if isinstance(event, ev.AttemptSucceeded) and attempt is not None:
+            self.fleet.durations.observe(work_key(machine.graph[attempt.star]), event.device, event.duration_s)
+        self._digest(machine, commands, step)
         if isinstance(event, (ev.RunPaused, ev.RunUnpaused)):
-            self.fleet.set_paused(event.run, machine.state == "paused")
+            self._follow_pause(machine, step)
         elif isinstance(event, ev.RunRecovered):
             for device in list(self.fleet.devices.values()):
                 self._reconcile(machine, device, event.at, step)
-
-    def _learn(self, machine: RunMachine, event: ev.AttemptSucceeded) -> None:
-        if event.attempt in machine.attempts:
-            self.fleet.durations.observe(work_key(machine.graph[event.star]), event.device, event.duration_s)
+            self._reconcile_nested(machine, step)
 
     def _digest(self, machine: RunMachine, commands: list[Command], step: Step, *, replaying: bool = False) -> None:
         """Do what concerns the queue and the timers; pass on the rest."""
         run = machine.run
+        nested: list[Command] = []
         for command in commands:
             match command:
                 case QueueStar(_, star):
@@ -198,44 +223,57 @@ class Scheduler:
                 case StarSettled(_, star):
                     self._ranks[run].discard(star)
                 case EditApplied(_, applied):
-                    for star in applied.removed:
-                        self._ranks[run].discard(star)
-                    self._ranks[run].update(applied.touched)
+                    self._ranks[run].follow(applied)
                 case RunSettled():
                     self._timers.stop_all(run)
             if replaying:
                 continue
             step.commands.append(command)
+            if isinstance(command, (StartNested, CancelNested, RunSettled)):
+                nested.append(command)
+        # What happens to other runs because of this one comes after all that has happened to this one.
+        for command in nested:
             if isinstance(command, StartNested):
                 self._start_nested(machine, command, step)
             elif isinstance(command, CancelNested):
                 self._cancel_nested(machine, command, step)
-            elif isinstance(command, RunSettled) and machine.parent is not None:
+            elif machine.parent is not None:
                 self._end_nested(machine, step)
 
     # --- nested runs -------------------------------------------------------------------------------------------------
 
     @staticmethod
     def nested_id(run: RunId, star: StarId) -> RunId:
-        """The id of the run of a nested constellation."""
-        return RunId(f"{run}:{star}")
+        """The id of the run of a nested constellation: no two stars share one, and it fits into an attempt's id."""
+        plain = f"{run}:{star}"
+        if ":" not in star and len(plain) <= _LONGEST_NESTED_ID:
+            return RunId(plain)
+        return RunId(f"{run.partition(':')[0]}::{blake2b(plain.encode(), digest_size=16).hexdigest()}")
 
     def _start_nested(self, parent: RunMachine, command: StartNested, step: Step) -> None:
         run = self.nested_id(command.run, command.star)
-        if run in self.runs:
+        known = self.runs.get(run)
+        if known is not None:
+            # After a restart: it goes on by itself, unless its end was all that the parent had not heard of.
+            if known.ended:
+                self._end_nested(known, step)
             return
         options = RunOptions(
             cancel_grace_s=parent.options.cancel_grace_s,
             timeout_margin_s=parent.options.timeout_margin_s,
             max_losses=parent.options.max_losses,
         )
-        at = parent._at
-        self._start(RunStarted(at, run, command.constellation, options, (command.run, command.star)), step)
+        started = RunStarted(parent.at, run, command.constellation, options, (command.run, command.star))
+        try:
+            self._start(started, step)
+        except InvalidDocument as error:
+            fault = StarError("InvalidDocument", f"the nested constellation can't be run: {error}")
+            self._apply(ev.NestedEnded(parent.at, command.run, command.star, error=fault), step)
 
     def _cancel_nested(self, parent: RunMachine, command: CancelNested, step: Step) -> None:
         child = self.runs.get(self.nested_id(command.run, command.star))
-        if child is not None and not child.ended:
-            self._apply(ev.CancelRequested(parent._at, child.run, reason=command.reason), step)
+        if child is not None and not child.closing:
+            self._apply(ev.CancelRequested(parent.at, child.run, reason=command.reason), step)
 
     def _end_nested(self, child: RunMachine, step: Step) -> None:
         assert child.parent is not None
@@ -257,7 +295,29 @@ class Scheduler:
             }
             shown = "; ".join(f"{inner}: {message}" for inner, message in list(causes.items())[:5])
             error = StarError("NestedFailed", f"the nested run has {child.state}: {shown}", {"stars": causes})
-        self._apply(ev.NestedEnded(child._at, run, star, output, error), step)
+        self._apply(ev.NestedEnded(child.at, run, star, output, error), step)
+
+    def _follow_pause(self, machine: RunMachine, step: Step) -> None:
+        """Pause the placement of a run's stars, or let it go on, and with it that of the runs nested in it."""
+        paused = machine.state == "paused"
+        self.fleet.set_paused(machine.run, paused)
+        change = ev.RunPaused if paused else ev.RunUnpaused
+        for child in [child for child in self.runs.values() if child.parent and child.parent[0] == machine.run]:
+            if not child.closing and (child.state == "paused") is not paused:
+                self._apply(change(machine.at, child.run), step)
+
+    def _reconcile_nested(self, child: RunMachine, step: Step) -> None:
+        """Bring a nested run that was taken up again in line with what its parent has come to meanwhile."""
+        if child.parent is None or child.closing:
+            return
+        run, star = child.parent
+        parent = self.runs.get(run)
+        wanted = parent is not None and star in parent.graph and parent.graph.state(star) is StarState.RUNNING
+        if parent is None or not wanted:
+            reason = "the star that it was started for has ended"
+            self._apply(ev.CancelRequested(child.at, child.run, reason=reason), step)
+        elif parent.state == "paused" and child.state == "running":
+            self._apply(ev.RunPaused(child.at, child.run), step)
 
     # --- fleet -------------------------------------------------------------------------------------------------------
 
@@ -280,30 +340,37 @@ class Scheduler:
 
     def _join(self, event: DeviceJoined, step: Step) -> None:
         """A device begins a new session: keep what it still has of its attempts, and give up the rest."""
-        self.fleet.join(event)
+        if not self.fleet.join(event):
+            self.stale += 1
+            return
         for machine in list(self.runs.values()):
             self._reconcile(machine, self.fleet.devices[event.device], event.at, step)
-        for attempt in sorted(event.known):
-            where = ev.parse_attempt(attempt)
-            # An attempt of a run that is not held here may be wanted when that run is taken up again.
-            if where is not None and where[0] in self.runs and attempt not in self.runs[where[0]].attempts:
-                run, star = where
-                step.commands.append(
-                    CancelAttempt(run, star, attempt, event.device, event.epoch, "not wanted any more", 1.0)
-                )
 
     def _reconcile(self, machine: RunMachine, device: DeviceLoad, at: float, step: Step) -> None:
         """Hold a run's attempts on a device against what the device knew when its session began."""
         run = machine.run
+        unwanted = [
+            (known, star)
+            for known, owner, star in device.known_attempts()
+            if owner == run and known not in machine.attempts
+        ]
+        for known, star in unwanted:
+            # An attempt of a run that is not held here may be wanted when that run is taken up again.
+            step.commands.append(
+                CancelAttempt(run, star, known, device.id, device.epoch, "not wanted any more", _UNWANTED_GRACE_S)
+            )
         for attempt in list(machine.attempts.values()):
             if attempt.device != device.id or attempt.epoch == device.epoch:
                 continue
-            if attempt.id in device.known:
+            if attempt.id in device.known and attempt.epoch < device.epoch:
                 self.fleet.occupy(device.id, attempt.id, resource_needs(machine.graph[attempt.star]))
                 self._apply(ev.AttemptAdopted(at, run, attempt.star, attempt.id, device.id, device.epoch), step)
             else:
+                begun = not attempt.memory or attempt.memory != device.memory
                 reason = f"device {device.id!r} began a new session and does not know of it"
-                self._apply(ev.AttemptLost(at, run, attempt.star, attempt.id, device.id, attempt.epoch, reason), step)
+                self._apply(
+                    ev.AttemptLost(at, run, attempt.star, attempt.id, device.id, attempt.epoch, reason, begun), step
+                )
 
     def _lose(self, at: float, device: DeviceId, step: Step, reason: str) -> None:
         for machine in list(self.runs.values()):
@@ -335,7 +402,9 @@ class Scheduler:
             if idempotent is None:
                 idempotent = device.offer.tools.get(tool_of(star), False)
             device.take(attempt, resource_needs(star) if star.requires else {})
-            self._apply(ev.StarAssigned(at, run, star.id, attempt, device.id, device.epoch, idempotent), step)
+            self._apply(
+                ev.StarAssigned(at, run, star.id, attempt, device.id, device.epoch, idempotent, device.memory), step
+            )
 
     def _nearby(self, run: RunId, star: StarId) -> Mapping[DeviceId, int]:
         """Bytes of a star's input files by the device that made them."""
