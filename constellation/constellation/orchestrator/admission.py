@@ -94,7 +94,7 @@ def argument_problem(tool: ToolInfo, arguments: Mapping[str, Any]) -> str | None
         holds_reference = _holds_reference(error.instance)
         if holds_reference and error.validator not in _STRUCTURE:
             continue
-        if not holds_reference and _is_within_reference(arguments, list(error.path)):
+        if _is_within_reference(arguments, list(error.path)):
             continue
         place = show_path(list(error.absolute_path))
         where = f"{place}: " if error.absolute_path else ""
