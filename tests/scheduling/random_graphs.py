@@ -52,7 +52,11 @@ def _random_work(rng: Random, sources: list[str], depth: int) -> Work:
 
 def random_line(rng: Random, source: str, target: str) -> TaskStarLine:
     trigger = rng.choice([Trigger.SUCCESS] * 5 + [Trigger.COMPLETION] * 2 + [Trigger.FAILURE, Trigger.WHEN])
-    when = rng.choice(["output.n < 3", "output.n < 3", "output.n >= 0", "output.missing > 1"]) if trigger is Trigger.WHEN else None
+    when = (
+        rng.choice(["output.n < 3", "output.n < 3", "output.n >= 0", "output.missing > 1"])
+        if trigger is Trigger.WHEN
+        else None
+    )
     return TaskStarLine(StarId(source), StarId(target), trigger, when)
 
 

@@ -93,7 +93,7 @@ def argument_problem(tool: ToolInfo, arguments: Mapping[str, Any]) -> str | None
     for error in sorted(validator.iter_errors(dict(arguments)), key=lambda error: (len(error.path), str(error.path))):
         if _is_within_reference(arguments, list(error.path)):
             continue
-        if error.validator not in _STRUCTURE and _holds_reference(error.instance):
+        if _holds_reference(error.instance) and error.validator not in _STRUCTURE:
             continue
         place = show_path(list(error.absolute_path))
         where = f"{place}: " if error.absolute_path else ""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
@@ -45,6 +46,9 @@ if TYPE_CHECKING:
 
     from .client import RemoteOrchestrator
 
+MAX_ENDED_RUNS = 100
+"""How many runs that have ended are kept in memory, for observers that come late; the journal has them all."""
+
 EMBEDDED_SESSIONS = SessionSettings(resume_window_s=10.0)
 """Sessions of devices that this process has started itself: it knows at once when one of them dies."""
 
@@ -69,6 +73,7 @@ class Orchestrator:
         self._owner = owner_name()
         self._runs: dict[RunId, LocalRun] = {}
         self._planners: dict[RunId, Planner | None] = {}
+        self._ended: deque[RunId] = deque()
         self._started: list[StartedDevice] = []
         self._fleet: str | None = None
         self._engine = Engine(Scheduler(policy=policy, no_device_patience_s=no_device_patience_s), journal, self)
@@ -480,6 +485,10 @@ class Orchestrator:
         run.log.publish(replace(notice, seq=run.log.next_seq))
         self._engine.forget(run.id)
         self._engine.scheduler.drop(run.machine.run)
+        self._planners.pop(run.machine.run, None)
+        self._ended.append(run.machine.run)
+        if len(self._ended) > MAX_ENDED_RUNS:
+            del self._runs[self._ended.popleft()]
 
     # --- planners ---------------------------------------------------------------------------------------------------
 
