@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,9 @@ class DemoApp:
         story = tell(await read_entries(journal, run.id))
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         blocks = findings_blocks(account, graph, story, cores=cores)
-        await anyio.Path(path).write_text(render_report(account, graph, findings=blocks), encoding="utf-8")
+        # The story also knows what was lost before the run was taken up, and what took its place.
+        told_already = replace(account, devices_lost=())
+        await anyio.Path(path).write_text(render_report(told_already, graph, findings=blocks), encoding="utf-8")
 
 
 APP = DemoApp()

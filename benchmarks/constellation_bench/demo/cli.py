@@ -13,7 +13,7 @@ from constellation.cli.options import AsJson, Journal
 from .fleet import MAX_DEVICES, MIN_DEVICES
 
 DEVICES = 4
-PARTS = 16
+PARTS = 12
 MAX_PARTS = 500
 REPORT = Path("report.md")
 

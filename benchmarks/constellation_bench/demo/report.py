@@ -146,7 +146,8 @@ def _course(report: RunReport, graph: TaskConstellation, story: Story, cores: in
     lost = dict.fromkeys([*report.devices_lost, *(loss.device for loss in story.losses)])
     lines.append(f"- Devices lost: {plain(', '.join(lost)) if lost else 'none'}")
     if story.taken_up:
-        lines.append(f"- Taken up again after its orchestrator had stopped: {counted(story.taken_up, 'time')}")
+        times = counted(story.taken_up, "time")
+        lines.append(f"- Taken up again after its orchestrator had stopped: {times}; the gap counts in all times above")
     return lines
 
 
