@@ -1,6 +1,6 @@
 """What the device tests share: a hub at the other end of a link, agents around the sample tools, waiting for facts."""
 
-# ruff: noqa: ASYNC110, ASYNC240 - files and processes of others give no event to wait for, only facts to look at
+
 from __future__ import annotations
 
 import itertools

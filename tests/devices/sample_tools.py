@@ -1,6 +1,6 @@
 """Tools that the device tests run, in this process and in others; loaded from this file by its path."""
 
-# ruff: noqa: T201, ASYNC110 - printing is what is tested here, and a file is the only event between processes
+
 
 import os
 import signal

@@ -1,6 +1,6 @@
 """Devices within the orchestrator's process."""
 
-# ruff: noqa: ASYNC240 - looking at small local files between the steps of a test
+
 from __future__ import annotations
 
 import os

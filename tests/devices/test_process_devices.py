@@ -1,6 +1,6 @@
 """Devices in child processes: they join over a socket, work, and leave nothing behind, however they end."""
 
-# ruff: noqa: ASYNC240 - looking at small local files between the steps of a test
+
 from __future__ import annotations
 
 import json

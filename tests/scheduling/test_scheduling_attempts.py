@@ -10,7 +10,7 @@ from constellation.scheduling import commands as cmd
 from constellation.scheduling import events as ev
 from constellation.scheduling.retry import delay_s
 
-from .harness import R, Harness, star
+from .harness import Harness, R, star
 
 RETRY = RetryPolicy(max_attempts=3, backoff_s=1.0, factor=2.0, jitter=0.5)
 
