@@ -115,9 +115,7 @@ class Harness:
         """Report on the attempt that a star has now, or under another fence."""
         attempt = self.attempt(star, run=run)
         fence = {"attempt": attempt.id, "device": attempt.device, "epoch": attempt.epoch, **changed}
-        return self.handle(
-            kind(self.now, run, StarId(star), *(fence.pop(name) for name in FENCE), *rest, **fence)
-        )
+        return self.handle(kind(self.now, run, StarId(star), *(fence.pop(name) for name in FENCE), *rest, **fence))
 
     def wait(self, seconds: float) -> list[Command]:
         """Let time pass, with every tick that is wanted; gives the commands of all of them."""
