@@ -1,5 +1,6 @@
 """What the device tests share: a hub at the other end of a link, agents around the sample tools, waiting for facts."""
 
+
 from __future__ import annotations
 
 import itertools
@@ -251,6 +252,7 @@ class SocketHub:
         self.tokens: dict[str, str] = {}
         self.epochs = itertools.count(1)
         self.hellos: list[Hello] = []
+        self.refusals: list[Refused] = []
         self._sessions: dict[str, list[HubSide]] = {}
         self._joined = anyio.Event()
         self.store: ArtifactStore
@@ -270,6 +272,8 @@ class SocketHub:
             raise Refused("authentication", "the token does not fit")
 
     async def admit(self, hello: Hello) -> int:
+        if self.refusals:
+            raise self.refusals.pop()
         self.hellos.append(hello)
         return next(self.epochs)
 

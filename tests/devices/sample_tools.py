@@ -1,11 +1,14 @@
 """Tools that the device tests run, in this process and in others; loaded from this file by its path."""
 
+
+
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -84,10 +87,8 @@ def stubborn(started: str) -> None:
     """Ignore every interruption."""
     Path(started).touch()
     while True:
-        try:
+        with suppress(BaseException):
             time.sleep(600)
-        except BaseException:
-            pass
 
 
 @tool

@@ -1,5 +1,6 @@
 """Devices within the orchestrator's process."""
 
+
 from __future__ import annotations
 
 import os

@@ -324,7 +324,7 @@ class Orchestrator:
             AdmissionRefused: the connected devices can't carry it out.
             DeviceUnsuited: it uses functions of this process, but its devices live in others.
         """
-        await offer_functions(self._hub, self._started, graph.functions)
+        await self._offer(graph.functions)
         admit(graph, {name: device.profile for name, device in self._hub.devices.items()})
         run = new_run_id()
         planner = planner if planner is not None else self._planner
@@ -474,7 +474,10 @@ class Orchestrator:
             run.log.publish(notice)
 
     def _add_run(self, machine: RunMachine) -> None:
-        self._runs[machine.run] = LocalRun(machine, EventLog(machine.run), self._engine)
+        self._runs[machine.run] = LocalRun(machine, EventLog(machine.run), self._engine, self._offer)
+
+    async def _offer(self, functions: Mapping[str, Callable[..., Any]]) -> None:
+        await offer_functions(self._hub, self._started, functions)
 
     async def _finish(self, run: LocalRun, notice: out.RunFinished) -> None:
         """Note the end in the journal's summary, and tell it only then."""
@@ -499,9 +502,9 @@ class Orchestrator:
         note = ""
         if planner is not None:
             try:
-                batch = await consult(planner, review_of(run, owner.machine.graph, star))
-                if batch is not None:
-                    await owner.edit(batch)
+                edit = await consult(planner, review_of(run, owner.machine.graph, star))
+                if edit is not None:
+                    await owner.edit(edit)
             except OrchestratorStopped:
                 return
             except Exception as error:  # whatever a planner does wrong, the run goes on without its edit

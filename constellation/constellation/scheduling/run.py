@@ -464,9 +464,9 @@ class RunMachine:
         attempt = self._fenced(event)
         if attempt is None:
             return False
-        if attempt.started:
-            # It contradicts itself, so nobody knows what it has done.
-            self._lose(attempt, f"device {attempt.device!r} began with it and then rejected it ({event.code})")
+        if attempt.started or event.code == "duplicate":
+            # It has begun with it at some time, and nobody knows what came of that.
+            self._lose(attempt, f"device {attempt.device!r} rejected it after it had begun with it ({event.code})")
             return True
         self._end_attempt(attempt)
         if attempt.stopping:
@@ -512,11 +512,11 @@ class RunMachine:
         attempt = self._fenced(event)
         if attempt is None:
             return False
-        self._end_attempt(attempt)
         if attempt.stopping:
+            self._end_attempt(attempt)
             self._stopped(attempt, confirmed=True)
         else:
-            self._fail(attempt, StarError("Cancelled", f"device {attempt.device!r} stopped it by itself"))
+            self._lose(attempt, f"device {attempt.device!r} stopped it by itself")
         return True
 
     def _lost(self, event: ev.AttemptLost) -> bool:
