@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from pages import ROOT
-from test_pages import TIMEOUT_S, environment
+from .pages import ROOT
+from .test_pages import TIMEOUT_S, environment
 
 EXAMPLES = ROOT / "examples"
 

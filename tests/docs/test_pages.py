@@ -11,7 +11,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from pages import ROOT, Block, anchors, blocks, links, name_of, pages
+from .pages import ROOT, Block, anchors, blocks, links, name_of, pages
 
 from constellation.graph.files import parse_text
 
@@ -66,8 +66,10 @@ def test_documents_shown_are_valid(page: Path) -> None:
         if block.language == "yaml" and re.search(r"^stars:", block.text, re.MULTILINE):
             parse_text(block.text, name_hint=f"{name_of(page)}:{block.line}")
         elif block.language == "json":
-            for text in [block.text] if block.text.startswith("{\n") else block.text.splitlines():
-                json.loads(text)
+            rest = block.text.strip()
+            while rest:
+                _, end = json.JSONDecoder().raw_decode(rest)
+                rest = rest[end:].lstrip()
         elif block.language == "toml":
             tomllib.loads(block.text)
 
