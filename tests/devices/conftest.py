@@ -1,6 +1,5 @@
 """What the device tests share: a hub at the other end of a link, agents around the sample tools, waiting for facts."""
 
-
 from __future__ import annotations
 
 import itertools

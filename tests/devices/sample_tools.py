@@ -1,7 +1,5 @@
 """Tools that the device tests run, in this process and in others; loaded from this file by its path."""
 
-
-
 import os
 import signal
 import subprocess

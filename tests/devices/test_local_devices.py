@@ -1,6 +1,5 @@
 """Devices within the orchestrator's process."""
 
-
 from __future__ import annotations
 
 import os

@@ -1,6 +1,5 @@
 """Devices in child processes: they join over a socket, work, and leave nothing behind, however they end."""
 
-
 from __future__ import annotations
 
 import json

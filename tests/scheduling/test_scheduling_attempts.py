@@ -164,11 +164,14 @@ def test_only_errors_that_the_policy_names_are_tried_again(h: Harness) -> None:
     assert (h.state("a"), h.error("a").type) == (StarState.FAILED, "Fatal")
 
 
-def test_a_device_that_stops_work_by_itself_has_failed_it(h: Harness) -> None:
+def test_work_that_a_device_stops_by_itself_is_placed_again_where_that_is_safe(h: Harness) -> None:
     h.join()
-    h.start(star("a"))
+    h.start(star("a", idempotent=True), star("b", "once", idempotent=False))
     h.stopped("a")
-    assert (h.state("a"), h.error("a").message) == (StarState.FAILED, "device 'd0' stopped it by itself")
+    assert h.attempt("a").id == "r/a/2"
+    h.stopped("b")
+    assert (h.state("b"), h.error("b").type) == (StarState.FAILED, "AttemptOutcomeUnknown")
+    assert "stopped it by itself" in h.error("b").message
 
 
 # --- refusals ----------------------------------------------------------------------------------------------------------

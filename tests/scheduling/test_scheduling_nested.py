@@ -22,7 +22,7 @@ from constellation.scheduling import RunEnded, RunId, Scheduler, UnknownRun
 from constellation.scheduling import commands as cmd
 from constellation.scheduling import events as ev
 
-from .harness import R, Harness, star
+from .harness import Harness, R, star
 
 CHILD = RunId("r:n")
 

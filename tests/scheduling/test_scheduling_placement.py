@@ -24,7 +24,7 @@ from constellation.scheduling.durations import DEFAULT_S, Durations, work_key
 from constellation.scheduling.matching import explain_mismatch
 from constellation.scheduling.timers import Timers
 
-from .harness import R, Harness, star
+from .harness import Harness, R, star
 
 
 def line(source: str, target: str) -> TaskStarLine:

@@ -22,7 +22,7 @@ from constellation.scheduling import commands as cmd
 from constellation.scheduling import events as ev
 from constellation.scheduling.quiescence import explain_waiting
 
-from .harness import R, Harness, star
+from .harness import Harness, R, star
 
 
 def line(source: str, target: str, trigger: Trigger = Trigger.SUCCESS, when: str | None = None) -> TaskStarLine:

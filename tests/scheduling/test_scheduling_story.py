@@ -107,7 +107,7 @@ def test_cancelling_stopping_and_the_end_of_the_run_are_told(h: Harness) -> None
         "the run ended: cancelled",
     ]
     assert "it was denied by ann" in told(h, "ask")
-    assert ["the run was paused", "the run went on"] == told(h, "b")[3:5]
+    assert told(h, "b")[3:5] == ["the run was paused", "the run went on"]
     assert "it is gone" in told(h, "c")
 
 
