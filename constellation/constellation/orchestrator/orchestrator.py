@@ -31,7 +31,7 @@ from ..scheduling import events as ev
 from . import events as out
 from .admission import admit
 from .devices import DeviceInfo, offer_functions, wait_for_devices
-from .engine import Engine
+from .engine import Engine, check_size
 from .errors import CannotResume, OrchestratorStopped, RunInUse
 from .event_log import EventLog
 from .fleets import restart_devices, start_devices
@@ -323,6 +323,7 @@ class Orchestrator:
         Raises:
             AdmissionRefused: the connected devices can't carry it out.
             DeviceUnsuited: it uses functions of this process, but its devices live in others.
+            TooLarge: the journal does not take a graph of this size at once.
         """
         await self._offer(graph.functions)
         admit(graph, {name: device.profile for name, device in self._hub.devices.items()})
@@ -330,12 +331,14 @@ class Orchestrator:
         planner = planner if planner is not None else self._planner
         options = replace(options if options is not None else RunOptions(), review=planner is not None)
         now = self._engine.clock()
+        started = ev.RunStarted(now, run, dump(graph), options)
+        check_size(started)
         kept = {**(info or {}), **({"fleet": self._fleet} if self._fleet else {})}
         await self._journal.create_run(run, name=graph.name, at=now, info=kept)
         await claim(self._journal, run, owner=self._owner, at=now)
         await self._journal.set_state(run, "running", at=now)
         self._planners[run] = planner
-        await self._engine.ask(ev.RunStarted(now, run, dump(graph), options))
+        await self._engine.ask(started)
         return self._runs[run]
 
     async def resume(self, run: str, *, planner: Planner | None = None, rerun_unknown: bool = False) -> LocalRun:

@@ -9,6 +9,7 @@ from ..graph import EditBatch, EditBuilder, StarId, TaskConstellation
 from ..graph.documents import dump, load
 from ..scheduling import RunEnded, RunMachine
 from ..scheduling import events as ev
+from .engine import check_size
 from .event_log import EventLog
 from .events import Event
 from .report import RunReport, make_report
@@ -137,7 +138,9 @@ class LocalRun:
         if isinstance(edit, EditBuilder):
             await self._offer(edit.functions)
             edit = edit.build()
-        await self._ask(ev.GraphEdited(self._engine.clock(), self._machine.run, edit))
+        edited = ev.GraphEdited(self._engine.clock(), self._machine.run, edit)
+        check_size(edited)
+        await self._ask(edited)
 
     async def pause(self) -> None:
         """See `Run.pause`."""
