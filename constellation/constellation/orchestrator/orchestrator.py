@@ -44,7 +44,7 @@ from .devices import DeviceInfo, offer_functions, wait_for_devices
 from .engine import Engine, check_size
 from .errors import CannotResume, OrchestratorStopped, RunInUse
 from .event_log import EventLog
-from .fleets import restart_devices, start_devices
+from .fleets import Fleet, restart_devices, start_devices
 from .hub import ConnectedDevice, Hub
 from .notices import from_command, from_entry
 from .planning import Planner, consult, review_of
@@ -78,8 +78,10 @@ class Orchestrator:
         planner: Planner | None,
         policy: PlacementPolicy | None,
         no_device_patience_s: float,
+        resumable: bool,
     ) -> None:
         """Not for direct use."""
+        self._resumable = resumable
         self._journal = journal
         self._tasks = tasks
         self._planner = planner
@@ -150,11 +152,9 @@ class Orchestrator:
         async with (
             cls._open(journal, home, planner, policy, no_device_patience_s) as self,
             start_devices(self._hub, specs, kind, home=self.home, settings=EMBEDDED_SESSIONS) as fleet,
+            self._with_fleet(fleet),
         ):
-            self._started, self._fleet = fleet.started, fleet.id
-            with self._stopping_first():
-                await self.wait_for_devices(len(specs))
-                yield self
+            yield self
 
     @classmethod
     @asynccontextmanager
@@ -198,11 +198,11 @@ class Orchestrator:
                 )
             # Before the devices come back: what they then report is about a run that is known again.
             await self._take_up(RunId(summary.run), planner, rerun_unknown)
-            async with restart_devices(self._hub, fleet_id, home=self.home, settings=EMBEDDED_SESSIONS) as fleet:
-                self._started, self._fleet = fleet.started, fleet.id
-                with self._stopping_first():
-                    await self.wait_for_devices(fleet.size)
-                    yield self
+            async with (
+                restart_devices(self._hub, fleet_id, home=self.home, settings=EMBEDDED_SESSIONS) as fleet,
+                self._with_fleet(fleet),
+            ):
+                yield self
 
     @classmethod
     @asynccontextmanager
@@ -241,6 +241,8 @@ class Orchestrator:
 
         check_exposure(host, ssl)
         async with cls._open(journal, home, planner, policy, no_device_patience_s) as self:
+            if token == "":
+                raise ValueError("an empty token would let everybody in: give another, or none to have one made")
             self.token = token if token is not None else secrets.token_urlsafe(32)
             self._hub.allow(self.token)
             await self._take_up_all()
@@ -288,7 +290,13 @@ class Orchestrator:
             stack.enter_context(_one_journal_error())
             tasks = await stack.enter_async_context(background())
             self = cls(
-                store, tasks, home=home, planner=planner, policy=policy, no_device_patience_s=no_device_patience_s
+                store,
+                tasks,
+                home=home,
+                planner=planner,
+                policy=policy,
+                no_device_patience_s=no_device_patience_s,
+                resumable=journal != ":memory:",
             )
             self.home = home
             tasks.start_soon(self._engine.run)
@@ -301,6 +309,26 @@ class Orchestrator:
                 tasks.cancel_scope.cancel()
 
     home: Path
+
+    @asynccontextmanager
+    async def _with_fleet(self, fleet: Fleet) -> AsyncIterator[None]:
+        """Work with devices of its own, and say in the end whether they may be wanted back."""
+        self._started, self._fleet = fleet.started, fleet.id
+        try:
+            with self._stopping_first():
+                await self.wait_for_devices(fleet.size)
+                yield
+        finally:
+            fleet.needed = self._resumable and await self._is_needed(fleet)
+
+    async def _is_needed(self, fleet: Fleet) -> bool:
+        """Whether a run that has not ended was run on these devices."""
+        with anyio.CancelScope(shield=True):
+            try:
+                going_on = await self._journal.runs(limit=MAX_RUNS, state="running")
+            except JournalError:
+                return True
+        return any(summary.info.get(FLEET_KEY) == fleet.id for summary in going_on)
 
     @contextmanager
     def _stopping_first(self) -> Iterator[None]:
