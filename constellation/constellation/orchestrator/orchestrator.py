@@ -246,9 +246,10 @@ class Orchestrator:
             self.token = token if token is not None else secrets.token_urlsafe(32)
             self._hub.allow(self.token)
             await self._take_up_all()
-            control = ControlServer(self)
+            settings = SessionSettings()
+            control = ControlServer(self, max_frame_bytes=settings.limits.max_frame_bytes)
             paths = {CONTROL_PATH: control.handle}
-            async with listening(self._hub, host, port, ssl=ssl, settings=SessionSettings(), paths=paths):
+            async with listening(self._hub, host, port, ssl=ssl, settings=settings, paths=paths):
                 with self._stopping_first():
                     yield self
 
