@@ -7,6 +7,7 @@ library's own pings: the session has its heartbeat.
 from __future__ import annotations
 
 import ipaddress
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from ssl import SSLContext
@@ -30,6 +31,9 @@ RECEIVE_QUEUE = 16
 """How many frames may wait unread before the peer is slowed down by TCP."""
 
 _TOO_BIG = 1009
+
+_LOGGER = logging.getLogger(__name__)
+_LOGGER.setLevel(logging.INFO)  # what the library logs below that is frames, and the first ones hold tokens
 
 
 class WebSocketTransport:
@@ -88,6 +92,7 @@ async def connect_websocket(url: str, *, max_frame_bytes: int, ssl: SSLContext |
             ping_interval=None,
             max_size=max_frame_bytes,
             max_queue=RECEIVE_QUEUE,
+            logger=_LOGGER,
             **options,
         )
     except (OSError, InvalidHandshake, InvalidURI, EOFError, ValueError) as error:
@@ -133,6 +138,7 @@ async def serve_websockets(
         ping_interval=None,
         max_size=max_frame_bytes,
         max_queue=RECEIVE_QUEUE,
+        logger=_LOGGER,
         ssl=ssl,
     )
     try:

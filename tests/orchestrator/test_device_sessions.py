@@ -21,7 +21,8 @@ from constellation_protocol.errors import LinkClosed, LocalProtocolError, Refuse
 from constellation_protocol.link import Link
 from constellation_protocol.messages import (
     Accept,
-    ArtifactRequest,
+    ArtifactInfo,
+    ArtifactOffer,
     Assign,
     Cancel,
     DeviceProfile,
@@ -209,8 +210,8 @@ async def test_a_device_that_breaks_the_rules_loses_its_session_and_nobody_else_
     async with bench() as play:
         flood, good = await play.join("flood"), await play.join("good")
         run = await play.submit("work", device="good")
-        requests = [ArtifactRequest(sha256=f"{number:064x}", offset=0) for number in range(1000)]
-        await flood.link.send(*requests)
+        huge = [ArtifactInfo(sha256=f"{number:064x}", size=10**15) for number in range(100)]
+        await flood.link.send(*(ArtifactOffer(artifact=info) for info in huge))
         await play.gone("flood")
         await good.finish(await good.assigned(), "fine")
         assert await run.result() == {"s0": "fine"}

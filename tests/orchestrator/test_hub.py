@@ -28,7 +28,7 @@ def device_command(url: str, name: str, tmp_path: Path, *extra: str) -> list[str
     root, state = tmp_path / f"{name}-root", tmp_path / f"{name}-state"
     root.mkdir(exist_ok=True)
     command = [sys.executable, "-m", "constellation_devices", "--url", url, "--name", name, "--root", str(root)]
-    return [*command, "--state-dir", str(state), "--tools", TOOLS, *extra]
+    return [*command, "--state-dir", str(state), "--tools", TOOLS, "--grace", "0.2", *extra]
 
 
 @asynccontextmanager
@@ -117,6 +117,20 @@ async def test_a_client_edits_pauses_approves_and_cancels(tmp_path: Path) -> Non
             await run.result()
         report = await run.wait()
     assert report.stars == {"succeeded": 3, "cancelled": 1}
+
+
+async def test_tokens_of_clients_are_in_no_log_and_an_empty_one_lets_nobody_in(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    async with Orchestrator.serve(journal=":memory:", home=tmp_path, token="a-secret") as hub:
+        async with client_of(hub) as client:
+            assert await client.devices() == []
+    assert caplog.text
+    assert "a-secret" not in caplog.text
+    with pytest.raises(ValueError, match="an empty token would let everybody in"):
+        async with Orchestrator.serve(journal=":memory:", home=tmp_path, token=""):
+            pass
 
 
 async def test_nobody_gets_in_without_the_token(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
 import sys
 from pathlib import Path
 
@@ -67,8 +66,9 @@ async def test_a_run_of_a_living_owner_is_in_use_until_its_claim_runs_out() -> N
 async def test_a_run_of_a_dead_owner_is_taken_at_once_even_when_its_process_id_is_used_again() -> None:
     journal = FaultyJournal()
     await begun(journal, "r")
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
+    process = await anyio.open_process([sys.executable, "-c", ""])
+    await process.wait()
+    await process.aclose()
     for owner in (f"{socket.gethostname()}/{process.pid}/1", f"{socket.gethostname()}/{os.getpid()}/1"):
         await journal.acquire("r", owner=owner, at=10.0, lease_s=LEASE_S)
         await claim(journal, "r", owner=owner_name(), at=11.0)
@@ -175,7 +175,7 @@ async def test_a_journal_that_fails_comes_out_as_one_named_error_and_closes_the_
     graph = TaskConstellation("sums")
     first = graph.star("first", add, a=1, b=1)
     graph.star("second", add, a=first.output, b=1)
-    with pytest.raises(JournalUnavailable, match="the disk is full"), anyio.fail_after(20):
+    with pytest.raises(JournalUnavailable, match="the disk is full"), anyio.fail_after(20):  # noqa: PT012 - a context
         async with Orchestrator.local(devices=2) as orchestrator:
             devices = list(orchestrator._started)
             run = await orchestrator.submit(graph)
