@@ -179,10 +179,12 @@ class Scheduler:
         if isinstance(event, _LAST_REPORTS):
             # The slot is free even when the result comes too late to count.
             self.fleet.release(event.device, event.epoch, event.attempt)
-        if event.run not in self.runs and isinstance(event, _NEWS):
-            self.stale += 1
-            return
-        machine = self.machine(event.run)
+        machine = self.runs.get(event.run)
+        if machine is None:
+            if isinstance(event, _NEWS):
+                self.stale += 1
+                return
+            raise UnknownRun(event.run)
         commands: list[Command] = []
         attempt = machine.attempts.get(event.attempt) if isinstance(event, ev.AttemptSucceeded) else None
         entry = machine.apply(event, commands)
