@@ -31,7 +31,7 @@ from .durations import Durations, work_key
 from .errors import RunExists, UnknownRun
 from .events import DeviceId, JournalEntry, RunEvent, RunId, RunOptions, RunStarted
 from .fleet import Fleet
-from .inputs import DeviceChanged, DeviceDraining, DeviceJoined, DeviceLeft, FleetEvent, Tick
+from .inputs import FLEET_EVENTS, DeviceChanged, DeviceDraining, DeviceJoined, DeviceLeft, FleetEvent, Tick
 from .invariants import check_scheduler
 from .matching import resource_needs, tool_of
 from .placement import DeviceLoad, PlacementPolicy
@@ -102,7 +102,7 @@ class Scheduler:
             InvariantBroken: in validate mode, the state is inconsistent.
         """
         step = Step()
-        if isinstance(event, FleetEvent):
+        if isinstance(event, FLEET_EVENTS):
             self._handle_fleet(event, step)
         elif isinstance(event, RunStarted):
             self._start(event, step)
@@ -179,10 +179,12 @@ class Scheduler:
         if isinstance(event, _LAST_REPORTS):
             # The slot is free even when the result comes too late to count.
             self.fleet.release(event.device, event.epoch, event.attempt)
-        if event.run not in self.runs and isinstance(event, _NEWS):
-            self.stale += 1
-            return
-        machine = self.machine(event.run)
+        machine = self.runs.get(event.run)
+        if machine is None:
+            if isinstance(event, _NEWS):
+                self.stale += 1
+                return
+            raise UnknownRun(event.run)
         commands: list[Command] = []
         attempt = machine.attempts.get(event.attempt) if isinstance(event, ev.AttemptSucceeded) else None
         entry = machine.apply(event, commands)
@@ -203,29 +205,29 @@ class Scheduler:
         """Do what concerns the queue and the timers; pass on the rest."""
         run = machine.run
         nested: list[Command] = []
+        ranks = self._ranks[run]
         for command in commands:
-            match command:
-                case QueueStar(_, star):
-                    rank = self._ranks[run][star]
-                    self.fleet.queue(run, machine.graph[star], rank, machine.tries[star].avoid)
-                    continue
-                case UnqueueStar(_, star):
-                    self.fleet.unqueue(run, star)
-                    continue
-                case StartTimer(_, timer, due_at):
-                    self._timers.start(run, timer, due_at)
-                    continue
-                case StopTimer(_, timer):
-                    self._timers.stop(run, timer)
-                    continue
-                case Dispatch(_, spec):
-                    self.fleet.unqueue(run, spec.id)
-                case StarSettled(_, star):
-                    self._ranks[run].discard(star)
-                case EditApplied(_, applied):
-                    self._ranks[run].follow(applied)
-                case RunSettled():
-                    self._timers.stop_all(run)
+            if isinstance(command, QueueStar):
+                star = command.star
+                self.fleet.queue(run, machine.graph[star], ranks[star], machine.tries[star].avoid)
+                continue
+            if isinstance(command, UnqueueStar):
+                self.fleet.unqueue(run, command.star)
+                continue
+            if isinstance(command, StartTimer):
+                self._timers.start(run, command.timer, command.due_at)
+                continue
+            if isinstance(command, StopTimer):
+                self._timers.stop(run, command.timer)
+                continue
+            if isinstance(command, Dispatch):
+                self.fleet.unqueue(run, command.star.id)
+            elif isinstance(command, StarSettled):
+                ranks.discard(command.star)
+            elif isinstance(command, EditApplied):
+                ranks.follow(command.applied)
+            elif isinstance(command, RunSettled):
+                self._timers.stop_all(run)
             if replaying:
                 continue
             step.commands.append(command)
