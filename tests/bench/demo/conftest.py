@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -123,11 +124,13 @@ class Program:
 
     def __init__(self, arguments: Sequence[str], home: Path) -> None:
         command = [sys.executable, "-c", "import sys; from constellation.cli import main; sys.exit(main())", *arguments]
+        # In a file: what goes to a pipe that nobody reads would hold the program up.
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by `finish`
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._errors,
             text=True,
             env={**os.environ, "CONSTELLATION_HOME": str(home)},
         )
@@ -156,10 +159,14 @@ class Program:
 
     def finish(self) -> tuple[int, str]:
         """Read the rest, and return the exit code and what was said on standard error."""
-        output, errors = self.process.communicate()
-        self.events += [json.loads(line) for line in output.splitlines()]
+        assert self.process.stdout is not None
+        self.events += [json.loads(line) for line in self.process.stdout]
+        self.process.stdout.close()
+        self.process.wait()
         self._guard.cancel()
-        return self.process.returncode, errors
+        with self._errors:
+            self._errors.seek(0)
+            return self.process.returncode, self._errors.read()
 
     def kill(self) -> None:
         """End the program as a power cut would."""
