@@ -127,5 +127,3 @@ def nothing_left() -> Callable[[list[psutil.Process]], None]:
         assert [process.pid for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []
 
     return check
-
-

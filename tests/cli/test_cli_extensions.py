@@ -56,7 +56,9 @@ class TestInstalled:
     ) -> None:
         assert main(["broken", *arguments]) == 2
         err = capsys.readouterr().err
-        assert err.startswith("error: the command 'broken' can't be loaded from 'somebody_else:no_such': AttributeError")
+        assert err.startswith(
+            "error: the command 'broken' can't be loaded from 'somebody_else:no_such': AttributeError"
+        )
         assert "Traceback" not in err
 
     def test_the_help_lists_them_all_and_a_broken_one_keeps_nobody_from_it(

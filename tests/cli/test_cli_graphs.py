@@ -49,9 +49,7 @@ def double(number: int) -> int:
 def test_a_workflow_is_valid_whatever_devices_it_wants(flow: Flow, capsys: pytest.CaptureFixture[str]) -> None:
     Path("steps.py").write_text(STEPS)
     assert main(["validate", flow(FLOW)]) == 0
-    assert capsys.readouterr().out == (
-        "flow.yaml: valid: two steps, 4 stars, 2 lines, at most 2 at once, 3 layers\n"
-    )
+    assert capsys.readouterr().out == ("flow.yaml: valid: two steps, 4 stars, 2 lines, at most 2 at once, 3 layers\n")
 
 
 def test_tools_can_be_named_on_the_command_line_too(flow: Flow, capsys: pytest.CaptureFixture[str]) -> None:
@@ -128,9 +126,7 @@ async def _run_once(journal: str) -> str:
         return run.id
 
 
-def test_runs_are_listed_and_shown_by_the_beginning_of_their_id(
-    home: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_runs_are_listed_and_shown_by_the_beginning_of_their_id(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["runs", "--journal", "j.db"]) == 0
     assert capsys.readouterr().out == "no runs yet\n"
     run = anyio.run(_run_once, "j.db")

@@ -61,6 +61,14 @@ stars:
 lines: [{source: a, target: b}, {source: b, target: c}]
 """
 
+FAILING = """
+name: failing
+stars:
+  a: {work: {tool: fail, arguments: {message: "no\\e[2J"}}}
+  b: {work: {tool: system_profile}}
+lines: [{source: a, target: b}]
+"""
+
 
 @pytest.fixture(autouse=True)
 def tools(home: Path) -> None:
@@ -99,8 +107,7 @@ def test_a_run_ends_with_the_documented_json_line_and_nothing_else_is_printed(fl
 
 
 def test_a_failed_run_is_code_1_and_says_what_failed_and_what_was_skipped(flow: Flow, start: Start) -> None:
-    text = "name: x\nstars:\n  a: {work: {tool: fail, arguments: {message: \"no\\x1b[2J\"}}}\n  b: {work: {tool: system_profile}}\n"
-    program = start("run", flow(text + "lines: [{source: a, target: b}]\n"), "--tools", "tools.py", "--devices", "1")
+    program = start("run", flow(FAILING), "--tools", "tools.py", "--devices", "1")
     assert program.end() == 1
     assert "  failed   a on device-1: RuntimeError: no\\e[2J" in program.lines
     assert "  skipped  b" in program.lines
@@ -120,7 +127,7 @@ def test_approvals_without_a_terminal(option: str, code: int, flow: Flow, start:
 def test_a_deadline_ends_the_run(held_up: str, start: Start) -> None:
     program = start("run", held_up, "--tools", "tools.py", "--devices", "1", "--deadline", "0.5")
     assert program.end() == 1
-    assert any("run " in line and " cancelled" in line or " failed" in line for line in program.lines)
+    assert any(("run " in line and " cancelled" in line) or " failed" in line for line in program.lines)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])

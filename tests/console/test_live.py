@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
+import os
+import struct
+import sys
+import termios
 
 import anyio
 import pytest
 from rich.console import Console
 
-from constellation.console.live import LiveView, live_view
+from constellation.console.live import LiveView, live_view, redraw
 from constellation.orchestrator import events as ev
 
 pytestmark = pytest.mark.anyio
@@ -45,21 +50,31 @@ STARTED = ev.RunStarted(time=50.0, run="r1", name="flow", stars=3, lines=0)
 
 async def test_events_appear_without_being_waited_for_and_the_screen_is_given_back() -> None:
     stream = Watched()
-    async with live_view(console_on(stream)) as view:
-        view.show(STARTED)
-        await stream.seen("3 stars")
+    view = LiveView(console_on(stream))
+    with view.drawn():
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(redraw, view)
+            view.show(STARTED)
+            await stream.seen("3 stars")
+            tasks.cancel_scope.cancel()
     text = stream.getvalue()
     assert text.index(ENTER) < text.index("3 stars") < text.index(LEAVE)
     assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l"), "the cursor is shown again"
 
 
-async def test_the_screen_is_given_back_when_the_view_is_cancelled() -> None:
-    stream = Watched()
-    with anyio.CancelScope() as scope:
-        async with live_view(console_on(stream)):
-            scope.cancel()
-            await anyio.sleep_forever()
-    assert stream.getvalue().count(ENTER) == stream.getvalue().count(LEAVE) == 1
+async def test_the_screen_is_given_back_when_the_view_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    person, program = os.openpty()
+    with os.fdopen(program, "w", encoding="utf-8") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        monkeypatch.setenv("TERM", "xterm-256color")
+        fcntl.ioctl(program, termios.TIOCSWINSZ, struct.pack("HHHH", 5, 30, 0, 0))
+        with anyio.CancelScope() as scope:
+            async with live_view():
+                scope.cancel()
+                await anyio.sleep_forever()
+        text = os.read(person, 65536).decode()
+    os.close(person)
+    assert text.count(ENTER) == text.count(LEAVE) == 1
 
 
 def test_time_runs_on_between_events_on_our_clock_from_what_the_last_event_said() -> None:
@@ -97,11 +112,11 @@ def test_suspending_a_view_that_is_not_drawn_does_nothing() -> None:
 
 def test_a_picture_after_a_resize_fits_the_new_size() -> None:
     stream = io.StringIO()
-    console = console_on(stream)
-    view = LiveView(console)
+    sizes = [(60, 12)]
+    view = LiveView(console_on(stream), measure=lambda: sizes[-1])
     with view.drawn():
         view.show(STARTED)
-        console.size = (20, 5)  # type: ignore[assignment]
+        sizes.append((20, 5))
         stream.truncate(0)
         stream.seek(0)
         view.refresh()

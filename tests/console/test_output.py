@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
+from collections.abc import Callable
+from typing import TextIO
 
 import pytest
 
@@ -66,16 +68,20 @@ def test_the_last_event_has_exactly_the_documented_fields() -> None:
     }
 
 
-@pytest.mark.parametrize("writes", ["text", "json", "plain"])
-def test_a_reader_that_has_gone_away_is_told_apart_from_errors(writes: str) -> None:
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda stream: write_text("x", stream),
+        lambda stream: JsonLines(stream).show(STARTED),
+        lambda stream: PlainLines(stream).show(STARTED),
+    ],
+)
+def test_a_reader_that_has_gone_away_is_told_apart_from_errors(write: Callable[[TextIO], None]) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     stream = os.fdopen(writer, "w")
     with pytest.raises(OutputClosed):
-        if writes == "text":
-            write_text("x", stream)
-        else:
-            (JsonLines(stream) if writes == "json" else PlainLines(stream)).show(STARTED)
+        write(stream)
     with pytest.raises(BrokenPipeError):
         stream.close()
 

@@ -31,7 +31,7 @@ from ..scheduling import events as ev
 from . import events as out
 from .admission import admit
 from .devices import DeviceInfo, offer_functions, wait_for_devices
-from .engine import Engine
+from .engine import Engine, check_size
 from .errors import CannotResume, OrchestratorStopped, RunInUse
 from .event_log import EventLog
 from .fleets import restart_devices, start_devices
@@ -323,19 +323,22 @@ class Orchestrator:
         Raises:
             AdmissionRefused: the connected devices can't carry it out.
             DeviceUnsuited: it uses functions of this process, but its devices live in others.
+            TooLarge: the journal does not take a graph of this size at once.
         """
-        await offer_functions(self._hub, self._started, graph.functions)
+        await self._offer(graph.functions)
         admit(graph, {name: device.profile for name, device in self._hub.devices.items()})
         run = new_run_id()
         planner = planner if planner is not None else self._planner
         options = replace(options if options is not None else RunOptions(), review=planner is not None)
         now = self._engine.clock()
+        started = ev.RunStarted(now, run, dump(graph), options)
+        check_size(started)
         kept = {**(info or {}), **({"fleet": self._fleet} if self._fleet else {})}
         await self._journal.create_run(run, name=graph.name, at=now, info=kept)
         await claim(self._journal, run, owner=self._owner, at=now)
         await self._journal.set_state(run, "running", at=now)
         self._planners[run] = planner
-        await self._engine.ask(ev.RunStarted(now, run, dump(graph), options))
+        await self._engine.ask(started)
         return self._runs[run]
 
     async def resume(self, run: str, *, planner: Planner | None = None, rerun_unknown: bool = False) -> LocalRun:
@@ -474,7 +477,10 @@ class Orchestrator:
             run.log.publish(notice)
 
     def _add_run(self, machine: RunMachine) -> None:
-        self._runs[machine.run] = LocalRun(machine, EventLog(machine.run), self._engine)
+        self._runs[machine.run] = LocalRun(machine, EventLog(machine.run), self._engine, self._offer)
+
+    async def _offer(self, functions: Mapping[str, Callable[..., Any]]) -> None:
+        await offer_functions(self._hub, self._started, functions)
 
     async def _finish(self, run: LocalRun, notice: out.RunFinished) -> None:
         """Note the end in the journal's summary, and tell it only then."""
@@ -499,9 +505,9 @@ class Orchestrator:
         note = ""
         if planner is not None:
             try:
-                batch = await consult(planner, review_of(run, owner.machine.graph, star))
-                if batch is not None:
-                    await owner.edit(batch)
+                edit = await consult(planner, review_of(run, owner.machine.graph, star))
+                if edit is not None:
+                    await owner.edit(edit)
             except OrchestratorStopped:
                 return
             except Exception as error:  # whatever a planner does wrong, the run goes on without its edit

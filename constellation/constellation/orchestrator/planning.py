@@ -41,12 +41,12 @@ Planner = Callable[[Review], Planned | Awaitable[Planned]]
 """Looks at a star and returns an edit or None. A plain function must be quick; one that waits is `async`."""
 
 
-async def consult(planner: Planner, review: Review) -> EditBatch | None:
+async def consult(planner: Planner, review: Review) -> EditBatch | EditBuilder | None:
     """Ask a planner; an edit without operations counts as none."""
     answer = planner(review)
     planned: Planned = await answer if inspect.isawaitable(answer) else answer
     if isinstance(planned, EditBuilder):
-        return planned.build() if planned else None
+        return planned if planned else None
     if isinstance(planned, EditBatch):
         return planned if planned.operations else None
     if planned is not None:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..graph import EditBatch, EditBuilder, StarId, TaskConstellation
 from ..graph.documents import dump, load
 from ..scheduling import RunEnded, RunMachine
 from ..scheduling import events as ev
+from .engine import check_size
 from .event_log import EventLog
 from .events import Event
 from .report import RunReport, make_report
 
 if TYPE_CHECKING:
     from .engine import Engine
+
+Offer = Callable[[Mapping[str, Callable[..., Any]]], Awaitable[None]]
+"""Has the devices of this process offer functions, by tool name; raises DeviceUnsuited when they can't."""
 
 
 class Run(Protocol):
@@ -45,7 +49,13 @@ class Run(Protocol):
         """A copy of its graph, with the states and outcomes of the stars at this moment."""
 
     async def edit(self, edit: EditBatch | EditBuilder) -> None:
-        """Change its graph; raises EditRejected, or RunEnded when it is over."""
+        """Change its graph; functions that a builder was given as work are offered by the devices of this process.
+
+        Raises:
+            EditRejected: it does not fit.
+            DeviceUnsuited: it uses functions of this process, but the devices live in others.
+            RunEnded: the run is over.
+        """
 
     async def pause(self) -> None:
         """Start nothing new until `unpause`; raises RunEnded."""
@@ -63,10 +73,11 @@ class Run(Protocol):
 class LocalRun:
     """A run of an orchestrator in this process; implements `Run`."""
 
-    def __init__(self, machine: RunMachine, log: EventLog, engine: Engine) -> None:
+    def __init__(self, machine: RunMachine, log: EventLog, engine: Engine, offer: Offer) -> None:
         self._machine = machine
         self._log = log
         self._engine = engine
+        self._offer = offer
         self.devices_lost: list[str] = []
 
     @property
@@ -124,8 +135,12 @@ class LocalRun:
 
     async def edit(self, edit: EditBatch | EditBuilder) -> None:
         """See `Run.edit`."""
-        batch = edit.build() if isinstance(edit, EditBuilder) else edit
-        await self._ask(ev.GraphEdited(self._engine.clock(), self._machine.run, batch))
+        if isinstance(edit, EditBuilder):
+            await self._offer(edit.functions)
+            edit = edit.build()
+        edited = ev.GraphEdited(self._engine.clock(), self._machine.run, edit)
+        check_size(edited)
+        await self._ask(edited)
 
     async def pause(self) -> None:
         """See `Run.pause`."""

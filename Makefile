@@ -1,0 +1,72 @@
+# What one does with this repository. Needs Python 3.11 or newer with venv, and make; all else goes into .venv.
+#
+#   make demo    run the demo: an audit of the standard library on four device processes
+#   make test    run the tests; ARGS="-k scheduling -x" goes to pytest
+#   make check   lint, format, types, layers, and the documentation
+#   make ci      check, test with coverage, and try the wheel in a fresh environment
+#   make bench   measure the overhead per star
+#   make clean   remove everything that was made here, the environment included
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help environment demo test check lint types layers docs cover wheel ci bench clean
+
+BIN := .venv/bin
+PACKAGES := constellation constellation_protocol constellation_tools constellation_devices constellation_bench
+
+# PYTHON=/path/to/python chooses the interpreter that .venv is made with.
+export PYTHON
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+environment:
+	@python=$$(.ci/python) && "$$python" .ci/environment.py
+
+demo: environment
+	@$(BIN)/constellation demo $(ARGS)
+
+test: environment
+	@echo "test: pytest"
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: lint types layers docs
+
+lint: environment
+	@echo "check: ruff"
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet . || { echo "check: run '$(BIN)/ruff format .'"; exit 1; }
+
+types: environment
+	@echo "check: mypy"
+	@$(BIN)/mypy --no-error-summary $(addprefix -p ,$(PACKAGES))
+	@for example in examples/*.py; do $(BIN)/mypy --no-error-summary "$$example" || exit 1; done
+
+layers: environment
+	@echo "check: import-linter"
+	@$(BIN)/lint-imports --no-timing >.import-linter.log 2>&1 || { cat .import-linter.log; exit 1; }
+
+docs: environment
+	@echo "check: documentation and examples"
+	@$(BIN)/python -m pytest -q tests/docs
+
+cover: environment
+	@echo "test: pytest with coverage"
+	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
+
+wheel: environment
+	@$(BIN)/python .ci/smoke.py
+
+# The tests include the documentation; what is cheap and fails often comes first, also under make -j.
+ci:
+	@$(MAKE) --no-print-directory lint types layers
+	@$(MAKE) --no-print-directory wheel
+	@$(MAKE) --no-print-directory cover
+
+bench: environment
+	@$(BIN)/python -m constellation_bench.overhead $(ARGS)
+
+clean:
+	rm -rf .venv .venv.lock .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .import-linter.log \
+		.coverage* htmlcov build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

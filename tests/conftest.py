@@ -1,0 +1,70 @@
+"""What all tests share: the event loop, how long properties are tried, missing programs, and processes left behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import psutil
+import pytest
+from hypothesis import HealthCheck, settings
+
+ON_CI = os.environ.get("CI", "") not in ("", "0", "false")
+
+# A slow machine must not fail a property; on CI the examples are the same every time.
+settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", parent=settings.get_profile("dev"), derandomize=True, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if ON_CI else "dev"))
+
+LEFT_BEHIND_S = 5.0
+"""How long a child process that a test has told to stop may take to be gone."""
+
+_PYTHONS_OWN = "multiprocessing.resource_tracker"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Announce the marker for tests that need a program."""
+    config.addinivalue_line(
+        "markers", "requires(program, ...): needs these programs; skipped where one is missing, and failed on CI"
+    )
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test that needs a missing program; on CI, where nothing may be missing, fail it."""
+    for marker in item.iter_markers("requires"):
+        for program in marker.args:
+            if shutil.which(program) is None:
+                if ON_CI:
+                    pytest.fail(f"needs the program {program!r}, which CI has to have", pytrace=False)
+                pytest.skip(f"needs the program {program!r}; install it to run this test")
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Tests run on asyncio; those that are to run on trio as well parametrise this."""
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def _no_process_left_behind() -> Iterator[None]:
+    """Fail a test that leaves a child process running, and end that process."""
+    before = set(psutil.Process().children(recursive=True))
+    yield
+    _, alive = psutil.wait_procs(set(psutil.Process().children(recursive=True)) - before, timeout=LEFT_BEHIND_S)
+    left = [process for process in alive if not _is_pythons_own(process)]
+    told = [f"{process.pid}: {_command(process)}" for process in left]
+    for process in left:
+        process.kill()
+    assert not told, f"processes are left behind: {told}"
+
+
+def _command(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return "(gone)"
+
+
+def _is_pythons_own(process: psutil.Process) -> bool:
+    return _PYTHONS_OWN in _command(process)
