@@ -134,7 +134,8 @@ def _course(report: RunReport, graph: TaskConstellation, story: Story, cores: in
             f"- Stars at once: up to {report.width}; {duration(report.serial_s)} of work by the clock "
             f"in {duration(report.makespan_s)}: {report.speedup:.2f} times as fast as one after another",
             f"- Processor time used by the tools: {duration(cpu_s)}, {cpu_s / report.makespan_s:.2f} cores on average. "
-            "Stars that share a core take longer by the clock, which flatters the speed-up, but not this figure",
+            "Time by the clock also counts starting processes and waiting for a core, which flatters the speed-up; "
+            "processor time does not",
         ]
     merged = graph.outcome(MERGE)
     if merged is not None and merged.device is not None:
