@@ -1,4 +1,4 @@
-"""The house itself: what imports cost, what files look like, what is public, and that the papers agree with the code."""
+"""The house itself: what imports cost, what files look like, what is public, and papers that agree with the code."""
 
 from __future__ import annotations
 

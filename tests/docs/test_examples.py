@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from .pages import ROOT
 from .test_pages import TIMEOUT_S, environment
 

@@ -11,9 +11,10 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from .pages import ROOT, Block, anchors, blocks, links, name_of, pages
 
 from constellation.graph.files import parse_text
+
+from .pages import ROOT, Block, anchors, blocks, links, name_of, pages
 
 RUN_PAGE = Path(__file__).with_name("run_page.py")
 TIMEOUT_S = 110
