@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -29,36 +29,23 @@ from constellation_protocol.messages import (
     Cancel,
     DeviceProfile,
     Drain,
-    ErrorInfo,
     Hello,
-    Limits,
     Message,
     ProfileUpdate,
     Reject,
     Result,
 )
 from constellation_protocol.signal import Signal
-from constellation_protocol.tasks import background
 from constellation_protocol.transfer import ARTIFACT_MESSAGES
 from constellation_tools import Tool
 
-from .alarms import AlarmKind, Alarms
-from .attempts import Attempt, StopReason
-from .execution import Executor
-from .failures import TIMEOUT, describe_failure
-from .files import ToolFiles
+from .attempts import Attempt
 from .home import DeviceHome
-from .outputs import PackedOutput, pack_inline, pack_output
 from .profile import build_profile, detect_machine
+from .runner import AttemptRunner
 from .session import Session
-from .slots import Slots
-from .workers import WorkerPool
 
 RejectCode = Literal["no-slot", "unknown-tool", "draining", "invalid-arguments", "artifact", "duplicate"]
-Status = Literal["succeeded", "failed", "cancelled"]
-
-TIMEOUT_GRACE_S = 2.0
-"""How long work that has run out of time may take to stop by itself."""
 
 STOP_GRACE_S = 2.0
 """How long work may take to stop by itself when the device stops."""
@@ -95,42 +82,28 @@ class DeviceAgent:
         self._kept = home.kept
         self._sent = self.acknowledged if sent_is_delivered else None
         self._clock = clock
-        self._limits = Limits()
-        self._running: dict[str, Attempt] = {}
         self._session: Session | None = None
         self._draining: str | None = None
         self._changed = Signal()
         self._session_opened = Signal()
-        self._alarms = Alarms(self._ring)
-        self._workers: WorkerPool | None = None
-        if worker_processes:
-            self._workers = WorkerPool(home.store, home.root)
-        self._executor = Executor(
-            workdir=home.root,
-            files=ToolFiles(home.store),
-            workers=self._workers,
+        self._runner = AttemptRunner(
+            home,
+            slots=spec.slots,
+            worker_processes=worker_processes,
             fetch=self._fetch,
             reported=self._reported,
+            settled=self._settled,
         )
-        self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        self._task_group = await self._stack.enter_async_context(background())
-        self._slots = Slots(self._task_group, self._run, keep=self._spec.slots)
-        self._task_group.start_soon(self._alarms.run, name="device alarms")
+        await self._runner.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop at once: work that still runs is cancelled and its outcome stays open."""
-        self._task_group.cancel_scope.cancel()
-        try:
-            await self._stack.__aexit__(kind, error, trace)
-        finally:
-            if self._workers is not None:
-                with anyio.CancelScope(shield=True):
-                    await self._workers.aclose()
+        await self._runner.__aexit__(kind, error, trace)
 
     # --- what the device says of itself ---------------------------------------------------------------------------
 
@@ -157,7 +130,7 @@ class DeviceAgent:
             token=token,
             profile=self.profile,
             memory=self._kept.memory,
-            running=tuple(self._running),
+            running=tuple(self._runner.running),
             finished=tuple(self._kept.waiting()),
         )
 
@@ -173,9 +146,9 @@ class DeviceAgent:
         return self._session is not None and self._session.link.connected
 
     @property
-    def draining(self) -> bool:
-        """Whether it takes no new work."""
-        return self._draining is not None
+    def drained(self) -> bool:
+        """Whether it takes no new work, runs none, and owes no result: there is nothing left to do."""
+        return self._draining is not None and not self._runner.running and not self._kept.waiting()
 
     # --- sessions ---------------------------------------------------------------------------------------------------
 
@@ -185,7 +158,7 @@ class DeviceAgent:
         async with anyio.create_task_group() as task_group:
             session = Session(link, self._home.store, task_group, sent=self._sent)
             self._session = session
-            self._limits = link.welcome.limits
+            self._runner.enter_session(session.epoch, link.welcome.limits)
             self._session_opened.notify()
             try:
                 if self._draining is not None:
@@ -194,7 +167,7 @@ class DeviceAgent:
                     session.say(ProfileUpdate(profile=self.profile))
                 for result in self._kept.unacknowledged():
                     session.deliver(result, self._kept.keep)
-                for attempt in self._running.values():
+                for attempt in self._runner.running.values():
                     session.report(attempt)
                 while True:
                     self._take(await link.receive())
@@ -223,10 +196,10 @@ class DeviceAgent:
         """
         self.drain(reason)
         with anyio.move_on_after(grace_s):
-            await self._until(lambda: not self._running)
-        for attempt in list(self._running.values()):
-            self._stop(attempt, "cancelled", STOP_GRACE_S, f"the device stops: {reason}")
-        await self._until(lambda: not self._running)
+            await self._until(lambda: not self._runner.running)
+        for attempt in list(self._runner.running.values()):
+            self._runner.stop(attempt, "cancelled", f"the device stops: {reason}", grace_s=STOP_GRACE_S)
+        await self._until(lambda: not self._runner.running)
         with anyio.move_on_after(ACK_WAIT_S):
             await self._until(lambda: not (self._kept.waiting() and self.connected))
         if self._session is not None:
@@ -244,7 +217,7 @@ class DeviceAgent:
             await self._changed.wait()
 
     async def _leave_when_done(self, link: Link, reason: str) -> None:
-        await self._until(lambda: not self._running and not self._kept.waiting())
+        await self._until(lambda: self.drained)
         await link.aclose(reason)
 
     # --- messages -----------------------------------------------------------------------------------------------------
@@ -281,12 +254,12 @@ class DeviceAgent:
             return None
         tool = self._tools[assign.work.tool]
         attempt = Attempt(assign, tool, session=session, started_at=self._clock(), started=time.perf_counter())
-        self._running[attempt.id] = attempt
+        self._runner.add(attempt)
         return attempt
 
     def _answer_known(self, assign: Assign, session: Session) -> bool:
         """Answer for an attempt that was begun here before; it is never begun again."""
-        running = self._running.get(assign.attempt)
+        running = self._runner.running.get(assign.attempt)
         if running is not None and running.session is not session:
             # Assigned again by an orchestrator that was restarted: it goes on, now in the new session.
             running.session = session
@@ -311,7 +284,7 @@ class DeviceAgent:
                 "unknown-tool",
                 f"no tool {assign.work.tool!r} on this device; it has {', '.join(sorted(self._tools))}",
             )
-        if len(self._running) >= self._spec.slots:
+        if len(self._runner.running) >= self._spec.slots:
             return "no-slot", f"all {self._spec.slots} slots are busy"
         return None
 
@@ -322,101 +295,15 @@ class DeviceAgent:
         self._kept.begin([attempt.id for attempt in attempts])
         for attempt in attempts:
             session.say(Accept(attempt=attempt.id, epoch=session.epoch))
-            if self._executor.is_instant(attempt):
-                self._run_at_once(attempt)
-                continue
-            limit_s = attempt.limit_s
-            if limit_s is not None:
-                self._alarms.set(limit_s, attempt, "timeout")
-            self._slots.start(attempt)
+        self._runner.begin(attempts)
 
     def _cancel(self, cancel: Cancel) -> None:
-        attempt = self._running.get(cancel.attempt)
+        attempt = self._runner.running.get(cancel.attempt)
         if attempt is not None:
-            self._stop(attempt, "cancelled", cancel.grace_s, cancel.reason or "cancelled by the orchestrator")
+            message = cancel.reason or "cancelled by the orchestrator"
+            self._runner.stop(attempt, "cancelled", message, grace_s=cancel.grace_s)
 
-    # --- attempts -----------------------------------------------------------------------------------------------------
-
-    def _run_at_once(self, attempt: Attempt) -> None:
-        try:
-            output = self._executor.call_at_once(attempt)
-        except (Exception, SystemExit) as error:
-            self._settle(attempt, "failed", error=describe_failure(error))
-            return
-        packed = pack_inline(output, max_inline_bytes=self._limits.max_inline_output_bytes, store=self._home.store)
-        if packed is None:
-            self._task_group.start_soon(self._settle_with_file, attempt, output, name="device output")
-        else:
-            self._settle(attempt, "succeeded", packed)
-
-    async def _settle_with_file(self, attempt: Attempt, output: Any) -> None:
-        try:
-            packed = await pack_output(
-                output, max_inline_bytes=self._limits.max_inline_output_bytes, store=self._home.store
-            )
-        except Exception as error:
-            self._settle(attempt, "failed", error=describe_failure(error))
-        else:
-            self._settle(attempt, "succeeded", packed)
-
-    async def _run(self, attempt: Attempt) -> None:
-        packed: PackedOutput | None = None
-        error: ErrorInfo | None = None
-        try:
-            if not attempt.is_stopping():
-                output = await self._executor.call(attempt)
-                packed = await pack_output(
-                    output, max_inline_bytes=self._limits.max_inline_output_bytes, store=self._home.store
-                )
-        except (Exception, SystemExit) as failure:
-            error = describe_failure(failure)
-        except BaseException:
-            if attempt.stop is not None:
-                self._settle_stopped(attempt)
-            raise
-        if attempt.stop is not None:
-            self._settle_stopped(attempt)
-        elif error is not None:
-            self._settle(attempt, "failed", error=error)
-        else:
-            self._settle(attempt, "succeeded", packed)
-
-    def _stop(self, attempt: Attempt, reason: StopReason, grace_s: float, message: str) -> None:
-        if attempt.begin_stop(reason, grace_s, message):
-            self._alarms.set(grace_s, attempt, "give-up")
-
-    def _ring(self, attempt: Attempt, kind: AlarmKind) -> None:
-        if kind == "give-up":
-            # It shields itself from cancellation. Its slot's task is lost until it ends, its slot is not.
-            self._settle_stopped(attempt)
-        else:
-            message = f"the tool {attempt.tool.name!r} did not finish within {attempt.limit_s:g} s"
-            self._stop(attempt, "timeout", TIMEOUT_GRACE_S, message)
-
-    def _settle_stopped(self, attempt: Attempt) -> None:
-        if attempt.stop == "timeout":
-            error = ErrorInfo(type=TIMEOUT, message=attempt.stop_message, details={"timeout_s": attempt.limit_s})
-            self._settle(attempt, "failed", error=error)
-        else:
-            self._settle(attempt, "cancelled", error=ErrorInfo(type="Cancelled", message=attempt.stop_message))
-
-    def _settle(
-        self, attempt: Attempt, status: Status, packed: PackedOutput | None = None, *, error: ErrorInfo | None = None
-    ) -> None:
-        if attempt.settled:
-            return
-        attempt.settled = True
-        del self._running[attempt.id]
-        result = Result(
-            attempt=attempt.id,
-            epoch=0 if self._session is None else self._session.epoch,
-            status=status,
-            output=None if packed is None else packed.output,
-            error=error,
-            started_at=attempt.started_at,
-            duration_s=time.perf_counter() - attempt.started,
-            artifacts=() if packed is None else packed.artifacts,
-        )
+    def _settled(self, result: Result) -> None:
         self._kept.keep(result)
         if self._session is not None:
             self._session.deliver(result, self._kept.keep)

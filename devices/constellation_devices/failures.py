@@ -47,8 +47,13 @@ def describe_failure(error: BaseException) -> ErrorInfo:
 
 def _short_traceback(error: BaseException) -> str:
     text = "".join(traceback.format_exception(error, limit=-_TRACEBACK_FRAMES))
-    return text if len(text) <= MAX_TRACEBACK_CHARS else f"…{text[-MAX_TRACEBACK_CHARS:]}"
+    return speakable(text if len(text) <= MAX_TRACEBACK_CHARS else f"…{text[-MAX_TRACEBACK_CHARS:]}")
 
 
 def _shorten(text: str, limit: int) -> str:
-    return text if len(text) <= limit else f"{text[:limit]}…"
+    return speakable(text if len(text) <= limit else f"{text[:limit]}…")
+
+
+def speakable(text: str) -> str:
+    """Replace what is not Unicode text, such as the bytes of a strange file name: it could not be sent."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()

@@ -7,14 +7,19 @@ progress first, so that an attempt's last lines come before its result.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from constellation_protocol.errors import LocalProtocolError
 from constellation_protocol.link import Link
-from constellation_protocol.messages import Message
+from constellation_protocol.messages import ErrorInfo, Message, Result
 from constellation_protocol.signal import Signal
 
 from .attempts import Attempt
+from .outputs import INVALID_OUTPUT
+
+log = logging.getLogger("constellation.device")
 
 
 class Outbox:
@@ -55,6 +60,22 @@ class Outbox:
             batch.extend(self._messages)
             self._messages.clear()
             if batch:
-                await self._link.send(*batch)
+                try:
+                    await self._link.send(*batch)
+                except LocalProtocolError:
+                    await self._send_what_can_be_sent(batch)
                 if self._sent is not None:
                     self._sent(batch)
+
+    async def _send_what_can_be_sent(self, batch: Sequence[Message]) -> None:
+        """Send a batch that holds a message which the link can't take; none of it has been sent."""
+        for message in batch:
+            try:
+                await self._link.send(message)
+            except LocalProtocolError as error:
+                log.warning("a message of kind %s could not be sent: %s", message.kind, error)
+                if isinstance(message, Result):
+                    failure = ErrorInfo(type=INVALID_OUTPUT, message=f"the result could not be sent: {error}")
+                    await self._link.send(
+                        message.model_copy(update={"status": "failed", "output": None, "error": failure})
+                    )

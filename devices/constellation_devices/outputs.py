@@ -7,14 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import anyio.to_thread
-from pydantic_core import to_json
+from pydantic_core import PydanticSerializationError, to_json
 
 from constellation_protocol.artifacts import ArtifactStore
-from constellation_protocol.messages import ArtifactInfo
+from constellation_protocol.messages import ArtifactInfo, ErrorInfo
 from constellation_tools import Artifact
+
+from .errors import WorkFailed
 
 ARTIFACT_KEY = "$artifact"
 _ARTIFACT_MARK = b'"$artifact"'
+
+INVALID_OUTPUT = "InvalidOutput"
+"""Error type of work whose output can't be sent."""
 
 DEFAULT_MEDIA_TYPE = "application/octet-stream"
 
@@ -36,10 +41,16 @@ def pack_inline(output: Any, *, store: ArtifactStore, max_inline_bytes: int) -> 
     """Find the files that a JSON-able output refers to; None when it is too long to be sent as it is.
 
     References to files that this device does not hold are passed through: they are the orchestrator's own.
+
+    Raises:
+        WorkFailed: it has no JSON form after all, such as text that is not Unicode.
     """
     if output is None or isinstance(output, bool | int | float):
         return PackedOutput(output)
-    encoded = to_json(output)
+    try:
+        encoded = to_json(output)
+    except PydanticSerializationError as error:
+        raise WorkFailed(ErrorInfo(type=INVALID_OUTPUT, message=f"the output has no JSON form: {error}")) from error
     if len(encoded) > max_inline_bytes:
         return None
     if _ARTIFACT_MARK not in encoded:

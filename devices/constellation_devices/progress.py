@@ -14,6 +14,8 @@ from pydantic_core import from_json, to_json
 
 from constellation_protocol.messages import Progress
 
+from .failures import speakable
+
 MAX_LINE_CHARS = 8 * 1024
 MAX_WAITING_CHARS = 64 * 1024
 MAX_WAITING_ITEMS = 256
@@ -42,8 +44,10 @@ class ProgressBuffer:
         """
         if fraction is not None:
             self._fraction = min(1.0, max(0.0, fraction))
-        if text is not None and len(text) > MAX_LINE_CHARS:
-            text = f"{text[:MAX_LINE_CHARS]}… ({len(text) - MAX_LINE_CHARS} more characters)"
+        if text is not None:
+            if len(text) > MAX_LINE_CHARS:
+                text = f"{text[:MAX_LINE_CHARS]}… ({len(text) - MAX_LINE_CHARS} more characters)"
+            text = speakable(text)
         if data is not None:
             encoded = to_json(data)
             data = from_json(encoded)

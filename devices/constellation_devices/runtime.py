@@ -84,7 +84,7 @@ async def stay_connected(agent: DeviceAgent, url: str, *, token: str | None, lin
                 log.info("joined %s, epoch %d", url, link.welcome.epoch)
                 reason = await agent.serve(link)
             log.info("the session has ended: %s", reason)
-            if agent.draining:
+            if agent.drained:
                 return
             tries = 0
             deadline = anyio.current_time() + linger_s / 2

@@ -30,6 +30,7 @@ class Outbox:
         self._unsent: deque[Encoded] = deque()
         self._unacked: deque[Encoded] = deque()
         self._acked = 0
+        self._last_sent = 0
         self._credit_limit = credits
         self._bytes = 0
         self._max_bytes = max_bytes
@@ -66,14 +67,16 @@ class Outbox:
         Raises:
             RemoteProtocolError: the peer acknowledges what was never sent to it.
         """
-        sent = self._acked + len(self._unacked)
-        if received > sent:
-            raise RemoteProtocolError("sequence", f"message {received} was acknowledged, but {sent} was the last sent")
+        if received > self._last_sent:
+            raise RemoteProtocolError(
+                "sequence", f"message {received} was acknowledged, but {self._last_sent} was the last sent"
+            )
         # A credit once given is not taken back: messages may be under way on the strength of it.
         self._credit_limit = max(self._credit_limit, received + credits)
         taken = []
         while self._acked < received:
-            encoded = self._unacked.popleft()
+            # What was sent on an earlier connection may be acknowledged before it is sent again on this one.
+            encoded = (self._unacked or self._unsent).popleft()
             self._bytes -= encoded.size
             self._acked += 1
             taken.append(encoded.message)
@@ -86,7 +89,7 @@ class Outbox:
 
     def can_resume(self, received: int) -> bool:
         """Whether a peer that has taken in this many messages can go on from there."""
-        return self._acked <= received <= self._acked + len(self._unacked)
+        return self._acked <= received <= self._last_sent
 
     @property
     def pending(self) -> bool:
@@ -98,7 +101,7 @@ class Outbox:
         seq = self._acked + len(self._unacked) + 1
         first = self._unsent[0].wire
         if isinstance(first, bytes):
-            self._unacked.append(self._unsent.popleft())
+            self._sending()
             return number_chunk(first, seq)
         parts: list[str] = []
         size = 0
@@ -108,5 +111,9 @@ class Outbox:
                 break
             parts.append(encoded.wire)
             size += encoded.size + 1
-            self._unacked.append(self._unsent.popleft())
+            self._sending()
         return encode_text(parts, seq=seq, ack=ack, credits=credits)
+
+    def _sending(self) -> None:
+        self._unacked.append(self._unsent.popleft())
+        self._last_sent = max(self._last_sent, self._acked + len(self._unacked))

@@ -251,6 +251,7 @@ class SocketHub:
         self.tokens: dict[str, str] = {}
         self.epochs = itertools.count(1)
         self.hellos: list[Hello] = []
+        self.refusals: list[Refused] = []
         self._sessions: dict[str, list[HubSide]] = {}
         self._joined = anyio.Event()
         self.store: ArtifactStore
@@ -270,6 +271,8 @@ class SocketHub:
             raise Refused("authentication", "the token does not fit")
 
     async def admit(self, hello: Hello) -> int:
+        if self.refusals:
+            raise self.refusals.pop()
         self.hellos.append(hello)
         return next(self.epochs)
 

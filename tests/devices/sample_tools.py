@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -84,10 +85,8 @@ def stubborn(started: str) -> None:
     """Ignore every interruption."""
     Path(started).touch()
     while True:
-        try:
+        with suppress(BaseException):
             time.sleep(600)
-        except BaseException:
-            pass
 
 
 @tool

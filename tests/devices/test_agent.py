@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from constellation_protocol import Accept, Drain, ProfileUpdate, Progress, Result
-from constellation_tools import Tool
+from constellation_tools import Tool, ToolContext
 
 pytestmark = pytest.mark.anyio
 
@@ -231,6 +231,26 @@ async def test_progress_carries_text_fraction_and_data(make_bench: Any) -> None:
         assert reports[-1].fraction == 1.0
 
 
+@pytest.mark.parametrize("blocking", [True, False])
+async def test_text_that_is_not_unicode_harms_nobody(make_bench: Any, blocking: bool) -> None:
+    strange = "caf\udce9"
+
+    def name_of() -> str:
+        return strange
+
+    def fail_strangely(context: ToolContext) -> None:
+        context.progress(strange)
+        raise OSError(strange)
+
+    tools = [Tool.from_function(function, blocking=blocking) for function in (name_of, fail_strangely)]
+    async with make_bench(tools=tools) as bench:
+        hub = await bench.connect()
+        assert (await hub.call("name_of")).error.type == "InvalidOutput"
+        attempt = await hub.assign("fail_strangely")
+        assert (await hub.result(attempt)).error.message == "caf?"
+        assert hub.texts(attempt) == ["caf?"]
+
+
 async def test_an_output_that_is_too_long_becomes_a_file(make_bench: Any, small_limits: Any) -> None:
     async with make_bench() as bench:
         hub = await bench.connect(limits=small_limits)
@@ -298,7 +318,7 @@ async def test_a_draining_device_finishes_its_work_takes_no_new_and_leaves(make_
         gate.touch()
         assert (await hub.result(attempt)).output == "late"
         assert "maintenance" in await hub.until_closed()
-        assert bench.agent.draining
+        assert bench.agent.drained
 
 
 async def test_finishing_cancels_what_does_not_end_within_the_grace(make_bench: Any) -> None:

@@ -162,7 +162,8 @@ async def test_a_thread_that_never_ends_does_not_keep_the_device_alive(socket_hu
     tools = tmp_path / "stuck_tools.py"
     tools.write_text(
         "import threading\nfrom constellation_tools import tool\n\n\n"
-        "class Holder:\n    def hang(self) -> None:\n        '''Hang for ever.'''\n        threading.Event().wait()\n\n\n"
+        "class Holder:\n    def hang(self) -> None:\n"
+        "        '''Hang for ever.'''\n        threading.Event().wait()\n\n\n"
         "hang = tool(Holder().hang)\n"
     )
     async with socket_hub(tokens={"d": "right"}) as door:

@@ -7,16 +7,20 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
 import psutil
 import pytest
+from anyio.abc import Process
+from anyio.streams.buffered import BufferedByteReceiveStream
 
 from constellation_devices import DeviceNotStarted, ProcessDevices
 from constellation_devices.kinds import process as process_kind
+from constellation_protocol import Result
 from constellation_protocol.kinds import DeviceSpec
 
 pytestmark = [pytest.mark.anyio, pytest.mark.e2e]
@@ -87,7 +91,7 @@ async def test_a_running_tool_and_its_programs_end_with_the_device(
         pids = [int(pid) for pid in (await appearing(marker)).split()]
         await device.aclose()
         await vanishing(device.pid, *pids)
-        assert (await hub.until(lambda: hub.of(type_of_result(), attempt)))[0].status == "cancelled"
+        assert (await hub.until(lambda: hub.of(Result, attempt)))[0].status == "cancelled"
 
 
 async def test_workers_and_their_programs_die_with_a_device_that_is_killed(
@@ -170,55 +174,48 @@ async def test_temporary_directories_go_with_the_device(
 
 
 async def test_a_device_whose_orchestrator_is_killed_works_on_and_joins_the_next_one(
-    socket_hub: Any, spec: DeviceSpec, tmp_path: Path, free_port: int
+    socket_hub: Any, spec: DeviceSpec, tmp_path: Path
 ) -> None:
     gate, out = tmp_path / "gate", tmp_path / "out"
     arguments = {"path": str(out), "gate": str(gate), "line": "once"}
     tokens = {"child": "token"}
-    async with started_hub(free_port, "the-attempt", "append_after", arguments) as first:
-        async with started_device(spec, first.port, linger_s=30) as device:
-            await first.accepted()
-            first.process.kill()
-            await first.process.wait()
-            async with socket_hub(port=first.port, tokens=tokens) as door:
-                hub = await door.session("child")
-                assert door.hellos[0].running == ("the-attempt",)
-                await hub.assign("append_after", arguments, attempt="the-attempt")
-                await hub.accepted("the-attempt")
-                gate.touch()
-                assert (await hub.result("the-attempt")).output == "once"
-                assert out.read_text() == "once\n"
-                device.terminate()
-                with anyio.fail_after(20):
-                    assert await device.wait() == 0
+    async with (
+        started_hub("the-attempt", "append_after", arguments) as first,
+        started_device(spec, first.port, linger_s=30) as device,
+    ):
+        await first.accepted()
+        first.process.kill()
+        await first.process.wait()
+        async with socket_hub(port=first.port, tokens=tokens) as door:
+            hub = await door.session("child")
+            assert door.hellos[0].running == ("the-attempt",)
+            await hub.assign("append_after", arguments, attempt="the-attempt")
+            await hub.accepted("the-attempt")
+            gate.touch()
+            assert (await hub.result("the-attempt")).output == "once"
+            assert out.read_text() == "once\n"
+            device.terminate()
+            with anyio.fail_after(20):
+                assert await device.wait() == 0
 
 
 async def test_a_device_without_an_orchestrator_ends_by_itself_after_its_time(
-    spec: DeviceSpec, tmp_path: Path, free_port: int, appearing: Callable[..., Any], vanishing: Callable[..., Any]
+    spec: DeviceSpec, tmp_path: Path, appearing: Callable[..., Any], vanishing: Callable[..., Any]
 ) -> None:
     marker = tmp_path / "pids"
-    async with started_hub(free_port, "the-attempt", "sleep_with_child", {"marker": str(marker)}) as hub:
-        async with started_device(spec, hub.port, linger_s=0.6) as device:
-            pids = [int(pid) for pid in (await appearing(marker)).split()]
-            hub.process.kill()
-            with anyio.fail_after(20):
-                assert await device.wait() == 0
-            await vanishing(*pids)
-
-
-def type_of_result() -> Any:
-    from constellation_protocol import Result
-
-    return Result
-
-
-@pytest.fixture
-def free_port() -> int:
-    return 0
+    async with (
+        started_hub("the-attempt", "sleep_with_child", {"marker": str(marker)}) as hub,
+        started_device(spec, hub.port, linger_s=0.6) as device,
+    ):
+        pids = [int(pid) for pid in (await appearing(marker)).split()]
+        hub.process.kill()
+        with anyio.fail_after(20):
+            assert await device.wait() == 0
+        await vanishing(*pids)
 
 
 class _Hub:
-    def __init__(self, process: anyio.abc.Process, lines: Any, port: int) -> None:
+    def __init__(self, process: Process, lines: Any, port: int) -> None:
         self.process = process
         self._lines = lines
         self.port = port
@@ -228,48 +225,36 @@ class _Hub:
             assert await self._lines() == "accepted"
 
 
-def started_hub(port: int, attempt: str, tool: str, arguments: dict[str, Any]) -> Any:
-    from contextlib import asynccontextmanager
+@asynccontextmanager
+async def started_hub(attempt: str, tool: str, arguments: dict[str, Any]) -> AsyncIterator[_Hub]:
+    program = Path(__file__).with_name("hub_program.py")
+    command = [sys.executable, str(program), "0", attempt, tool, json.dumps(arguments)]
+    async with await anyio.open_process(command, stderr=None) as process:
+        stream = BufferedByteReceiveStream(process.stdout)  # type: ignore[arg-type]
 
-    from anyio.streams.buffered import BufferedByteReceiveStream
+        async def line() -> str:
+            return (await stream.receive_until(b"\n", 1000)).decode()
 
-    @asynccontextmanager
-    async def start() -> Any:
-        program = Path(__file__).with_name("hub_program.py")
-        command = [sys.executable, str(program), str(port), attempt, tool, json.dumps(arguments)]
-        async with await anyio.open_process(command, stderr=None) as process:
-            stream = BufferedByteReceiveStream(process.stdout)  # type: ignore[arg-type]
-
-            async def line() -> str:
-                return (await stream.receive_until(b"\n", 1000)).decode()
-
-            try:
-                with anyio.fail_after(20):
-                    found = int(await line())
-                yield _Hub(process, line, found)
-            finally:
-                if process.returncode is None:
-                    process.kill()
-
-    return start()
+        try:
+            with anyio.fail_after(20):
+                found = int(await line())
+            yield _Hub(process, line, found)
+        finally:
+            if process.returncode is None:
+                process.kill()
 
 
-def started_device(spec: DeviceSpec, port: int, *, linger_s: float) -> Any:
-    from contextlib import asynccontextmanager
-
-    @asynccontextmanager
-    async def start() -> Any:
-        command = [sys.executable, "-m", "constellation_devices", "--url", f"ws://127.0.0.1:{port}"]
-        command += ["--name", spec.name, "--linger", str(linger_s), "--state-dir", str(spec.state_dir)]
-        for reference in spec.tools:
-            command += ["--tools", reference]
-        async with await anyio.open_process(
-            command, stdout=subprocess.DEVNULL, stderr=None, env={**os.environ, "CONSTELLATION_TOKEN": "token"}
-        ) as process:
-            try:
-                yield process
-            finally:
-                if process.returncode is None:
-                    process.kill()
-
-    return start()
+@asynccontextmanager
+async def started_device(spec: DeviceSpec, port: int, *, linger_s: float) -> AsyncIterator[Process]:
+    command = [sys.executable, "-m", "constellation_devices", "--url", f"ws://127.0.0.1:{port}"]
+    command += ["--name", spec.name, "--linger", str(linger_s), "--state-dir", str(spec.state_dir)]
+    for reference in spec.tools:
+        command += ["--tools", reference]
+    async with await anyio.open_process(
+        command, stdout=subprocess.DEVNULL, stderr=None, env={**os.environ, "CONSTELLATION_TOKEN": "token"}
+    ) as process:
+        try:
+            yield process
+        finally:
+            if process.returncode is None:
+                process.kill()

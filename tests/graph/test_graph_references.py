@@ -15,13 +15,14 @@ from constellation.graph.references import (
     Reference,
     find_references,
     parse_reference,
+    point_into,
     resolve_references,
     write_outputs,
 )
 
 
 def resolve(arguments: dict[str, Any], output: Any) -> Any:
-    return resolve_references(arguments, find_references(arguments), lambda star: output)
+    return resolve_references(arguments, find_references(arguments), lambda reference: point_into(output, reference))
 
 
 def test_references_are_found_where_they_stand() -> None:

@@ -205,6 +205,19 @@ def test_nothing_is_acknowledged_before_the_application_asks_for_more(pair: Pair
     assert pair.device.acked() == []
 
 
+def test_what_came_but_was_not_handed_out_is_not_acknowledged(pair: Pair) -> None:
+    queue(pair.device, progress("one"))
+    pair.pump()
+    pair.orchestrator.take()
+    queue(pair.device, progress("two"))
+    pair.pump()
+
+    pair.orchestrator.settle()
+    pair.pump()
+
+    assert pair.device.acked() == [progress("one")]
+
+
 def test_an_acknowledgement_rides_on_a_frame_that_goes_out_anyway(pair: Pair) -> None:
     queue(pair.device, progress("one"))
     pair.pump()
@@ -375,6 +388,36 @@ def test_what_was_taken_during_a_handshake_is_still_acknowledged(pair: Pair) -> 
     pair.pump()
 
     assert pair.orchestrator.acked() == [assign("s")]
+
+
+def test_what_an_earlier_connection_brought_can_be_acknowledged_before_it_is_sent_again(pair: Pair) -> None:
+    queue(pair.orchestrator, assign("one"), assign("two"))
+    pair.pump()
+    pair.cut()
+    pair.connect()
+    pair.device.take()
+    pair.device.settle()
+    ack = pair.device.next_frame()
+    assert ack is not None
+
+    pair.orchestrator.receive_frame(ack, pair.now)
+
+    assert pair.orchestrator.acked() == [assign("one"), assign("two")]
+    assert sent(pair.orchestrator) == []
+
+
+def test_a_second_cut_before_anything_was_sent_again_does_no_harm(pair: Pair) -> None:
+    queue(pair.orchestrator, assign("one"), assign("two"))
+    pair.pump()
+    pair.cut()
+    pair.connect()
+    pair.cut()
+    pair.device.take()
+    pair.device.settle()
+
+    pair.connect()
+
+    assert pair.orchestrator.acked() == [assign("one"), assign("two")]
 
 
 def test_messages_can_be_queued_while_there_is_no_connection(pair: Pair) -> None:

@@ -103,6 +103,14 @@ class LossyConnection(RuleBasedStateMachine):
             side.note_acked()
 
     @rule(name=sides_at_random)
+    def carry_all(self, name: str) -> None:
+        side: Side = getattr(self, name)
+        while (frame := side.session.next_frame()) is not None:
+            self.other(side).incoming.append(frame)
+        while self.other(side).incoming:
+            self.deliver("orchestrator" if side is self.device else "device")
+
+    @rule(name=sides_at_random)
     def take(self, name: str) -> None:
         getattr(self, name).take()
 
@@ -167,5 +175,5 @@ class LossyConnection(RuleBasedStateMachine):
             assert self.other(side).received == side.sent
 
 
-LossyConnection.TestCase.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+LossyConnection.TestCase.settings = settings(max_examples=60, stateful_step_count=50, deadline=None)
 TestLossyConnection = pytest.mark.timeout(60)(LossyConnection.TestCase)

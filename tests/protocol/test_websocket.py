@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -43,7 +46,7 @@ QUICK = ReconnectPolicy(first_delay_s=0.01, max_delay_s=0.05, give_up_s=5.0)
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for what another process, or a task without an event of its own, brings about."""
     with anyio.fail_after(15):
-        while not condition():  # noqa: ASYNC110 - there is no event to wait for
+        while not condition():
             await anyio.sleep(0.005)
 
 
@@ -295,3 +298,41 @@ async def test_a_killed_device_process_ends_its_session_after_the_resume_window(
         numbers = [message.data for message in orchestrator.received]  # type: ignore[union-attr]
         assert numbers == list(range(len(numbers)))
         assert orchestrator.ends == ["no connection for 0.1 s"]
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A fresh self-signed certificate for 127.0.0.1, with its key in the same file."""
+    if shutil.which("openssl") is None:
+        pytest.skip("needs the openssl command to make a certificate")
+    pem = tmp_path / "server.pem"
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-days",
+        "2",
+    ]
+    command += ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "-", "-out", "-"]
+    pem.write_bytes(subprocess.run(command, check=True, capture_output=True).stdout)
+    return pem
+
+
+async def test_a_session_over_tls_trusts_only_the_certificate_it_is_told_to(certificate: Path) -> None:
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    server.load_cert_chain(certificate)
+    async with running(ssl=server) as (orchestrator, listener):
+        assert listener.url.startswith("wss://")
+        trusting = ssl.create_default_context(cafile=str(certificate))
+        async with dial(listener.url, hello, ssl=trusting) as link:
+            await link.send(progress(1))
+        assert orchestrator.received == [progress(1)]
+
+        with pytest.raises(TransportClosed, match="CERTIFICATE_VERIFY_FAILED"):
+            async with dial(listener.url, hello):
+                pass

@@ -28,13 +28,15 @@ from constellation.graph.documents import dump
 
 
 def random_star(rng: Random, id: str, sources: list[str], *, depth: int = 0) -> TaskStar:
+    work = _random_work(rng, sources, depth)
     return TaskStar(
         StarId(id),
-        _random_work(rng, sources, depth),
+        work,
         requires=rng.choice([{}, {}, {}, {"os": "linux"}, {"gpu": 0.5}, {"gpu": 1}]),
         device=rng.choice([None] * 12 + ["d0"]),
-        timeout_s=rng.choice([1.0, 4.0, 4.0]),
-        retry=RetryPolicy(rng.choice([1, 1, 3]), 0.2, on=rng.choice([(), ("Flaky",)])),
+        # A device may hang, and only a limit ends that; people and nested runs come to an end by themselves.
+        timeout_s=rng.choice([1.0, 4.0, 4.0] if isinstance(work, ToolCall) else [None, 4.0]),
+        retry=RetryPolicy(rng.choice([1, 1, 3]), rng.choice([0.2, 3.0]), on=rng.choice([(), ("Flaky",)])),
         priority=rng.randrange(3),
         idempotent=rng.choice([None, None, True, False]),
     )
@@ -52,7 +54,11 @@ def _random_work(rng: Random, sources: list[str], depth: int) -> Work:
 
 def random_line(rng: Random, source: str, target: str) -> TaskStarLine:
     trigger = rng.choice([Trigger.SUCCESS] * 5 + [Trigger.COMPLETION] * 2 + [Trigger.FAILURE, Trigger.WHEN])
-    when = rng.choice(["output.n < 3", "output.n < 3", "output.n >= 0", "output.missing > 1"]) if trigger is Trigger.WHEN else None
+    when = (
+        rng.choice(["output.n < 3", "output.n < 3", "output.n >= 0", "output.missing > 1"])
+        if trigger is Trigger.WHEN
+        else None
+    )
     return TaskStarLine(StarId(source), StarId(target), trigger, when)
 
 

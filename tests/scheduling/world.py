@@ -190,7 +190,7 @@ class World:
             case cmd.CancelAttempt(_, _, attempt_id, device, epoch):
                 self.to_device(device, epoch, lambda: self.cancel(self.device(device), attempt_id))
             case cmd.AskApproval(run, star_id):
-                if self.rng.random() < 0.9:
+                if self.scheduler.runs[run].graph[star_id].timeout_s is None or self.rng.random() < 0.9:
                     approved = self.rng.random() < 0.7
                     answer = lambda: self.ask(ev.ApprovalAnswered(self.now, run, star_id, approved))  # noqa: E731
                     self.later(self.rng.uniform(0.1, 3), lambda: answer() and None)
@@ -210,6 +210,9 @@ class World:
             self.edit(run)
         if run in self.scheduler.runs:
             self.feed(ev.HoldReleased(self.now, run, star))
+
+    def crash_now(self) -> None:
+        self.crash(carried=True, step=Step())
 
     def crash(self, *, carried: bool, step: Step) -> None:
         """The orchestrator dies, with what it has not stored; another one takes over from the journal."""
@@ -279,7 +282,7 @@ class World:
         wait = self.rng.uniform(0.001, 0.2) if delay is None else delay
         self.later(wait, lambda: self.feed(event_at(self.now)) if link.up else None)
 
-    def report(self, device: FakeDevice, report: ev.RunEvent) -> None:
+    def report(self, device: FakeDevice, report: Any) -> None:
         """Tell of an attempt in the present session, and now and then something false as well."""
         import dataclasses
 
@@ -287,13 +290,14 @@ class World:
         self.to_scheduler(device, lambda at: dataclasses.replace(told, at=at))
         if device.chance(device.faults.lie):
             other = self.rng.choice(self.devices)
-            lies = [
-                dataclasses.replace(told, epoch=device.epoch - 1),
-                dataclasses.replace(told, attempt=ev.AttemptId(f"{RUN}/s0/99")),
-                dataclasses.replace(told, device=other.id, epoch=device.epoch + 7),
+            fence = (report.run, report.star)
+            false = [
+                (told.attempt, device.id, device.epoch - 1),
+                (ev.AttemptId(f"{RUN}/s0/99"), device.id, device.epoch),
+                (told.attempt, other.id, device.epoch + 7),
             ]
-            lie = self.rng.choice(lies)
-            self.to_scheduler(device, lambda at: dataclasses.replace(lie, at=at))
+            lie = self.rng.choice(false)
+            self.to_scheduler(device, lambda at: ev.AttemptSucceeded(at, *fence, *lie, "a lie"))
 
     def take(self, device: FakeDevice, work: cmd.Dispatch) -> None:
         if work.attempt in device.known:
@@ -402,6 +406,11 @@ class World:
                 assert state_of(replay(stored(entries))) == state_of(machine), f"a replay of {run} gives another state"
             taken = [entry.event.attempt for entry in entries if isinstance(entry.event, ev.AttemptSucceeded)]
             assert len(taken) == len(set(taken)), "a result was taken twice"
+            given = [entry.event.attempt for entry in entries if isinstance(entry.event, ev.StarAssigned)]
+            assert len(given) == len(set(given)), "a number of an attempt was used twice"
+            assert not any(
+                isinstance(entry.event, ev.AttemptSucceeded) and entry.event.output == "a lie" for entry in entries
+            )
         for key, times in self.effects.items():
             assert times <= 1 or self.idempotent[key], f"{key} has had its effect {times} times"
 

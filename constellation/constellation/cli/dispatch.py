@@ -11,6 +11,7 @@ from typing import Any
 import typer
 
 from ..console.output import OutputClosed
+from ..console.sanitise import visible_lines
 from .app import make_app
 from .errors import OUTPUT_CLOSED, exit_code, is_users, leaves, told
 
@@ -28,7 +29,7 @@ def dispatch(arguments: Sequence[str] | None) -> int:
         result = make_app().main(args=given, prog_name="constellation", standalone_mode=False, obj=settings)
         sys.stdout.flush()
     except typer.TyperException as error:
-        _complain([*told(error), "see `constellation --help`"] if str(error) else [])
+        _complain([*visible_lines(error.format_message()), "see `constellation --help`"])
         return error.exit_code
     except typer.Abort:
         return 130

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,11 +15,12 @@ from .errors import RUN_FAILED, RunBroken, is_users, leaves, told
 from .options import Approve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ..console.approvals import Approver
     from ..console.follow import Screen
     from ..orchestrator.run import Run
+
+ReportWriter = Callable[["Run", Path], Awaitable[None]]
+"""Writes the report of a run to a file; raises OSError."""
 
 STOPPED = 128
 """Exit codes above this are of commands that were stopped by a signal."""
@@ -32,6 +34,7 @@ class Following:
         as_json: Whether to print JSON lines and nothing else.
         approve: What becomes of approvals.
         report: Where to write the report.
+        write: Writes it; the general one unless an application has its own.
         resume_options: What has to stand on the command line of `constellation resume`, besides the run.
         lasting: Whether the run is in a journal that outlives this process.
         run_id: The run, once it has begun.
@@ -40,6 +43,7 @@ class Following:
     as_json: bool = False
     approve: Approve = Approve.ASK
     report: Path | None = None
+    write: ReportWriter | None = None
     resume_options: Sequence[str] = ()
     lasting: bool = True
     run_id: str | None = None
@@ -67,7 +71,7 @@ class Following:
         from ..console.output import Printer
         from ..console.summary import summarise
 
-        write = None if self.report is None else lambda path=self.report: _write_report(run, path)
+        write = None if self.report is None else partial(_write_report, run, self.report, self.write)
         try:
             async with self._screen() as (screen, suspended):
                 report, path = await follow(run, screen, self._approver(suspended), note=self._note, write_report=write)
@@ -139,10 +143,13 @@ class Following:
             _tell(text)
 
 
-async def _write_report(run: Run, path: Path) -> Path:
+async def _write_report(run: Run, path: Path, own: ReportWriter | None) -> Path:
     from ..console.report import write_report
 
-    write_report(await run.wait(), await run.graph(), path)
+    if own is not None:
+        await own(run, path)
+    else:
+        write_report(await run.wait(), await run.graph(), path)
     return path
 
 

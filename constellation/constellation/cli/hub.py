@@ -57,7 +57,7 @@ def serve(
             f"--host {host} would show the token to the network: give --tls-cert and --tls-key, or listen on 127.0.0.1 "
             "and let others in through a tunnel"
         )
-    token, place = _token(token_file)
+    token, place = hub_secret(token_file)
 
     async def body() -> int:
         async with Orchestrator.serve(host, port, token=token, journal=journal, ssl=tls) as orchestrator:
@@ -139,7 +139,7 @@ def _no_password() -> str:
     raise ValueError("the key is encrypted; decrypt it first")
 
 
-def _token(token_file: Path | None) -> tuple[str, Path | None]:
+def hub_secret(token_file: Path | None) -> tuple[str, Path | None]:
     """The hub's token, and the file that it is in: read when it is there, else made for its owner's eyes only."""
     from ..journal import default_home
 

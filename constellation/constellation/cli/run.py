@@ -118,7 +118,9 @@ def resume(
     as_json: AsJson = False,
 ) -> int:
     """Go on with a run that was stopped, or follow one at a hub; stars that had ended are not run again."""
+    from ..journal import open_journal
     from ..orchestrator.orchestrator import Orchestrator
+    from .apps import app_of
     from .stopping import run_until_stopped
 
     check_choice(hub, token_file, {"--journal": journal})
@@ -129,14 +131,21 @@ def resume(
         resume_options=_resume_options(hub, token_file, journal),
     )
 
-    def opened() -> AbstractAsyncContextManager[Any]:
-        if hub is not None:
-            return Orchestrator.connect(checked_hub(hub), hub_token(token_file))
-        return Orchestrator.reopen(run, journal=journal)
-
     async def body() -> int:
-        async with opened() as orchestrator:
-            return await following.follow(await orchestrator.resume(run, rerun_unknown=rerun_unknown))
+        if hub is not None:
+            async with Orchestrator.connect(checked_hub(hub), hub_token(token_file)) as client:
+                return await following.follow(await client.resume(run, rerun_unknown=rerun_unknown))
+        async with open_journal(journal) as known:
+            summary = await known.run(run)
+        app = app_of(summary.run, summary.info)
+        planner = app.planner(summary.info) if app is not None else None
+        async with Orchestrator.reopen(
+            summary.run, journal=journal, planner=planner, rerun_unknown=rerun_unknown
+        ) as orchestrator:
+            if app is not None:
+                following.report = following.report or app.report_file(summary.info)
+                following.write = lambda run, path: app.write_report(run, orchestrator.journal, path)
+            return await following.follow(await orchestrator.resume(summary.run))
 
     return following.after(run_until_stopped(body))
 

@@ -56,7 +56,7 @@ async def follow(
     path: Path | None = None
     failure: OSError | None = None
     ask, asked = anyio.create_memory_object_stream[ApprovalRequested](MAX_QUESTIONS)
-    async with anyio.create_task_group() as tasks, ask, asked:
+    async with ask, asked, anyio.create_task_group() as tasks:
         tasks.start_soon(desk.answer_all, asked)
         async for event in run.events():
             if isinstance(event, RunFinished) and write_report is not None:

@@ -6,12 +6,14 @@ stays behind, and what was there before is there again at the end.
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import anyio
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 from rich.live import Live
 
 from ..orchestrator.events import Event
@@ -23,11 +25,24 @@ REFRESH_S = 0.125
 
 
 class LiveView:
-    """Takes events in at once; the picture follows at its own pace."""
+    """Takes events in at once; the picture follows at its own pace.
 
-    def __init__(self, console: Console, *, clock: Callable[[], float] = time.monotonic) -> None:
+    Args:
+        console: Where to draw.
+        measure: Says how large the screen is now; what the console was made for when None.
+        clock: Seconds on a clock that never goes back.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        *,
+        measure: Callable[[], tuple[int, int]] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.view = RunView()
         self._console = console
+        self._measure = measure
         self._clock = clock
         self._last_event = clock()
         self._live: Live | None = None
@@ -42,8 +57,9 @@ class LiveView:
         if self._live is not None:
             # Time runs on between events by our clock, from what the last event said: the clocks may differ.
             now = self.view.last_at + (self._clock() - self._last_event)
-            size = Size(*self._console.size)
-            self._live.update(draw(self.view, now=now, size=size), refresh=True)
+            if self._measure is not None:
+                self._console.size = ConsoleDimensions(*self._measure())
+            self._live.update(draw(self.view, now=now, size=Size(*self._console.size)), refresh=True)
 
     @contextmanager
     def drawn(self) -> Iterator[None]:
@@ -74,17 +90,21 @@ class LiveView:
 
 
 @asynccontextmanager
-async def live_view(console: Console | None = None) -> AsyncIterator[LiveView]:
-    """Show a live view until the context ends."""
-    view = LiveView(console or Console(highlight=False, markup=False, emoji=False))
-
-    async def redraw() -> None:
-        while True:
-            view.refresh()
-            await anyio.sleep(REFRESH_S)
-
+async def live_view() -> AsyncIterator[LiveView]:
+    """Show a live view on the terminal that the standard output is, until the context ends."""
+    terminal = sys.stdout.fileno()
+    console = Console(highlight=False, markup=False, emoji=False)
+    # Asked anew for each picture: the console would believe COLUMNS and LINES, which a parent may have left behind.
+    view = LiveView(console, measure=lambda: os.get_terminal_size(terminal))
     with view.drawn():
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(redraw)
+            tasks.start_soon(redraw, view)
             yield view
             tasks.cancel_scope.cancel()
+
+
+async def redraw(view: LiveView) -> None:
+    """Draw a view at a bounded rate, until cancelled."""
+    while True:
+        view.refresh()
+        await anyio.sleep(REFRESH_S)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..graph.render import to_mermaid
 from ..orchestrator.report import RunReport, StarRow
 from .formatting import by_state, counted, duration
-from .sanitise import visible
+from .markdown import plain, section, table
 
 if TYPE_CHECKING:
     from ..graph import TaskConstellation
@@ -17,11 +17,7 @@ if TYPE_CHECKING:
 ROWS = 2000
 """How many stars the table lists; those that failed are listed apart, and all of them."""
 
-CELL_LIMIT = 200
 CAUSE_LIMIT = 2000
-
-_MARKUP = frozenset("\\`*_{}[]<>#|~&$")
-"""Characters that mean something to Markdown in the middle of a line."""
 
 
 def write_report(report: RunReport, graph: TaskConstellation, path: Path) -> None:
@@ -38,27 +34,30 @@ def write_report(report: RunReport, graph: TaskConstellation, path: Path) -> Non
     path.write_text(render_report(report, graph), encoding="utf-8")
 
 
-def render_report(report: RunReport, graph: TaskConstellation) -> str:
-    """The report as Markdown text."""
+def render_report(report: RunReport, graph: TaskConstellation, *, findings: Sequence[str] = ()) -> str:
+    """The report as Markdown text.
+
+    Args:
+        report: The run's account of itself.
+        graph: The run's graph with the states of its stars.
+        findings: What the run has found, as blocks of Markdown, to stand before how it was carried out.
+    """
     parts = [
-        f"# {_text(report.name)}: {_text(report.state)}",
+        f"# {plain(report.name)}: {plain(report.state)}",
         "\n".join(_facts(report)),
-        *_section("Failed", _failures(report)),
-        *_section("Skipped", _skipped(report)),
-        *_section("Devices", _devices(report)),
-        *_section("Lost devices", _losses(report)),
-        *_section("Stars", _stars(report.rows)),
-        *_section("As executed", ["```mermaid", to_mermaid(graph).rstrip("\n"), "```"]),
+        *findings,
+        *section("Failed", _failures(report)),
+        *section("Skipped", _skipped(report)),
+        *section("Devices", _devices(report)),
+        *section("Lost devices", _losses(report)),
+        *section("Stars", _stars(report.rows)),
+        *section("As executed", ["```mermaid", to_mermaid(graph).rstrip("\n"), "```"]),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _section(title: str, lines: Sequence[str]) -> list[str]:
-    return [f"## {title}", "\n".join(lines)] if lines else []
-
-
 def _facts(report: RunReport) -> list[str]:
-    facts = [f"- Run: {_text(report.run)}", f"- Stars: {by_state(report.stars)}"]
+    facts = [f"- Run: {plain(report.run)}", f"- Stars: {by_state(report.stars)}"]
     if report.makespan_s > 0:
         facts += [
             f"- Time from the first start to the last end: {duration(report.makespan_s)}",
@@ -67,25 +66,25 @@ def _facts(report: RunReport) -> list[str]:
             f"- Largest number of stars at once: {report.width}",
         ]
     if report.error:
-        facts.append(f"- Why it ended so: {_text(report.error, CAUSE_LIMIT)}")
+        facts.append(f"- Why it ended so: {plain(report.error, CAUSE_LIMIT)}")
     return facts
 
 
 def _failures(report: RunReport) -> list[str]:
     return [
-        f"- {_text(row.id)}{_where(row)}: {_text(row.error or 'no cause is known', CAUSE_LIMIT)}"
+        f"- {plain(row.id)}{_where(row)}: {plain(row.error or 'no cause is known', CAUSE_LIMIT)}"
         for row in report.rows
         if row.state == "failed"
     ]
 
 
 def _where(row: StarRow) -> str:
-    device = f" on {_text(row.device)}" if row.device is not None else ""
+    device = f" on {plain(row.device)}" if row.device is not None else ""
     return device + (f" after {row.attempts} tries" if row.attempts > 1 else "")
 
 
 def _skipped(report: RunReport) -> list[str]:
-    return [f"- {_text(row.id)}: {_text(row.error or '')}" for row in report.rows if row.state == "skipped"]
+    return [f"- {plain(row.id)}: {plain(row.error or '')}" for row in report.rows if row.state == "skipped"]
 
 
 def _devices(report: RunReport) -> list[str]:
@@ -99,7 +98,7 @@ def _devices(report: RunReport) -> list[str]:
         (device, f"{counts.get(device, 0):,}", duration(seconds), _share(seconds, report.makespan_s))
         for device, seconds in report.device_s.items()
     )
-    return _table(("Device", "Stars", "Time of work", "Of the makespan"), rows, right=(1, 2, 3))
+    return table(("Device", "Stars", "Time of work", "Of the makespan"), rows, right=(1, 2, 3))
 
 
 def _share(seconds: float, whole: float) -> str:
@@ -109,16 +108,16 @@ def _share(seconds: float, whole: float) -> str:
 def _losses(report: RunReport) -> list[str]:
     if not report.devices_lost:
         return []
-    lines = [f"- {_text(device)} went away during the run" for device in report.devices_lost]
+    lines = [f"- {plain(device)} went away during the run" for device in report.devices_lost]
     lost = set(report.devices_lost)
     for row in report.rows:
         if row.attempts > 1 and row.device is not None and row.device not in lost:
-            lines.append(f"- {_text(row.id)} was placed again, and {row.state} on {_text(row.device)}")
+            lines.append(f"- {plain(row.id)} was placed again, and {row.state} on {plain(row.device)}")
     return lines
 
 
 def _stars(rows: Sequence[StarRow]) -> list[str]:
-    table = _table(
+    lines = table(
         ("Star", "State", "Device", "Tries", "Time"),
         (
             (
@@ -133,16 +132,5 @@ def _stars(rows: Sequence[StarRow]) -> list[str]:
         right=(3, 4),
     )
     if len(rows) > ROWS:
-        table += ["", f"… and {counted(len(rows) - ROWS, 'more star')}"]
-    return table
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[int] = ()) -> list[str]:
-    rules = ["---:" if column in right else "---" for column in range(len(head))]
-    lines = [f"| {' | '.join(head)} |", f"| {' | '.join(rules)} |"]
-    return lines + [f"| {' | '.join(_text(cell) for cell in row)} |" for row in rows]
-
-
-def _text(text: str, limit: int = CELL_LIMIT) -> str:
-    """Text that stays text: on one line, and with nothing in it that Markdown or HTML would act on."""
-    return "".join(f"\\{sign}" if sign in _MARKUP else sign for sign in visible(text, limit=limit))
+        lines += ["", f"… and {counted(len(rows) - ROWS, 'more star')}"]
+    return lines

@@ -17,7 +17,7 @@ def summarise(report: RunReport, *, report_file: Path | None = None) -> list[Lin
     """The account of a run as lines."""
     good = report.state == "succeeded"
     lines = [Line(f"run {visible(report.run)} ({visible(report.name)}) {visible(report.state)}", _tone(good))]
-    if report.error and not good:
+    if report.error and not good and not report.stars.get("failed"):
         lines.append(Line(f"  why      {visible(report.error, limit=CAUSE_LIMIT)}", Tone.BAD))
     lines.append(Line(f"  stars    {by_state(report.stars)}"))
     if report.makespan_s > 0:

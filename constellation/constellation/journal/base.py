@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from .errors import RecordTooLarge
 
-MAX_BODY_BYTES = 16 * 1024 * 1024
+MAX_BODY_BYTES = 64 * 1024 * 1024
 """The largest body of a record, in bytes."""
 
 INITIAL_STATE = "created"

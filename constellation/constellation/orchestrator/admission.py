@@ -91,10 +91,9 @@ def argument_problem(tool: ToolInfo, arguments: Mapping[str, Any]) -> str | None
     """What is wrong with a tool's arguments by its schema, references left out; None when nothing is."""
     validator = _validator(tool)
     for error in sorted(validator.iter_errors(dict(arguments)), key=lambda error: (len(error.path), str(error.path))):
-        holds_reference = _holds_reference(error.instance)
-        if holds_reference and error.validator not in _STRUCTURE:
-            continue
         if _is_within_reference(arguments, list(error.path)):
+            continue
+        if _holds_reference(error.instance) and error.validator not in _STRUCTURE:
             continue
         place = show_path(list(error.absolute_path))
         where = f"{place}: " if error.absolute_path else ""

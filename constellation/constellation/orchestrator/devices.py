@@ -108,10 +108,9 @@ async def offer_functions(
             ) from error
     names = {DeviceId(device.name) for device in devices}
     with anyio.fail_after(OFFER_TIMEOUT_S):
-        while not all(_offers(hub, name, missing) for name in names):
+        while not all(_offers(device, missing) for name, device in hub.devices.items() if name in names):
             await hub.wait_changed()
 
 
-def _offers(hub: Hub, name: DeviceId, functions: Mapping[str, Any]) -> bool:
-    device = hub.devices.get(name)
-    return device is not None and functions.keys() <= {tool.name for tool in device.profile.tools}
+def _offers(device: ConnectedDevice, functions: Mapping[str, Any]) -> bool:
+    return functions.keys() <= {tool.name for tool in device.profile.tools}

@@ -13,13 +13,13 @@ from typing import Protocol
 import anyio
 
 from ..graph import GraphError
-from ..journal import Journal, Record
+from ..journal import MAX_BODY_BYTES, Journal, Record
 from ..scheduling import FleetEvent, JournalEntry, RunEvent, Scheduler, SchedulingError
 from ..scheduling import commands as cmd
-from ..scheduling.events import RunStarted
+from ..scheduling.events import GraphEdited, RunStarted
 from ..scheduling.inputs import Tick
 from ..scheduling.records import encode_entry
-from .errors import OrchestratorStopped
+from .errors import OrchestratorStopped, TooLarge
 
 Clock = Callable[[], float]
 
@@ -170,6 +170,14 @@ class Engine:
         if event.parent is not None:
             name = str(event.graph.get("name", ""))
             await self._journal.create_run(event.run, name=name, at=event.at, parent=event.parent[0])
+
+
+def check_size(event: RunStarted | GraphEdited) -> None:
+    """Refuse what would not fit into a record before anything of it is taken; raises TooLarge."""
+    size = len(encode_entry(JournalEntry(event)))
+    if size > MAX_BODY_BYTES:
+        what = "the graph" if isinstance(event, RunStarted) else "the edit"
+        raise TooLarge(what, size, MAX_BODY_BYTES)
 
 
 def _finish(item: _Item, error: Exception | None) -> None:

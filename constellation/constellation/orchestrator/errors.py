@@ -2,6 +2,7 @@
 
 ConstellationError
 ├── AdmissionRefused     no connected device can serve a graph; knows the stars and the reasons
+├── TooLarge             a graph or an edit is larger than the journal takes
 ├── RunFailed            a run has ended without success; knows the failed stars, causes and what was skipped
 ├── RunInUse             another orchestrator works on the run
 ├── OrchestratorStopped  something was asked of an orchestrator that is being closed
@@ -47,6 +48,16 @@ class AdmissionRefused(ConstellationError):
         lead = "" if len(problems) == 1 else f"{len(problems)} stars can't be served:\n  "
         super().__init__(f"{lead}{shown}{more}")
         self.problems = tuple(problems)
+
+
+class TooLarge(ConstellationError):
+    """Raised when a graph or an edit is larger than one record of the journal may be; nothing of it was taken."""
+
+    def __init__(self, what: str, size: int, limit: int) -> None:
+        super().__init__(
+            f"{what} takes {size / 2**20:.0f} MiB in the journal, and at most {limit / 2**20:.0f} MiB are allowed: "
+            "add stars in several edits, and pass large values as files"
+        )
 
 
 class RunFailed(ConstellationError):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
@@ -30,7 +31,7 @@ from ..scheduling import events as ev
 from . import events as out
 from .admission import admit
 from .devices import DeviceInfo, offer_functions, wait_for_devices
-from .engine import Engine
+from .engine import Engine, check_size
 from .errors import CannotResume, OrchestratorStopped, RunInUse
 from .event_log import EventLog
 from .fleets import restart_devices, start_devices
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
     from ssl import SSLContext
 
     from .client import RemoteOrchestrator
+
+MAX_ENDED_RUNS = 100
+"""How many runs that have ended are kept in memory, for observers that come late; the journal has them all."""
 
 EMBEDDED_SESSIONS = SessionSettings(resume_window_s=10.0)
 """Sessions of devices that this process has started itself: it knows at once when one of them dies."""
@@ -69,6 +73,7 @@ class Orchestrator:
         self._owner = owner_name()
         self._runs: dict[RunId, LocalRun] = {}
         self._planners: dict[RunId, Planner | None] = {}
+        self._ended: deque[RunId] = deque()
         self._started: list[StartedDevice] = []
         self._fleet: str | None = None
         self._engine = Engine(Scheduler(policy=policy, no_device_patience_s=no_device_patience_s), journal, self)
@@ -318,6 +323,7 @@ class Orchestrator:
         Raises:
             AdmissionRefused: the connected devices can't carry it out.
             DeviceUnsuited: it uses functions of this process, but its devices live in others.
+            TooLarge: the journal does not take a graph of this size at once.
         """
         await self._offer(graph.functions)
         admit(graph, {name: device.profile for name, device in self._hub.devices.items()})
@@ -325,12 +331,14 @@ class Orchestrator:
         planner = planner if planner is not None else self._planner
         options = replace(options if options is not None else RunOptions(), review=planner is not None)
         now = self._engine.clock()
+        started = ev.RunStarted(now, run, dump(graph), options)
+        check_size(started)
         kept = {**(info or {}), **({"fleet": self._fleet} if self._fleet else {})}
         await self._journal.create_run(run, name=graph.name, at=now, info=kept)
         await claim(self._journal, run, owner=self._owner, at=now)
         await self._journal.set_state(run, "running", at=now)
         self._planners[run] = planner
-        await self._engine.ask(ev.RunStarted(now, run, dump(graph), options))
+        await self._engine.ask(started)
         return self._runs[run]
 
     async def resume(self, run: str, *, planner: Planner | None = None, rerun_unknown: bool = False) -> LocalRun:
@@ -483,6 +491,10 @@ class Orchestrator:
         run.log.publish(replace(notice, seq=run.log.next_seq))
         self._engine.forget(run.id)
         self._engine.scheduler.drop(run.machine.run)
+        self._planners.pop(run.machine.run, None)
+        self._ended.append(run.machine.run)
+        if len(self._ended) > MAX_ENDED_RUNS:
+            del self._runs[self._ended.popleft()]
 
     # --- planners ---------------------------------------------------------------------------------------------------
 

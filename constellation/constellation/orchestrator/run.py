@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..graph import EditBatch, EditBuilder, StarId, TaskConstellation
 from ..graph.documents import dump, load
-from ..scheduling import RunMachine
+from ..scheduling import RunEnded, RunMachine
 from ..scheduling import events as ev
+from .engine import check_size
 from .event_log import EventLog
 from .events import Event
 from .report import RunReport, make_report
@@ -127,28 +128,35 @@ class LocalRun:
         """See `Run.graph`."""
         return load(dump(self._machine.graph))
 
+    async def _ask(self, event: ev.RunEvent) -> None:
+        if self._machine.ended:
+            raise RunEnded(self._machine.run, self._machine.state)
+        await self._engine.ask(event)
+
     async def edit(self, edit: EditBatch | EditBuilder) -> None:
         """See `Run.edit`."""
         if isinstance(edit, EditBuilder):
             await self._offer(edit.functions)
             edit = edit.build()
-        await self._engine.ask(ev.GraphEdited(self._engine.clock(), self._machine.run, edit))
+        edited = ev.GraphEdited(self._engine.clock(), self._machine.run, edit)
+        check_size(edited)
+        await self._ask(edited)
 
     async def pause(self) -> None:
         """See `Run.pause`."""
-        await self._engine.ask(ev.RunPaused(self._engine.clock(), self._machine.run))
+        await self._ask(ev.RunPaused(self._engine.clock(), self._machine.run))
 
     async def unpause(self) -> None:
         """See `Run.unpause`."""
-        await self._engine.ask(ev.RunUnpaused(self._engine.clock(), self._machine.run))
+        await self._ask(ev.RunUnpaused(self._engine.clock(), self._machine.run))
 
     async def cancel(self, star: str | None = None, *, subtree: bool = False, reason: str = "") -> None:
         """See `Run.cancel`."""
         target = StarId(star) if star is not None else None
-        await self._engine.ask(ev.CancelRequested(self._engine.clock(), self._machine.run, target, subtree, reason))
+        await self._ask(ev.CancelRequested(self._engine.clock(), self._machine.run, target, subtree, reason))
 
     async def approve(self, star: str, approved: bool = True, *, by: str = "", comment: str = "") -> None:
         """See `Run.approve`."""
-        await self._engine.ask(
+        await self._ask(
             ev.ApprovalAnswered(self._engine.clock(), self._machine.run, StarId(star), approved, by, comment)
         )

@@ -7,6 +7,7 @@ is counted in `stale`. An event that can't be taken (an edit that does not fit) 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
@@ -102,6 +103,8 @@ class RunMachine:
         self._reviews: dict[StarId, None] = {}
         self._parked: dict[StarId, None] = {}
         self._failed = [star for star in self.graph if self.graph.state(star) is StarState.FAILED]
+        self._newly_ready: deque[StarId] = deque()
+        self._following = False
         self._closing: tuple[str, StarError] | None = None
         self.at = started.at
         self._out: list[Command] = []
@@ -299,8 +302,14 @@ class RunMachine:
                 self._failed.append(star)
             self.tries.pop(star, None)
             self._out.append(StarSettled(self.run, star, state, outcome))
-        for star in changes.ready:
-            self._make_ready(star)
+        self._newly_ready.extend(changes.ready)
+        if self._following:
+            return
+        # A star can fail as it becomes ready and so move others: a loop, since a chain of those can be of any length.
+        self._following = True
+        while self._newly_ready:
+            self._make_ready(self._newly_ready.popleft())
+        self._following = False
 
     def _make_ready(self, star: StarId) -> None:
         """Resolve a ready star's references, and queue or begin it."""
@@ -464,9 +473,9 @@ class RunMachine:
         attempt = self._fenced(event)
         if attempt is None:
             return False
-        if attempt.started:
-            # It contradicts itself, so nobody knows what it has done.
-            self._lose(attempt, f"device {attempt.device!r} began with it and then rejected it ({event.code})")
+        if attempt.started or event.code == "duplicate":
+            # It has begun with it at some time, and nobody knows what came of that.
+            self._lose(attempt, f"device {attempt.device!r} rejected it after it had begun with it ({event.code})")
             return True
         self._end_attempt(attempt)
         if attempt.stopping:
@@ -512,11 +521,11 @@ class RunMachine:
         attempt = self._fenced(event)
         if attempt is None:
             return False
-        self._end_attempt(attempt)
         if attempt.stopping:
+            self._end_attempt(attempt)
             self._stopped(attempt, confirmed=True)
         else:
-            self._fail(attempt, StarError("Cancelled", f"device {attempt.device!r} stopped it by itself"))
+            self._lose(attempt, f"device {attempt.device!r} stopped it by itself")
         return True
 
     def _lost(self, event: ev.AttemptLost) -> bool:

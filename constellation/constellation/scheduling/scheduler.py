@@ -97,8 +97,8 @@ class Scheduler:
         """Take one event in.
 
         Raises:
-            UnknownRun, RunExists, RunEnded, NotWaiting, EditRejected, UnknownStar, InvalidDocument: a request that can't be
-                granted; nothing has changed.
+            UnknownRun, RunExists, RunEnded, NotWaiting, EditRejected, UnknownStar, InvalidDocument: a request that
+                can't be granted; nothing has changed.
             InvariantBroken: in validate mode, the state is inconsistent.
         """
         step = Step()

@@ -1,0 +1,129 @@
+"""Why a star is where it is: the events of its run that had to do with it, one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+
+from ..graph import SETTLED, AddLine, Operation, RemoveLine, StarId, StarState, UpdateLine
+from . import events as ev
+from .commands import Command, EditApplied, RunSettled, StarRetrying, StarSettled
+from .events import JournalEntry, RunEvent, Verdicts
+from .run import RunMachine
+
+
+def story(entries: Iterable[JournalEntry], star: str) -> list[str]:
+    """Tell what happened to a star, and to those that it waits for directly, in the order in which it happened.
+
+    Args:
+        entries: A run's entries, from its start.
+        star: The star's id; one that was removed, or never existed, has a story of edits or none.
+
+    Returns:
+        A line for each event, beginning with the time (UTC).
+    """
+    id = StarId(star)
+    machine: RunMachine | None = None
+    told: list[str] = []
+    for entry in entries:
+        event = entry.event
+        before = machine.graph.state(id) if machine is not None and id in machine.graph else None
+        if machine is None:
+            assert isinstance(event, ev.RunStarted)
+            machine = RunMachine(event)
+        commands: list[Command] = []
+        machine.apply(event, commands, entry.verdicts)
+        after = machine.graph.state(id) if id in machine.graph else None
+        said = [*_of_event(event, id), *_of_verdicts(entry.verdicts, id), *_of_commands(machine, commands, id)]
+        if after is not before and after not in SETTLED:
+            said.append(f"it is {after.value}" if after is not None else "it is gone")
+        at = datetime.fromtimestamp(event.at, UTC).strftime("%H:%M:%S.%f")[:-3]
+        told += [f"{at} {line}" for line in said]
+    return told
+
+
+def _of_event(event: RunEvent, star: StarId) -> list[str]:
+    """What the event itself says of the star."""
+    about = getattr(event, "star", None)
+    match event:
+        case ev.GraphEdited(_, _, batch):
+            by = f" by {batch.author}" if batch.author else ""
+            why = f" ({batch.reason})" if batch.reason else ""
+            return [f"edit{by}{why}: {operation}" for operation in batch.operations if star in _named(operation)]
+        case ev.StarAssigned() if about == star:
+            repeat = "may be repeated" if event.idempotent else "may not be repeated"
+            return [f"attempt {event.attempt} was given to {event.device}, and {repeat}"]
+        case ev.AttemptStarted() if about == star:
+            return [f"{event.device} began with attempt {event.attempt}"]
+        case ev.AttemptRejected() if about == star:
+            return [f"{event.device} refused attempt {event.attempt} ({event.code}): {event.message}"]
+        case ev.AttemptSucceeded() if about == star:
+            return [f"{event.device} has done attempt {event.attempt} in {event.duration_s:g} s"]
+        case ev.AttemptFailed() if about == star:
+            return [f"attempt {event.attempt} failed on {event.device}: {event.error.type}: {event.error.message}"]
+        case ev.AttemptCancelled() if about == star:
+            return [f"{event.device} has stopped attempt {event.attempt}"]
+        case ev.AttemptLost() if about == star:
+            return [f"attempt {event.attempt} was lost: {event.reason}"]
+        case ev.AttemptAdopted() if about == star:
+            return [f"{event.device} came back with attempt {event.attempt}"]
+        case ev.CancelRequested() if about in (star, None):
+            what = "the run" if about is None else "it"
+            return [f"it was asked to cancel {what}" + (f": {event.reason}" if event.reason else "")]
+        case ev.HoldTaken() if about == star:
+            return ["what waits for it was held"]
+        case ev.HoldReleased() if about == star:
+            return ["its review, or a hold on it, ended" + (f": {event.note}" if event.note else "")]
+        case ev.ApprovalAnswered() if about == star:
+            by = f" by {event.by}" if event.by else ""
+            return [f"it was {'approved' if event.approved else 'denied'}{by}"]
+        case ev.TimerFired() if star in event.timer.replace("/", ":").split(":"):
+            return [f"the timer {event.timer!r} fired"]
+        case ev.RunPaused():
+            return ["the run was paused"]
+        case ev.RunUnpaused():
+            return ["the run went on"]
+        case ev.RunRecovered():
+            return ["another orchestrator took the run up"]
+    return []
+
+
+def _named(operation: Operation) -> tuple[StarId, ...]:
+    """The stars that an operation names."""
+    match operation:
+        case AddLine(line) | UpdateLine(line):
+            return (line.source, line.target)
+        case RemoveLine(source, target):
+            return (source, target)
+    return (operation.star if isinstance(operation.star, str) else operation.star.id,)
+
+
+def _of_verdicts(verdicts: Verdicts, star: StarId) -> list[str]:
+    return [
+        f"the condition of line {source!r} → {target!r} came to {verdict}"
+        for key, verdict in verdicts.items()
+        for source, _, target in [key.partition(">")]
+        if star == target
+    ]
+
+
+_WAYS: Mapping[StarState, str] = {StarState.CANCELLED: "was cancelled", StarState.SKIPPED: "was skipped"}
+
+
+def _of_commands(machine: RunMachine, commands: Iterable[Command], star: StarId) -> list[str]:
+    """What followed for the star and for those before it."""
+    before = {line.source for line in machine.graph.lines_into(star)} if star in machine.graph else set()
+    told = []
+    for command in commands:
+        match command:
+            case StarSettled(_, settled, state, outcome) if settled == star or settled in before:
+                who = "it" if settled == star else f"{settled!r}, which it waits for,"
+                why = f": {outcome.error.type}: {outcome.error.message}" if outcome.error else ""
+                told.append(f"{who} {_WAYS.get(state, state.value)}{why}")
+            case StarRetrying(_, retried, _, _, error, delay_s) if retried == star:
+                told.append(f"it goes back in the queue after {delay_s:.3g} s: {error.type}: {error.message}")
+            case EditApplied(_, applied) if star in applied.cancels:
+                told.append("the edit removes it while it runs, so it is cancelled")
+            case RunSettled(_, ended, _):
+                told.append(f"the run ended: {ended}")
+    return told

@@ -1,0 +1,16 @@
+"""A fresh run for each test, checked at the end: whatever the test did, a replay of the journal gives the same state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from .harness import Harness
+
+
+@pytest.fixture
+def h() -> Iterator[Harness]:
+    harness = Harness()
+    yield harness
+    harness.replayed()
