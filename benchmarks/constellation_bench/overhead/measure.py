@@ -19,7 +19,7 @@ from pathlib import Path
 import anyio
 import psutil
 
-from constellation import DeviceSpec, Orchestrator, TaskConstellation
+from constellation import DeviceSpec, Orchestrator, StarHandle, TaskConstellation
 
 GROUP = 100
 """How many stars run side by side."""
@@ -70,7 +70,8 @@ def measure(setting: Setting, stars: int) -> Sample:
 def make_graph(stars: int) -> TaskConstellation:
     """A graph of that many stars that do nothing."""
     graph = TaskConstellation("overhead")
-    gate, members = None, []
+    gate: StarHandle | None = None
+    members: list[StarHandle] = []
     for number in range(stars):
         if len(members) == GROUP:
             gate, members = graph.star(f"gate {number}", "nothing", after=members), []
