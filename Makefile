@@ -44,7 +44,7 @@ types: environment
 
 layers: environment
 	@echo "check: import-linter"
-	@$(BIN)/lint-imports --no-timing >.import-linter.log 2>&1 || { cat .import-linter.log; exit 1; }
+	@$(BIN)/lint-imports --no-logo >.import-linter.log 2>&1 || { cat .import-linter.log; exit 1; }
 
 docs: environment
 	@echo "check: documentation and examples"
