@@ -54,6 +54,15 @@ _LAST_REPORTS = (ev.AttemptSucceeded, ev.AttemptFailed, ev.AttemptCancelled, ev.
 _NEWS = (ev.AttemptStarted, *_LAST_REPORTS, ev.HoldReleased)
 """What is not a request but news, and may come when the run that it is about has been dropped."""
 
+_KEPT = frozenset({QueueStar, UnqueueStar, StartTimer, StopTimer})
+"""Commands that are carried out here and not passed on."""
+
+_OWN = _KEPT | {Dispatch, StarSettled, EditApplied, RunSettled}
+"""Commands that change something here."""
+
+_ABOUT_RUNS = frozenset({StartNested, CancelNested, RunSettled})
+"""Commands that begin or end another run."""
+
 
 @dataclass(slots=True)
 class Step:
@@ -179,12 +188,10 @@ class Scheduler:
         if isinstance(event, _LAST_REPORTS):
             # The slot is free even when the result comes too late to count.
             self.fleet.release(event.device, event.epoch, event.attempt)
-        machine = self.runs.get(event.run)
-        if machine is None:
-            if isinstance(event, _NEWS):
-                self.stale += 1
-                return
-            raise UnknownRun(event.run)
+        if event.run not in self.runs and isinstance(event, _NEWS):
+            self.stale += 1
+            return
+        machine = self.machine(event.run)
         commands: list[Command] = []
         attempt = machine.attempts.get(event.attempt) if isinstance(event, ev.AttemptSucceeded) else None
         entry = machine.apply(event, commands)
@@ -203,35 +210,17 @@ class Scheduler:
 
     def _digest(self, machine: RunMachine, commands: list[Command], step: Step, *, replaying: bool = False) -> None:
         """Do what concerns the queue and the timers; pass on the rest."""
-        run = machine.run
         nested: list[Command] = []
-        ranks = self._ranks[run]
         for command in commands:
-            if isinstance(command, QueueStar):
-                star = command.star
-                self.fleet.queue(run, machine.graph[star], ranks[star], machine.tries[star].avoid)
-                continue
-            if isinstance(command, UnqueueStar):
-                self.fleet.unqueue(run, command.star)
-                continue
-            if isinstance(command, StartTimer):
-                self._timers.start(run, command.timer, command.due_at)
-                continue
-            if isinstance(command, StopTimer):
-                self._timers.stop(run, command.timer)
-                continue
-            if isinstance(command, Dispatch):
-                self.fleet.unqueue(run, command.star.id)
-            elif isinstance(command, StarSettled):
-                ranks.discard(command.star)
-            elif isinstance(command, EditApplied):
-                ranks.follow(command.applied)
-            elif isinstance(command, RunSettled):
-                self._timers.stop_all(run)
+            kind = type(command)
+            if kind in _OWN:
+                self._do(machine, command)
+                if kind in _KEPT:
+                    continue
             if replaying:
                 continue
             step.commands.append(command)
-            if isinstance(command, (StartNested, CancelNested, RunSettled)):
+            if kind in _ABOUT_RUNS:
                 nested.append(command)
         # What happens to other runs because of this one comes after all that has happened to this one.
         for command in nested:
@@ -241,6 +230,28 @@ class Scheduler:
                 self._cancel_nested(machine, command, step)
             elif machine.parent is not None:
                 self._end_nested(machine, step)
+
+    def _do(self, machine: RunMachine, command: Command) -> None:
+        """Do what a command means for the queue, the ranks and the timers."""
+        run = machine.run
+        match command:
+            case QueueStar(_, star):
+                rank = self._ranks[run][star]
+                self.fleet.queue(run, machine.graph[star], rank, machine.tries[star].avoid)
+            case UnqueueStar(_, star):
+                self.fleet.unqueue(run, star)
+            case StartTimer(_, timer, due_at):
+                self._timers.start(run, timer, due_at)
+            case StopTimer(_, timer):
+                self._timers.stop(run, timer)
+            case Dispatch(_, spec):
+                self.fleet.unqueue(run, spec.id)
+            case StarSettled(_, star):
+                self._ranks[run].discard(star)
+            case EditApplied(_, applied):
+                self._ranks[run].follow(applied)
+            case RunSettled():
+                self._timers.stop_all(run)
 
     # --- nested runs -------------------------------------------------------------------------------------------------
 
