@@ -1,5 +1,3 @@
-from constellation.scheduling.nesting import nested_id
-
 """Runs inside runs, and orchestrators that take over from one another."""
 
 from __future__ import annotations
@@ -23,6 +21,7 @@ from constellation.graph.documents import dump
 from constellation.scheduling import RunEnded, RunId, Scheduler, UnknownRun
 from constellation.scheduling import commands as cmd
 from constellation.scheduling import events as ev
+from constellation.scheduling.nesting import nested_id
 
 from .harness import Harness, R, star
 
