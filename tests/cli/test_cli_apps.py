@@ -1,45 +1,41 @@
-"""Applications whose runs `constellation resume` goes on with."""
+"""Applications are found by the name that they gave to their run."""
 
 from __future__ import annotations
 
-from importlib import metadata
+from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import pytest
 
 from constellation.cli import apps
-from constellation.cli.apps import GROUP, app_of
 from constellation.cli.errors import BadInput
 
 
-def offer(monkeypatch: pytest.MonkeyPatch, **values: str) -> None:
-    points = metadata.EntryPoints(metadata.EntryPoint(name, value, GROUP) for name, value in values.items())
-    monkeypatch.setattr(apps, "entry_points", lambda **wanted: points.select(**wanted))
+@pytest.fixture
+def installed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("some_app.py").write_text("app = 'the app'\n")
+    monkeypatch.syspath_prepend(str(Path.cwd()))
+    points = {name: EntryPoint(name, f"some_app:{attribute}", apps.GROUP) for name, attribute in NAMES.items()}
+    monkeypatch.setattr(apps, "entry_points", lambda *, group, name: [points[name]] if name in points else [])
 
 
-def test_a_run_of_no_application_has_none() -> None:
-    assert app_of("r", {"file": "flow.yaml"}) is None
+NAMES = {"good": "app", "broken": "no_such"}
 
 
-def test_a_run_finds_its_application_by_its_info(monkeypatch: pytest.MonkeyPatch) -> None:
-    offer(monkeypatch, mine="json:dumps", other="json:loads")
-    import json
-
-    assert app_of("r", {"app": "mine"}) is json.dumps
-
-
-def test_an_application_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    offer(monkeypatch)
-    with pytest.raises(BadInput, match="run r belongs to the application 'mine', which is not installed"):
-        app_of("r", {"app": "mine"})
+@pytest.mark.usefixtures("installed")
+def test_a_run_belongs_to_the_application_in_its_info_or_to_none() -> None:
+    assert apps.app_of("r1", {}) is None
+    assert apps.app_of("r1", {"app": "good"}) == "the app"  # type: ignore[comparison-overlap]
 
 
-def test_an_application_that_can_not_be_loaded_is_named_with_the_cause(monkeypatch: pytest.MonkeyPatch) -> None:
-    offer(monkeypatch, mine="no_such_module:app")
-    with pytest.raises(BadInput, match="can't be loaded from 'no_such_module:app': ModuleNotFoundError"):
-        app_of("r", {"app": "mine"})
-
-
-def test_the_demo_is_an_application() -> None:
-    app = app_of("r", {"app": "demo"})
-    assert app is not None
-    assert app.report_file({}) is None
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("missing", "run r1 .*'missing', which is not installed here"),
+        ("broken", "run r1 .*can't be loaded .*reinstall"),
+    ],
+)
+def test_an_application_that_is_not_to_be_had_is_named(name: str, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        apps.app_of("r1", {"app": name})

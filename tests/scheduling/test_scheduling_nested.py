@@ -72,9 +72,9 @@ def test_an_empty_nested_run_succeeds_at_once(h: Harness) -> None:
     ("work", "type"),
     [
         (Nested({"name": "bad", "stars": {"x": {"work": {"tool": "t"}, "colour": 1}}}), "InvalidDocument"),
-        (Nested({"name": "bad", "stars": {"x": {"work": {"tool": "t", "arguments": {"x": {"$input": "/no"}}}}}}), "ReferenceFault"),
+        (nested("x", arguments={}, x={"$input": "/no"}), "ReferenceFault"),
     ],
-)  # fmt: skip
+)
 def test_a_nested_constellation_that_cannot_be_run_fails_its_star_and_nothing_else(
     h: Harness, work: Nested, type: str
 ) -> None:
@@ -139,7 +139,7 @@ def test_no_two_stars_share_a_nested_run_and_its_id_fits_into_an_attempt() -> No
     assert len(ev.attempt_id(deep, "y" * 128, 99999)) <= 200  # type: ignore[arg-type]
 
 
-# --- taking over -------------------------------------------------------------------------------------------------------
+# --- taking over ---
 
 
 def test_a_run_goes_on_after_a_restart_where_it_was(h: Harness) -> None:

@@ -258,9 +258,10 @@ class RunMachine:
             raise RunEnded(self.run, "been cancelled")
 
     def _see_to_the_end(self) -> None:
+        if self.attempts or self._holds or self._reviews or self.ended:
+            return
         counts = self.graph.counts
-        held = self._holds or self._reviews
-        if self.ended or self.attempts or held or counts[StarState.RUNNING] or counts[StarState.READY]:
+        if counts[StarState.RUNNING] or counts[StarState.READY]:
             return
         if counts[StarState.PENDING]:
             self._end_stuck()

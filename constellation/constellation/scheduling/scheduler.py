@@ -31,7 +31,7 @@ from .durations import Durations, work_key
 from .errors import RunExists, UnknownRun
 from .events import DeviceId, JournalEntry, RunEvent, RunId, RunOptions, RunStarted
 from .fleet import Fleet
-from .inputs import DeviceChanged, DeviceDraining, DeviceJoined, DeviceLeft, FleetEvent, Tick
+from .inputs import FLEET_EVENTS, DeviceChanged, DeviceDraining, DeviceJoined, DeviceLeft, FleetEvent, Tick
 from .invariants import check_scheduler
 from .matching import resource_needs, tool_of
 from .placement import DeviceLoad, PlacementPolicy
@@ -53,6 +53,15 @@ _LAST_REPORTS = (ev.AttemptSucceeded, ev.AttemptFailed, ev.AttemptCancelled, ev.
 
 _NEWS = (ev.AttemptStarted, *_LAST_REPORTS, ev.HoldReleased)
 """What is not a request but news, and may come when the run that it is about has been dropped."""
+
+_KEPT = frozenset({QueueStar, UnqueueStar, StartTimer, StopTimer})
+"""Commands that are carried out here and not passed on."""
+
+_OWN = _KEPT | {Dispatch, StarSettled, EditApplied, RunSettled}
+"""Commands that change something here."""
+
+_ABOUT_RUNS = frozenset({StartNested, CancelNested, RunSettled})
+"""Commands that begin or end another run."""
 
 
 @dataclass(slots=True)
@@ -102,7 +111,7 @@ class Scheduler:
             InvariantBroken: in validate mode, the state is inconsistent.
         """
         step = Step()
-        if isinstance(event, FleetEvent):
+        if isinstance(event, FLEET_EVENTS):
             self._handle_fleet(event, step)
         elif isinstance(event, RunStarted):
             self._start(event, step)
@@ -201,35 +210,17 @@ class Scheduler:
 
     def _digest(self, machine: RunMachine, commands: list[Command], step: Step, *, replaying: bool = False) -> None:
         """Do what concerns the queue and the timers; pass on the rest."""
-        run = machine.run
         nested: list[Command] = []
         for command in commands:
-            match command:
-                case QueueStar(_, star):
-                    rank = self._ranks[run][star]
-                    self.fleet.queue(run, machine.graph[star], rank, machine.tries[star].avoid)
+            kind = type(command)
+            if kind in _OWN:
+                self._do(machine, command)
+                if kind in _KEPT:
                     continue
-                case UnqueueStar(_, star):
-                    self.fleet.unqueue(run, star)
-                    continue
-                case StartTimer(_, timer, due_at):
-                    self._timers.start(run, timer, due_at)
-                    continue
-                case StopTimer(_, timer):
-                    self._timers.stop(run, timer)
-                    continue
-                case Dispatch(_, spec):
-                    self.fleet.unqueue(run, spec.id)
-                case StarSettled(_, star):
-                    self._ranks[run].discard(star)
-                case EditApplied(_, applied):
-                    self._ranks[run].follow(applied)
-                case RunSettled():
-                    self._timers.stop_all(run)
             if replaying:
                 continue
             step.commands.append(command)
-            if isinstance(command, (StartNested, CancelNested, RunSettled)):
+            if kind in _ABOUT_RUNS:
                 nested.append(command)
         # What happens to other runs because of this one comes after all that has happened to this one.
         for command in nested:
@@ -239,6 +230,28 @@ class Scheduler:
                 self._cancel_nested(machine, command, step)
             elif machine.parent is not None:
                 self._end_nested(machine, step)
+
+    def _do(self, machine: RunMachine, command: Command) -> None:
+        """Do what a command means for the queue, the ranks and the timers."""
+        run = machine.run
+        match command:
+            case QueueStar(_, star):
+                rank = self._ranks[run][star]
+                self.fleet.queue(run, machine.graph[star], rank, machine.tries[star].avoid)
+            case UnqueueStar(_, star):
+                self.fleet.unqueue(run, star)
+            case StartTimer(_, timer, due_at):
+                self._timers.start(run, timer, due_at)
+            case StopTimer(_, timer):
+                self._timers.stop(run, timer)
+            case Dispatch(_, spec):
+                self.fleet.unqueue(run, spec.id)
+            case StarSettled(_, star):
+                self._ranks[run].discard(star)
+            case EditApplied(_, applied):
+                self._ranks[run].follow(applied)
+            case RunSettled():
+                self._timers.stop_all(run)
 
     # --- nested runs -------------------------------------------------------------------------------------------------
 
