@@ -22,12 +22,12 @@ def _device(h: Harness):  # type: ignore[no-untyped-def]
 
 
 def _another_attempt(h: Harness) -> None:
-    second = Attempt("r/a/9", "a", "d0", 1, idempotent=True, assigned_at=0.0)  # type: ignore[arg-type]
+    second = Attempt("r/a/9", "a", "d0", 1, idempotent=True, memory="", assigned_at=0.0)  # type: ignore[arg-type]
     h.machine.attempts[second.id] = second
 
 
 def _attempt_of_a_stranger(h: Harness) -> None:
-    second = Attempt("r/z/1", "z", "d0", 1, idempotent=True, assigned_at=0.0)  # type: ignore[arg-type]
+    second = Attempt("r/z/1", "z", "d0", 1, idempotent=True, memory="", assigned_at=0.0)  # type: ignore[arg-type]
     h.machine.attempts[second.id] = second
 
 

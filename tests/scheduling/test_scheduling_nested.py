@@ -21,6 +21,7 @@ from constellation.graph.documents import dump
 from constellation.scheduling import RunEnded, RunId, Scheduler, UnknownRun
 from constellation.scheduling import commands as cmd
 from constellation.scheduling import events as ev
+from constellation.scheduling.nesting import nested_id
 
 from .harness import Harness, R, star
 
@@ -130,7 +131,7 @@ def test_a_pause_holds_for_the_runs_inside_as_well(h: Harness) -> None:
 
 
 def test_no_two_stars_share_a_nested_run_and_its_id_fits_into_an_attempt() -> None:
-    run, of = RunId("r"), Scheduler.nested_id
+    run, of = RunId("r"), nested_id
     assert of(run, "a") == "r:a"  # type: ignore[arg-type]
     assert of(of(run, "a"), "b") != of(run, "a:b")  # type: ignore[arg-type]
     deep = run

@@ -132,8 +132,9 @@ class World:
         for run, machine in list(self.scheduler.runs.items()):
             if machine.state == "paused" and not machine.closing:
                 self.ask(ev.RunUnpaused(self.now, run))
-            for star, holds in list(machine._holds.items()):
-                for _ in range(holds):
+            for star in list(machine._holds):
+                # The first release ends the planner's review when there is one, so count down to the last hold.
+                while star in machine._holds:
                     self.feed(ev.HoldReleased(self.now, run, star))
 
     # --- the orchestrator --------------------------------------------------------------------------------------------

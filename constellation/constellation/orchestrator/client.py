@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 import anyio
-from anyio.streams.memory import MemoryObjectSendStream
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from constellation_protocol.errors import ProtocolError, TransportClosed
-from constellation_protocol.settings import CLOSE_GRACE_S
+from constellation_protocol.settings import CLOSE_GRACE_S, HANDSHAKE_TIMEOUT_S
 from constellation_protocol.tasks import background
 from constellation_protocol.transport import Transport
 
@@ -23,7 +22,7 @@ from ..graph import EditBatch, EditBuilder, TaskConstellation
 from ..graph.documents import dump, load
 from ..journal import RunSummary
 from ..scheduling import RunOptions
-from .control_messages import CONTROL, CONTROL_PATH, Answer, Open, Request, Told
+from .control_messages import CONTROL, CONTROL_PATH, Answer, Open, Request
 from .devices import DeviceInfo
 from .errors import AdmissionRefused, DevicesMissing, HubRefused, HubUnreachable, Problem
 from .events import Event, event_from_json
@@ -34,9 +33,6 @@ if TYPE_CHECKING:
 
 MAX_FRAME_BYTES = 64 * 1024 * 1024
 """The largest message that a client takes from a hub: the graph of a large run, with its outputs."""
-
-MAX_EVENTS_AHEAD = 1000
-"""How many events of a run are taken from the connection before the reader has asked for them."""
 
 _REPORT = TypeAdapter(RunReport)
 _SUMMARIES = TypeAdapter(list[RunSummary])
@@ -58,15 +54,11 @@ async def connect(
     address = urlunsplit((parts.scheme, parts.netloc, CONTROL_PATH, "", ""))
     try:
         transport = await connect_websocket(address, max_frame_bytes=MAX_FRAME_BYTES, ssl=ssl)
-        await transport.send(Open(token=token).model_dump_json())
-        answer = CONTROL.validate_json(await transport.receive())
     except (OSError, ProtocolError) as error:
         raise HubUnreachable(f"the hub at {url} can't be reached: {error}") from error
     try:
-        if not isinstance(answer, Answer) or answer.error is not None:
-            message = answer.message if isinstance(answer, Answer) else "it does not speak our protocol"
-            raise HubUnreachable(f"the hub at {url} does not let this client in: {message}")
-        client = RemoteOrchestrator(transport)
+        welcome = await _open(transport, token, url)
+        client = RemoteOrchestrator(transport, max_frame_bytes=int(welcome.get("max_frame_bytes", MAX_FRAME_BYTES)))
         async with background() as tasks:
             tasks.start_soon(client._receive)
             yield client
@@ -76,11 +68,27 @@ async def connect(
             await transport.aclose()
 
 
+async def _open(transport: Transport, token: str, url: str) -> Mapping[str, Any]:
+    """Show the token and return what the hub says to it; raises HubUnreachable."""
+    try:
+        with anyio.fail_after(HANDSHAKE_TIMEOUT_S):
+            await transport.send(Open(token=token).model_dump_json())
+            answer = CONTROL.validate_json(await transport.receive())
+    except (TimeoutError, ProtocolError, ValidationError) as error:
+        reason = str(error) if isinstance(error, ProtocolError) else "it does not answer as a hub does"
+        raise HubUnreachable(f"the hub at {url} can't be reached: {reason}") from error
+    if not isinstance(answer, Answer) or answer.error is not None:
+        message = answer.message if isinstance(answer, Answer) else "it does not speak our protocol"
+        raise HubUnreachable(f"the hub at {url} does not let this client in: {message}")
+    return answer.value if isinstance(answer.value, dict) else {}
+
+
 class RemoteOrchestrator:
     """A hub, seen from a client."""
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, *, max_frame_bytes: int) -> None:
         self._transport = transport
+        self._max_frame_bytes = max_frame_bytes
         self._numbers = itertools.count(1)
         self._waiting: dict[int, _Pending] = {}
         self._closed: str | None = None
@@ -127,39 +135,32 @@ class RemoteOrchestrator:
             raise
 
     async def call(self, call: str, arguments: Mapping[str, Any]) -> Any:
-        """Make a request and wait for its answer; raises HubRefused, AdmissionRefused, HubUnreachable."""
-        pending = _Pending(None)
-        return await self._ask(call, arguments, pending)
+        """Make a request and wait for its answer.
 
-    async def follow(self, run: str, after: int) -> AsyncIterator[Event]:
-        """The events of a run as they come."""
-        send, receive = anyio.create_memory_object_stream[Event](MAX_EVENTS_AHEAD)
-        pending = _Pending(send)
-        async with background() as tasks, receive:
-            tasks.start_soon(self._ask_and_close, "follow", {"run": run, "after": after}, pending, send)
-            async for event in receive:
-                yield event
-            tasks.cancel_scope.cancel()
-
-    async def _ask_and_close(
-        self, call: str, arguments: Mapping[str, Any], pending: _Pending, send: MemoryObjectSendStream[Event]
-    ) -> None:
-        with send:
-            await self._ask(call, arguments, pending)
-
-    async def _ask(self, call: str, arguments: Mapping[str, Any], pending: _Pending) -> Any:
+        Raises:
+            HubRefused, AdmissionRefused: the hub refuses it.
+            HubUnreachable: the connection is gone.
+        """
         if self._closed is not None:
             raise HubUnreachable(self._closed)
         number = next(self._numbers)
-        self._waiting[number] = pending
+        request = Request(number=number, call=call, arguments=dict(arguments)).model_dump_json()
+        size = len(request.encode())
+        if size > self._max_frame_bytes:
+            limit = self._max_frame_bytes / 2**20
+            raise HubRefused(
+                "TooLarge",
+                f"the request takes {size / 2**20:.1f} MiB, and the hub takes {limit:.1f} MiB at once: "
+                "add stars in several edits, and pass large values as files",
+            )
+        pending = self._waiting[number] = _Pending()
         try:
-            request = Request(number=number, call=call, arguments=dict(arguments))
-            await self._transport.send(request.model_dump_json())
+            await self._transport.send(request)
             await pending.done.wait()
         except TransportClosed as error:
             raise HubUnreachable(f"the connection to the hub is gone: {error}") from error
         finally:
-            self._waiting.pop(number, None)
+            del self._waiting[number]
         answer = pending.answer
         if answer is None:
             raise HubUnreachable(self._closed or "the connection to the hub is gone")
@@ -168,6 +169,12 @@ class RemoteOrchestrator:
         if answer.error is not None:
             raise HubRefused(answer.error, answer.message)
         return answer.value
+
+    async def ask_until_known(self, call: str, arguments: Mapping[str, Any]) -> Any:
+        """Make a request again for as long as its answer is null; raises as `call` does."""
+        while (value := await self.call(call, arguments)) is None:
+            continue
+        return value
 
     async def _receive(self) -> None:
         """Take in what the hub says, for as long as the connection lasts."""
@@ -178,27 +185,21 @@ class RemoteOrchestrator:
                     pending = self._waiting[message.number]
                     pending.answer = message
                     pending.done.set()
-                elif isinstance(message, Told) and message.number in self._waiting:
-                    stream = self._waiting[message.number].stream
-                    if stream is not None:
-                        try:
-                            await stream.send(event_from_json(message.event))
-                        except anyio.BrokenResourceError:
-                            continue  # the reader has stopped reading
-        except TransportClosed as error:
+        except ProtocolError as error:
             self._closed = f"the connection to the hub is gone: {error}"
-            for pending in self._waiting.values():
-                pending.done.set()
+        except ValidationError:
+            self._closed = "the hub says what this client does not understand: use the same version on both sides"
+        for pending in self._waiting.values():
+            pending.done.set()
 
     def _run(self, value: Mapping[str, Any]) -> RemoteRun:
         return RemoteRun(self, str(value["run"]), str(value["name"]))
 
 
 class _Pending:
-    """A request that waits for its answer, and, when it follows a run, for events before that."""
+    """A request that waits for its answer."""
 
-    def __init__(self, stream: MemoryObjectSendStream[Event] | None) -> None:
-        self.stream = stream
+    def __init__(self) -> None:
         self.done = anyio.Event()
         self.answer: Answer | None = None
 
@@ -221,13 +222,17 @@ class RemoteRun:
         """See `Run.name`."""
         return self._name
 
-    def events(self, *, after: int = 0) -> AsyncIterator[Event]:
+    async def events(self, *, after: int = 0) -> AsyncIterator[Event]:
         """See `Run.events`."""
-        return self._hub.follow(self._id, after)
+        while page := await self._hub.ask_until_known("events", {"run": self._id, "after": after}):
+            for told in page:
+                event = event_from_json(told)
+                yield event
+                after = event.seq
 
     async def wait(self) -> RunReport:
         """See `Run.wait`."""
-        return _REPORT.validate_python(await self._call("report"))
+        return _REPORT.validate_python(await self._hub.ask_until_known("report", {"run": self._id}))
 
     async def result(self) -> dict[str, Any]:
         """See `Run.result`."""

@@ -1,16 +1,22 @@
-"""The hub's side of the control path: clients submit graphs, follow runs and change their course over a connection."""
+"""The hub's side of the control path: clients submit graphs, follow runs and change their course over a connection.
+
+Whatever a client sends, it harms nobody but itself: it is answered with an error, or its connection is closed.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import hmac
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import anyio
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import to_json
 
-from constellation_protocol.errors import TransportClosed
+from constellation_protocol.errors import ProtocolError, TransportClosed
+from constellation_protocol.settings import HANDSHAKE_TIMEOUT_S
 from constellation_protocol.tasks import background
 from constellation_protocol.transport import Transport
 
@@ -18,9 +24,8 @@ from ..graph import EditBatch, GraphError
 from ..graph.documents import dump, load
 from ..journal import JournalError
 from ..scheduling import RunOptions, SchedulingError
-from .control_messages import CONTROL, CONTROL_PATH, CONTROL_VERSION, Answer, Open, Request, Told
+from .control_messages import CONTROL, CONTROL_PATH, CONTROL_VERSION, POLL_S, Answer, Open, Request
 from .errors import AdmissionRefused, ConstellationError
-from .events import RunFinished
 from .recovery import read_entries, replay
 from .report import make_report
 from .run import LocalRun
@@ -30,139 +35,180 @@ if TYPE_CHECKING:
 
 __all__ = ["CONTROL_PATH", "ControlServer"]
 
+MAX_CLIENTS = 1000
+"""How many connections of clients may be open at once, those that have not shown a token yet included."""
+
 MAX_REQUESTS = 256
-"""How many requests of one client may be under way at once."""
+"""How many requests of one client may be under way at once; further ones are refused."""
+
+PAGE_BYTES = 4 * 1024 * 1024
+"""Size after which no further event is put into an answer."""
 
 _OPTIONS = TypeAdapter(RunOptions)
 _BATCH = TypeAdapter(EditBatch)
+_log = logging.getLogger(__name__)
 
-Handler = Callable[["_Client", int, Mapping[str, Any]], Awaitable[Any]]
+Handler = Callable[["_Client", Mapping[str, Any]], Awaitable[Any]]
 
 
 class ControlServer:
     """Serves clients of a hub."""
 
-    def __init__(self, orchestrator: Orchestrator) -> None:
+    def __init__(self, orchestrator: Orchestrator, *, max_frame_bytes: int) -> None:
         self.orchestrator = orchestrator
+        self._max_frame_bytes = max_frame_bytes
+        self._clients = 0
 
     async def handle(self, transport: Transport, path: str) -> None:
         """Serve one client until it is gone."""
+        self._clients += 1
         try:
-            opening = CONTROL.validate_json(await transport.receive())
-            token = self.orchestrator.token
-            if not isinstance(opening, Open) or not hmac.compare_digest(opening.token.encode(), token.encode()):
-                await _send(transport, Answer(number=0, error="Refused", message="the token is not valid for this hub"))
+            refusal = await self._refusal(transport)
+            if refusal is not None:
+                await _send(transport, Answer(number=0, error="Refused", message=refusal))
                 return
-            if opening.version != CONTROL_VERSION:
-                message = f"this hub speaks version {CONTROL_VERSION} of the control protocol, not {opening.version}"
-                await _send(transport, Answer(number=0, error="Refused", message=message))
-                return
-            await _send(transport, Answer(number=0, value={"version": CONTROL_VERSION}))
+            welcome = {"version": CONTROL_VERSION, "max_frame_bytes": self._max_frame_bytes}
+            await _send(transport, Answer(number=0, value=welcome))
             await _Client(self.orchestrator, transport).serve()
-        except (TransportClosed, ValidationError):
+        except (ProtocolError, ValidationError, TimeoutError):
             return  # a client that goes away or does not speak the protocol leaves nothing behind
+        finally:
+            self._clients -= 1
+
+    async def _refusal(self, transport: Transport) -> str | None:
+        """Why the client on a new connection is not let in; None when it is."""
+        if self._clients > MAX_CLIENTS:
+            return f"this hub has {MAX_CLIENTS} clients already; try again later"
+        with anyio.fail_after(HANDSHAKE_TIMEOUT_S):
+            opening = CONTROL.validate_json(await transport.receive())
+        token = self.orchestrator.token
+        if not isinstance(opening, Open) or not hmac.compare_digest(opening.token.encode(), token.encode()):
+            return "the token is not valid for this hub"
+        if opening.version != CONTROL_VERSION:
+            return f"this hub speaks version {CONTROL_VERSION} of the control protocol, not {opening.version}"
+        return None
 
 
 class _Client:
     def __init__(self, orchestrator: Orchestrator, transport: Transport) -> None:
         self.orchestrator = orchestrator
-        self.transport = transport
+        self._transport = transport
         self._sending = anyio.Lock()
-        self._requests = anyio.CapacityLimiter(MAX_REQUESTS)
+        self._under_way = 0
 
     async def serve(self) -> None:
         async with background() as tasks:
             try:
                 while True:
-                    message = CONTROL.validate_json(await self.transport.receive())
-                    if isinstance(message, Request):
-                        await self._requests.acquire_on_behalf_of(message.number)
-                        tasks.start_soon(self._answer, message)
+                    message = CONTROL.validate_json(await self._transport.receive())
+                    if not isinstance(message, Request):
+                        continue
+                    if self._under_way >= MAX_REQUESTS:
+                        text = f"more than {MAX_REQUESTS} requests are under way: wait for their answers"
+                        await self._tell(Answer(number=message.number, error="TooManyRequests", message=text))
+                        continue
+                    self._under_way += 1
+                    tasks.start_soon(self._answer, message)
             finally:
                 tasks.cancel_scope.cancel()
 
     async def _answer(self, request: Request) -> None:
         try:
-            handler = _CALLS.get(request.call)
-            if handler is None:
-                answer = Answer(number=request.number, error="UnknownCall", message=f"no call {request.call!r} here")
-            else:
-                value = await handler(self, request.number, request.arguments)
-                answer = Answer(number=request.number, value=value)
+            answer = await self._carry_out(request)
+            await self._tell(answer)
+        except TransportClosed:
+            return
+        finally:
+            self._under_way -= 1
+
+    async def _carry_out(self, request: Request) -> Answer:
+        number = request.number
+        handler = _CALLS.get(request.call)
+        if handler is None:
+            return Answer(number=number, error="UnknownCall", message=f"no call {request.call!r} here")
+        try:
+            return Answer(number=number, value=await handler(self, request.arguments))
         except (ConstellationError, GraphError, SchedulingError, JournalError) as error:
             details = None
             if isinstance(error, AdmissionRefused):
                 details = [dataclasses.asdict(problem) for problem in error.problems]
-            answer = Answer(number=request.number, error=type(error).__name__, message=str(error), details=details)
+            return Answer(number=number, error=type(error).__name__, message=str(error), details=details)
         except (KeyError, TypeError, ValueError) as error:
-            answer = Answer(number=request.number, error="BadRequest", message=f"{type(error).__name__}: {error}")
-        finally:
-            self._requests.release_on_behalf_of(request.number)
-        try:
-            await self.tell(answer)
-        except TransportClosed:
-            return
+            return Answer(number=number, error="BadRequest", message=f"{type(error).__name__}: {error}")
+        except Exception:  # a fault of ours that one request brings to light is no reason to end everybody's runs
+            _log.exception("the request %r of a client has failed", request.call)
+            text = "the hub could not do this, for a reason of its own; its log has more"
+            return Answer(number=number, error="InternalError", message=text)
 
-    async def tell(self, message: Answer | Told) -> None:
+    async def _tell(self, answer: Answer) -> None:
         async with self._sending:
-            await _send(self.transport, message)
+            await _send(self._transport, answer)
 
     async def run(self, arguments: Mapping[str, Any]) -> LocalRun:
         return await self.orchestrator.find_run(str(arguments["run"]))
 
 
-async def _send(transport: Transport, message: Answer | Told) -> None:
-    await transport.send(message.model_dump_json())
+async def _send(transport: Transport, answer: Answer) -> None:
+    await transport.send(answer.model_dump_json())
 
 
-async def _submit(client: _Client, number: int, arguments: Mapping[str, Any]) -> Any:
+async def _submit(client: _Client, arguments: Mapping[str, Any]) -> Any:
     options = _OPTIONS.validate_python(arguments.get("options") or {})
     run = await client.orchestrator.submit(load(arguments["graph"]), options=options, info=arguments.get("info"))
     return {"run": run.id, "name": run.name}
 
 
-async def _resume(client: _Client, number: int, arguments: Mapping[str, Any]) -> Any:
+async def _resume(client: _Client, arguments: Mapping[str, Any]) -> Any:
     run = await client.orchestrator.resume(arguments["run"], rerun_unknown=bool(arguments.get("rerun_unknown")))
     return {"run": run.id, "name": run.name}
 
 
-async def _attach(client: _Client, number: int, arguments: Mapping[str, Any]) -> Any:
+async def _attach(client: _Client, arguments: Mapping[str, Any]) -> Any:
     run = await client.run(arguments)
     return {"run": run.id, "name": run.name}
 
 
-async def _runs(client: _Client, number: int, arguments: Mapping[str, Any]) -> Any:
+async def _runs(client: _Client, arguments: Mapping[str, Any]) -> Any:
     runs = await client.orchestrator.runs(limit=int(arguments.get("limit", 100)))
     return [dataclasses.asdict(summary) for summary in runs]
 
 
-async def _devices(client: _Client, number: int, arguments: Mapping[str, Any]) -> Any:
+async def _devices(client: _Client, arguments: Mapping[str, Any]) -> Any:
     return [dataclasses.asdict(device) for device in await client.orchestrator.devices()]
 
 
-async def _wait_for_devices(client: _Client, number: int, arguments: Mapping[str, Any]) -> Any:
+async def _wait_for_devices(client: _Client, arguments: Mapping[str, Any]) -> Any:
     await client.orchestrator.wait_for_devices(int(arguments["count"]), timeout_s=float(arguments["timeout_s"]))
 
 
-async def _follow(client: _Client, number: int, arguments: Mapping[str, Any]) -> Any:
+async def _events(client: _Client, arguments: Mapping[str, Any]) -> Any:
+    """The next events of a run; null when none have come, and an empty list after the last."""
     run = await client.run(arguments)
-    async for event in run.events(after=int(arguments.get("after", 0))):
-        await client.tell(Told(number=number, event=event.as_json()))
-        if isinstance(event, RunFinished):
-            break
+    page: list[dict[str, Any]] = []
+    size = 0
+    with anyio.move_on_after(POLL_S):
+        for event in await run.log.page(int(arguments.get("after", 0))):
+            page.append(event.as_json())
+            size += len(to_json(page[-1]))
+            if size > PAGE_BYTES:
+                break
+        return page
     return None
 
 
-async def _report(client: _Client, number: int, arguments: Mapping[str, Any]) -> Any:
+async def _report(client: _Client, arguments: Mapping[str, Any]) -> Any:
+    """The report of a run once it has ended; null when it has not."""
     run = await client.run(arguments)
-    return dataclasses.asdict(await run.wait())
+    with anyio.move_on_after(POLL_S):
+        return dataclasses.asdict(await run.wait())
+    return None
 
 
-async def _graph(client: _Client, number: int, arguments: Mapping[str, Any]) -> Any:
+async def _graph(client: _Client, arguments: Mapping[str, Any]) -> Any:
     return dump(await (await client.run(arguments)).graph())
 
 
-async def _show(client: _Client, number: int, arguments: Mapping[str, Any]) -> Any:
+async def _show(client: _Client, arguments: Mapping[str, Any]) -> Any:
     """The graph and the report of any run in the journal, over or not."""
     journal = client.orchestrator.journal
     summary = await journal.run(str(arguments["run"]))
@@ -171,26 +217,26 @@ async def _show(client: _Client, number: int, arguments: Mapping[str, Any]) -> A
     return {"graph": dump(machine.graph), "report": dataclasses.asdict(report)}
 
 
-async def _edit(client: _Client, number: int, arguments: Mapping[str, Any]) -> Any:
+async def _edit(client: _Client, arguments: Mapping[str, Any]) -> Any:
     await (await client.run(arguments)).edit(_BATCH.validate_python(arguments["batch"]))
 
 
-async def _pause(client: _Client, number: int, arguments: Mapping[str, Any]) -> Any:
+async def _pause(client: _Client, arguments: Mapping[str, Any]) -> Any:
     await (await client.run(arguments)).pause()
 
 
-async def _unpause(client: _Client, number: int, arguments: Mapping[str, Any]) -> Any:
+async def _unpause(client: _Client, arguments: Mapping[str, Any]) -> Any:
     await (await client.run(arguments)).unpause()
 
 
-async def _cancel(client: _Client, number: int, arguments: Mapping[str, Any]) -> Any:
+async def _cancel(client: _Client, arguments: Mapping[str, Any]) -> Any:
     run = await client.run(arguments)
     await run.cancel(
         arguments.get("star"), subtree=bool(arguments.get("subtree")), reason=str(arguments.get("reason", ""))
     )
 
 
-async def _approve(client: _Client, number: int, arguments: Mapping[str, Any]) -> Any:
+async def _approve(client: _Client, arguments: Mapping[str, Any]) -> Any:
     run = await client.run(arguments)
     await run.approve(
         str(arguments["star"]),
@@ -207,7 +253,7 @@ _CALLS: Mapping[str, Handler] = {
     "runs": _runs,
     "devices": _devices,
     "wait_for_devices": _wait_for_devices,
-    "follow": _follow,
+    "events": _events,
     "report": _report,
     "graph": _graph,
     "show": _show,

@@ -1,7 +1,9 @@
 """What a client and a hub say to each other on the control path: JSON text frames, one message each.
 
 A client opens with `Open` and its token. Every request carries a number and is answered by one `Answer` with the same
-number; events of runs that the client follows come in between as `Told`.
+number. The hub says nothing unasked: a client asks for the next events of a run when it has use for them, so that none
+who is slow, or has lost interest, costs anything. A request that has to wait is answered after `POLL_S` at the latest,
+with null, and made again by a client that still wants to know.
 """
 
 from __future__ import annotations
@@ -13,9 +15,12 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 CONTROL_VERSION = 1
 CONTROL_PATH = "/control"
 
+POLL_S = 20.0
+"""How long a hub keeps a request waiting for what it asks about."""
+
 
 class _Message(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
 
 class Open(_Message):
@@ -46,13 +51,5 @@ class Answer(_Message):
     details: Any = None
 
 
-class Told(_Message):
-    """An event of a run, for the request that follows it."""
-
-    kind: Literal["told"] = "told"
-    number: int
-    event: dict[str, Any]
-
-
-ControlMessage = Annotated[Open | Request | Answer | Told, Field(discriminator="kind")]
+ControlMessage = Annotated[Open | Request | Answer, Field(discriminator="kind")]
 CONTROL: TypeAdapter[ControlMessage] = TypeAdapter(ControlMessage)

@@ -13,8 +13,8 @@ from typing import Protocol
 import anyio
 
 from ..graph import GraphError
-from ..journal import MAX_BODY_BYTES, Journal, Record
-from ..scheduling import FleetEvent, JournalEntry, RunEvent, Scheduler, SchedulingError
+from ..journal import MAX_BODY_BYTES, Journal, JournalError, Record, SequenceConflict
+from ..scheduling import FleetEvent, JournalEntry, RunEvent, RunId, Scheduler, SchedulingError
 from ..scheduling import commands as cmd
 from ..scheduling.events import GraphEdited, RunStarted
 from ..scheduling.inputs import Tick
@@ -32,6 +32,9 @@ class Carrier(Protocol):
 
     def carry_out(self, command: cmd.Command, at: float) -> None:
         """Do what a command says."""
+
+    def lost(self, run: RunId, error: JournalError) -> set[RunId]:
+        """Another writer has a run: let go of it and of those it is nested with, and return them all."""
 
 
 class _Item:
@@ -59,8 +62,9 @@ class Engine:
         self._journal = journal
         self._carrier = carrier
         self._inbox: list[_Item] = []
+        self._in_hand: list[_Item] = []
         self._wake = anyio.Event()
-        self._seqs: dict[str, int] = {}
+        self._seqs: dict[str, int] = {}  # the number of the last record of every run in hand
         self._stopped = False
 
     def post(self, event: RunEvent | FleetEvent) -> None:
@@ -70,9 +74,11 @@ class Engine:
     async def ask(self, *events: RunEvent | FleetEvent) -> None:
         """Take events in and wait until what follows from them is stored and under way.
 
+        Whoever is cancelled meanwhile has asked nonetheless: what follows is stored and carried out.
+
         Raises:
             SchedulingError, GraphError: the last event can't be granted.
-            OrchestratorStopped: `stop` has been called.
+            OrchestratorStopped: `stop` has been called, or the journal has failed.
         """
         if self._stopped:
             raise OrchestratorStopped
@@ -94,9 +100,10 @@ class Engine:
         """Go on numbering a run's records after those that its journal has."""
         self._seqs[run] = records
 
-    def forget(self, run: str) -> None:
-        """Number a run's records no more."""
+    def let_go(self, run: RunId) -> None:
+        """Have nothing more to do with a run: it has ended, or someone else has it."""
         self._seqs.pop(run, None)
+        self.scheduler.drop(run)
 
     def stop(self) -> None:
         """Take nothing in any more; what is being stored is still stored."""
@@ -107,16 +114,18 @@ class Engine:
         """Work until `stop`; raises what the journal raises."""
         try:
             while not self._stopped:
-                items = await self._next_items()
-                await self._work(items)
+                await self._wait_for_items()
+                self._in_hand, self._inbox = self._inbox, []
+                await self._work(self._in_hand)
+                self._in_hand = []
         finally:
             self._stopped = True
-            for item in self._inbox:
-                _finish(item, OrchestratorStopped())
+            for item in (*self._in_hand, *self._inbox):
+                _finish(item, item.error or OrchestratorStopped())
             self._inbox.clear()
 
-    async def _next_items(self) -> list[_Item]:
-        """What has come in, with a tick when one is due; waits until there is something."""
+    async def _wait_for_items(self) -> None:
+        """Wait until something has come in, a tick that is due included, or nothing will."""
         while not self._stopped:
             now = self.clock()
             due = self.scheduler.next_due_at()
@@ -127,8 +136,6 @@ class Engine:
             self._wake = anyio.Event()
             with anyio.move_on_after(None if due is None else due - now):
                 await self._wake.wait()
-        items, self._inbox = self._inbox, []
-        return items
 
     async def _work(self, items: Sequence[_Item]) -> None:
         entries: list[JournalEntry] = []
@@ -143,18 +150,21 @@ class Engine:
                 continue
             entries += step.entries
             commands += step.commands
-        if entries:
-            await self._store(entries)
+        lost = await self._store(entries)
         for entry in entries:
-            self._carrier.entered(entry)
+            if entry.event.run not in lost:
+                self._carrier.entered(entry)
         at = self.clock()
         for command in commands:
-            self._carrier.carry_out(command, at)
+            if command.run not in lost:
+                self._carrier.carry_out(command, at)
         for item in items:
             _finish(item, item.error)
 
-    async def _store(self, entries: Sequence[JournalEntry]) -> None:
+    async def _store(self, entries: Sequence[JournalEntry]) -> set[RunId]:
+        """Store entries, and return the runs that turn out to be someone else's by now: theirs are not stored."""
         records = []
+        lost: set[RunId] = set()
         for entry in entries:
             event = entry.event
             run = event.run
@@ -162,14 +172,25 @@ class Engine:
                 await self._create(event)
             seq = self._seqs.get(run, 0) + 1
             self._seqs[run] = seq
-            records.append(Record(run, seq, event.at, event.kind, encode_entry(entry)))
-        await self._journal.append(records)
+            records.append(self._record(entry, seq))
+        while records:
+            try:
+                await self._journal.append(records)
+                break
+            except SequenceConflict as conflict:
+                lost |= self._carrier.lost(RunId(conflict.run), conflict)
+                records = [record for record in records if record.run not in lost]
+        return lost
 
     async def _create(self, event: RunStarted) -> None:
         """Make the journal's entry of a nested run; those that are submitted have theirs already."""
         if event.parent is not None:
             name = str(event.graph.get("name", ""))
             await self._journal.create_run(event.run, name=name, at=event.at, parent=event.parent[0])
+
+    def _record(self, entry: JournalEntry, seq: int) -> Record:
+        event = entry.event
+        return Record(event.run, seq, event.at, event.kind, encode_entry(entry))
 
 
 def check_size(event: RunStarted | GraphEdited) -> None:

@@ -12,42 +12,92 @@ from .events import Event, EventsMissed, RunFinished
 MAX_KEPT = 20_000
 """How many of the latest events of a run are kept."""
 
+_PAGE = 256
+"""How many events a reader takes out at once."""
+
 
 class EventLog:
-    """Events in order; publishing never waits, and a reader that falls behind is told what it has missed."""
+    """Events in order; publishing never waits, and a reader that falls behind is told what it has missed.
+
+    Attributes:
+        run: The run's id.
+        next_seq: The number of the next event.
+        finished: The last event, once the run has ended.
+    """
 
     def __init__(self, run: str) -> None:
         self.run = run
         self.next_seq = 1
         self.finished: RunFinished | None = None
         self._kept: deque[Event] = deque(maxlen=MAX_KEPT)
+        self._closed: Exception | None = None
         self._changed: anyio.Event | None = None
+        self._over = anyio.Event()
 
     def publish(self, event: Event) -> None:
-        """Add an event that was made with `next_seq`."""
+        """Add an event that was made with `next_seq`; nothing comes after the end of the run."""
+        if self.finished is not None:
+            return
         self.next_seq = event.seq + 1
         self._kept.append(event)
         if isinstance(event, RunFinished):
             self.finished = event
-        if self._changed is not None:
-            self._changed.set()
-            self._changed = None
+            self._over.set()
+        self._wake()
+
+    def close(self, error: Exception) -> None:
+        """Tell whoever waits that nothing comes any more although the run has not ended."""
+        if self.finished is None and self._closed is None:
+            self._closed = error
+            self._over.set()
+            self._wake()
+
+    async def wait_finished(self) -> RunFinished:
+        """Wait for the end of the run; raises what the log was closed with before it."""
+        await self._over.wait()
+        if self.finished is None:
+            assert self._closed is not None
+            raise self._closed
+        return self.finished
 
     async def read(self, *, after: int = 0) -> AsyncIterator[Event]:
-        """All events numbered above `after`, as they come, up to the end of the run."""
-        seq = after + 1
+        """All events numbered above `after`, as they come, up to the end of the run.
+
+        Raises:
+            Exception: what the log was closed with, after the events before that.
+        """
         while True:
-            while seq < self.next_seq:
-                oldest = self._kept[0].seq
-                if seq < oldest:
-                    yield EventsMissed(seq=oldest - 1, time=self._kept[0].time, run=self.run, count=oldest - seq)
-                    seq = oldest
-                    continue
-                event = self._kept[seq - oldest]
-                seq += 1
+            page = await self.page(after)
+            if not page:
+                return
+            for event in page:
                 yield event
-                if isinstance(event, RunFinished):
-                    return
+            after = page[-1].seq
+
+    async def page(self, after: int) -> list[Event]:
+        """Wait for events numbered above `after` and return those that are here, oldest first, up to a page full.
+
+        Empty only when the run has ended and `after` is its last event, or beyond.
+
+        Raises:
+            Exception: what the log was closed with, when there are no more before that.
+        """
+        while after + 1 >= self.next_seq:
+            if self.finished is not None:
+                return []
+            if self._closed is not None:
+                raise self._closed
             if self._changed is None:
                 self._changed = anyio.Event()
             await self._changed.wait()
+        oldest = self._kept[0]
+        missed = oldest.seq - after - 1
+        if missed > 0:
+            return [EventsMissed(seq=oldest.seq - 1, time=oldest.time, run=self.run, count=missed)]
+        first = -missed
+        return [self._kept[place] for place in range(first, min(first + _PAGE, len(self._kept)))]
+
+    def _wake(self) -> None:
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None

@@ -8,6 +8,7 @@ tokens, takes back those that are still there with what they have done meanwhile
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import anyio
 from anyio.abc import TaskGroup
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from constellation_protocol.kinds import DeviceKind, DeviceSpec, StartedDevice
 from constellation_protocol.settings import SessionSettings
@@ -30,6 +31,8 @@ from .listening import listening
 from .survivors import Survivor, find_survivors
 
 LOOPBACK = "127.0.0.1"
+
+_FLEET_ID = re.compile(r"[0-9a-f]{1,16}-[0-9a-f]{12}")
 
 RETURN_S = 3.0
 """How long surviving devices may take to come back before they are counted as gone."""
@@ -55,11 +58,13 @@ class Fleet:
         id: The fleet's id, for `restart_devices`; None when its devices die with this process.
         size: How many devices it is to have.
         started: The devices that this process can offer functions to, and stops in the end.
+        needed: Whether a run may want its devices back; where not, nothing of them is kept once they are stopped.
     """
 
     id: str | None
     size: int
     started: list[StartedDevice]
+    needed: bool = False
 
 
 @asynccontextmanager
@@ -74,8 +79,11 @@ async def start_devices(
             yield Fleet(None, len(specs), [await devices.start(spec, hub) for spec in specs])
             return
         fleet = f"{os.getpid():x}-{secrets.token_hex(6)}"
-        folder = home / "fleets" / fleet
-        folder.mkdir(parents=True, mode=0o700)
+        folder = _folder(home, fleet)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700)
+        made_up = Fleet(fleet, len(specs), [])
+        stack.callback(_forget_unless_needed, made_up, folder)
         specs = [_on_its_own(spec, folder) for spec in specs]
         await stack.enter_async_context(listening(hub, LOOPBACK, 0, settings=settings))
         for spec in specs:
@@ -83,8 +91,8 @@ async def start_devices(
         _write(folder, FleetFile(kind=kind, port=_port(hub), tokens=hub.tokens(), devices=list(specs)))
         watch = await stack.enter_async_context(background())
         devices = await stack.enter_async_context(made())
-        started = await _start_all(devices, specs, hub, watch)
-        yield Fleet(fleet, len(specs), started)
+        made_up.started = await _start_all(devices, specs, hub, watch)
+        yield made_up
         watch.cancel_scope.cancel()
 
 
@@ -95,34 +103,60 @@ async def restart_devices(hub: Hub, fleet: str, *, home: Path, settings: Session
     Raises:
         CannotResume: nothing is known of it any more.
     """
-    folder = home / "fleets" / fleet
-    try:
-        noted = _FLEET.validate_json((folder / "fleet.json").read_bytes())
-    except FileNotFoundError:
-        raise CannotResume(f"the devices of this run are not known any more: {folder} is gone") from None
+    folder = _folder(home, fleet)
+    noted = _read(folder)
     for name, token in noted.tokens.items():
         hub.allow(token, device=name)
     survivors = find_survivors(noted.devices)
+    restarted = Fleet(fleet, len(noted.devices), [], needed=True)
     async with AsyncExitStack() as stack:
-        port = noted.port if survivors else 0
-        await stack.enter_async_context(listening(hub, LOOPBACK, port, settings=settings))
+        stack.callback(_forget_unless_needed, restarted, folder)
+        stack.push_async_callback(_close_all, survivors)
+        await _listen_again(stack, hub, noted.port if survivors else 0, settings)
         _write(folder, noted.model_copy(update={"port": _port(hub)}))
         watch = await stack.enter_async_context(background())
-        back = await _await_return(hub, survivors)
-        stack.push_async_callback(_close_all, back)
+        back = await _await_return(hub, survivors) if _port(hub) == noted.port else []
+        await _close_all([survivor for survivor in survivors if survivor not in back])
         for survivor in back:
             _watch(watch, survivor, hub)
         devices = await stack.enter_async_context(load_device_kind(noted.kind)())
         names = {survivor.name for survivor in back}
         missing = [spec for spec in noted.devices if spec.name not in names]
-        started = await _start_all(devices, missing, hub, watch)
-        yield Fleet(fleet, len(noted.devices), started)
+        restarted.started = await _start_all(devices, missing, hub, watch)
+        yield restarted
         watch.cancel_scope.cancel()
 
 
-def forget_fleet(home: Path, fleet: str) -> None:
-    """Remove what was kept of a fleet whose runs have all ended."""
-    shutil.rmtree(home / "fleets" / fleet, ignore_errors=True)
+async def _listen_again(stack: AsyncExitStack, hub: Hub, port: int, settings: SessionSettings) -> None:
+    """Listen where the survivors dial, or, when something else has taken that port meanwhile, on a free one."""
+    try:
+        await stack.enter_async_context(listening(hub, LOOPBACK, port, settings=settings))
+    except OSError:
+        if port == 0:
+            raise
+        await stack.enter_async_context(listening(hub, LOOPBACK, 0, settings=settings))
+
+
+def _folder(home: Path, fleet: str) -> Path:
+    """Where a fleet is kept; raises CannotResume for what is not the id of one."""
+    if _FLEET_ID.fullmatch(fleet) is None:
+        raise CannotResume(f"the run says that its devices are {fleet!r}, which is no id of devices")
+    return home / "fleets" / fleet
+
+
+def _read(folder: Path) -> FleetFile:
+    try:
+        return _FLEET.validate_json((folder / "fleet.json").read_bytes())
+    except FileNotFoundError:
+        raise CannotResume(f"the devices of this run are not known any more: {folder} is gone") from None
+    except ValidationError:
+        # Its text would repeat what is in the file, which are tokens.
+        raise CannotResume(f"what is noted of the devices of this run can't be read: {folder / 'fleet.json'}") from None
+
+
+def _forget_unless_needed(fleet: Fleet, folder: Path) -> None:
+    if not fleet.needed:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 async def _start_all(kind: DeviceKind, specs: Sequence[DeviceSpec], hub: Hub, watch: TaskGroup) -> list[StartedDevice]:
@@ -149,14 +183,12 @@ def _watch(tasks: TaskGroup, device: StartedDevice, hub: Hub) -> None:
 
 
 async def _await_return(hub: Hub, survivors: Sequence[Survivor]) -> list[Survivor]:
-    """Wait a little for devices that live on to dial in again; kill those that don't."""
+    """Wait a little for devices that live on to dial in again, and return those that do."""
     wanted = {survivor.name for survivor in survivors}
     with anyio.move_on_after(RETURN_S):
         while not wanted <= set(hub.devices):
             await hub.wait_changed()
-    back = [survivor for survivor in survivors if survivor.name in hub.devices]
-    await _close_all([survivor for survivor in survivors if survivor not in back])
-    return back
+    return [survivor for survivor in survivors if survivor.name in hub.devices]
 
 
 async def _close_all(survivors: Sequence[Survivor]) -> None:
@@ -184,7 +216,9 @@ def _port(hub: Hub) -> int:
 
 
 def _write(folder: Path, fleet: FleetFile) -> None:
-    path = folder / "fleet.json"
+    """Write the file whole or not at all, for its owner's eyes only."""
+    fresh = folder / "fleet.json.new"
     opener: Callable[[str, int], int] = lambda name, flags: os.open(name, flags, 0o600)  # noqa: E731 - one use
-    with open(path, "wb", opener=opener) as file:
+    with open(fresh, "wb", opener=opener) as file:
         file.write(_FLEET.dump_json(fleet))
+    fresh.replace(folder / "fleet.json")

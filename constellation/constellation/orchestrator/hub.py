@@ -10,6 +10,7 @@ import hmac
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from constellation_protocol.direct import direct_link
-from constellation_protocol.errors import LinkClosed, Refused
+from constellation_protocol.errors import LinkClosed, LocalProtocolError, Refused, RemoteProtocolError
 from constellation_protocol.link import Link
 from constellation_protocol.messages import (
     Accept,
@@ -86,14 +87,24 @@ class ConnectedDevice:
         self._outbox.append(message)
         self._filled.set()
 
-    async def send_posted(self) -> None:
-        """Send what is posted, for as long as the session lasts."""
+    async def send_posted(self, on_unfit: Callable[[Message, str], None]) -> None:
+        """Send what is posted, for as long as the session lasts; `on_unfit` is told what no frame can hold, and why."""
         while True:
             while not self._outbox:
                 self._filled = anyio.Event()
                 await self._filled.wait()
             messages, self._outbox = self._outbox, []
-            await self.link.send(*messages)
+            try:
+                await self.link.send(*messages)  # all of them or, when one does not fit, none
+            except LocalProtocolError:
+                await self._send_singly(messages, on_unfit)
+
+    async def _send_singly(self, messages: Sequence[Message], on_unfit: Callable[[Message, str], None]) -> None:
+        for message in messages:
+            try:
+                await self.link.send(message)
+            except LocalProtocolError as error:
+                on_unfit(message, str(error))
 
 
 class Hub:
@@ -197,15 +208,17 @@ class Hub:
         known = frozenset(AttemptId(attempt) for attempt in (*link.hello.running, *link.hello.finished))
         reason = "it stopped"
         try:
-            if before is not None:
-                await before.link.aclose("replaced by a new session")
-            now = self._engine.clock()
+            # Before the end of an earlier session is told, so that what goes on is not taken for lost.
             self._engine.post(
-                DeviceJoined(now, device.name, device.epoch, offer_of(device.profile), known, link.hello.memory)
+                DeviceJoined(
+                    self._engine.clock(), device.name, device.epoch, offer_of(device.profile), known, link.hello.memory
+                )
             )
             self._tell(device, None)
+            if before is not None:
+                await before.link.aclose("replaced by a new session")
             async with background() as tasks:
-                tasks.start_soon(self._until_closed, device.send_posted)
+                tasks.start_soon(self._until_closed, partial(device.send_posted, partial(self._unfit, device)))
                 tasks.start_soon(self._until_closed, device.transfers.run)
                 try:
                     while True:
@@ -214,15 +227,17 @@ class Hub:
                     tasks.cancel_scope.cancel()
         except LinkClosed as closed:
             reason = closed.reason or reason
+        except RemoteProtocolError as error:
+            reason = f"it broke the rules of the protocol: {error}"
         except OrchestratorStopped:
             reason = "the orchestrator is stopping"
         finally:
+            self._engine.post(DeviceLeft(self._engine.clock(), device.name, device.epoch, reason))
             if self.devices.get(device.name) is device:
                 del self.devices[device.name]
-            self._engine.post(DeviceLeft(self._engine.clock(), device.name, device.epoch, reason))
-            self._tell(device, reason)
+                self._tell(device, reason)
             with anyio.CancelScope(shield=True):
-                await link.aclose("the orchestrator is stopping")
+                await link.aclose(reason)
 
     async def _until_closed(self, work: Callable[[], Any]) -> None:
         """Run a task of a session; that the session has ended is found out by the one that receives."""
@@ -298,6 +313,17 @@ class Hub:
                 artifacts=tuple(find_artifacts(arguments)),
             )
         )
+
+    def _unfit(self, device: ConnectedDevice, message: Message, reason: str) -> None:
+        """An attempt that can't be put into a frame has failed; nothing else that is posted can be too large."""
+        where = parse_attempt(message.attempt) if isinstance(message, Assign) else None
+        if isinstance(message, Assign) and where is not None:
+            error = StarError("ArgumentsTooLarge", f"its arguments can't be sent to device {device.name!r}: {reason}")
+            self._engine.post(
+                ev.AttemptFailed(
+                    self._engine.clock(), *where, AttemptId(message.attempt), device.name, message.epoch, error, 0.0
+                )
+            )
 
     def cancel(self, command: cmd.CancelAttempt) -> None:
         """Tell a device to stop an attempt."""

@@ -22,10 +22,20 @@ from constellation_protocol.messages import Progress
 from constellation_protocol.settings import SessionSettings
 from constellation_protocol.tasks import background
 
-from ..graph import StarId, TaskConstellation
+from ..graph import GraphError, StarId, TaskConstellation
 from ..graph.documents import dump
-from ..journal import Journal, RunSummary, default_home, open_journal
-from ..scheduling import JournalEntry, PlacementPolicy, RunId, RunMachine, RunOptions, Scheduler, UnknownRun
+from ..journal import Journal, JournalError, RunBusy, RunSummary, default_home, open_journal
+from ..scheduling import (
+    JournalEntry,
+    PlacementPolicy,
+    RunEnded,
+    RunId,
+    RunMachine,
+    RunOptions,
+    Scheduler,
+    SchedulingError,
+    UnknownRun,
+)
 from ..scheduling import commands as cmd
 from ..scheduling import events as ev
 from . import events as out
@@ -34,11 +44,11 @@ from .devices import DeviceInfo, offer_functions, wait_for_devices
 from .engine import Engine, check_size
 from .errors import CannotResume, OrchestratorStopped, RunInUse
 from .event_log import EventLog
-from .fleets import restart_devices, start_devices
+from .fleets import Fleet, restart_devices, start_devices
 from .hub import ConnectedDevice, Hub
 from .notices import from_command, from_entry
 from .planning import Planner, consult, review_of
-from .recovery import LEASE_S, claim, owner_name, read_entries, replay
+from .recovery import LEASE_S, MAX_RUNS, claim, owner_name, read_family, replay
 from .run import LocalRun
 
 if TYPE_CHECKING:
@@ -48,6 +58,9 @@ if TYPE_CHECKING:
 
 MAX_ENDED_RUNS = 100
 """How many runs that have ended are kept in memory, for observers that come late; the journal has them all."""
+
+FLEET_KEY = "fleet"
+"""Where a run's info says which devices it was run on, if those can be brought back."""
 
 EMBEDDED_SESSIONS = SessionSettings(resume_window_s=10.0)
 """Sessions of devices that this process has started itself: it knows at once when one of them dies."""
@@ -65,8 +78,10 @@ class Orchestrator:
         planner: Planner | None,
         policy: PlacementPolicy | None,
         no_device_patience_s: float,
+        resumable: bool,
     ) -> None:
         """Not for direct use."""
+        self._resumable = resumable
         self._journal = journal
         self._tasks = tasks
         self._planner = planner
@@ -137,11 +152,9 @@ class Orchestrator:
         async with (
             cls._open(journal, home, planner, policy, no_device_patience_s) as self,
             start_devices(self._hub, specs, kind, home=self.home, settings=EMBEDDED_SESSIONS) as fleet,
+            self._with_fleet(fleet),
         ):
-            self._started, self._fleet = fleet.started, fleet.id
-            with self._stopping_first():
-                await self.wait_for_devices(len(specs))
-                yield self
+            yield self
 
     @classmethod
     @asynccontextmanager
@@ -177,7 +190,7 @@ class Orchestrator:
             summary = await self._journal.run(run)
             if summary.state in ("succeeded", "failed", "cancelled"):
                 raise CannotResume(f"run {summary.run} has {summary.state} already; see it with `constellation show`")
-            fleet_id = summary.info.get("fleet")
+            fleet_id = summary.info.get(FLEET_KEY)
             if not isinstance(fleet_id, str):
                 raise CannotResume(
                     f"run {summary.run} was not run on devices that can be started again; "
@@ -185,11 +198,11 @@ class Orchestrator:
                 )
             # Before the devices come back: what they then report is about a run that is known again.
             await self._take_up(RunId(summary.run), planner, rerun_unknown)
-            async with restart_devices(self._hub, fleet_id, home=self.home, settings=EMBEDDED_SESSIONS) as fleet:
-                self._started, self._fleet = fleet.started, fleet.id
-                with self._stopping_first():
-                    await self.wait_for_devices(fleet.size)
-                    yield self
+            async with (
+                restart_devices(self._hub, fleet_id, home=self.home, settings=EMBEDDED_SESSIONS) as fleet,
+                self._with_fleet(fleet),
+            ):
+                yield self
 
     @classmethod
     @asynccontextmanager
@@ -228,12 +241,15 @@ class Orchestrator:
 
         check_exposure(host, ssl)
         async with cls._open(journal, home, planner, policy, no_device_patience_s) as self:
+            if token == "":
+                raise ValueError("an empty token would let everybody in: give another, or none to have one made")
             self.token = token if token is not None else secrets.token_urlsafe(32)
             self._hub.allow(self.token)
             await self._take_up_all()
-            control = ControlServer(self)
+            settings = SessionSettings()
+            control = ControlServer(self, max_frame_bytes=settings.limits.max_frame_bytes)
             paths = {CONTROL_PATH: control.handle}
-            async with listening(self._hub, host, port, ssl=ssl, settings=SessionSettings(), paths=paths):
+            async with listening(self._hub, host, port, ssl=ssl, settings=settings, paths=paths):
                 with self._stopping_first():
                     yield self
 
@@ -272,9 +288,16 @@ class Orchestrator:
                 home = Path(stack.enter_context(TemporaryDirectory(prefix="constellation-")))
             home = home if home is not None else default_home()
             store = await stack.enter_async_context(open_journal(journal))
+            stack.enter_context(_one_journal_error())
             tasks = await stack.enter_async_context(background())
             self = cls(
-                store, tasks, home=home, planner=planner, policy=policy, no_device_patience_s=no_device_patience_s
+                store,
+                tasks,
+                home=home,
+                planner=planner,
+                policy=policy,
+                no_device_patience_s=no_device_patience_s,
+                resumable=journal != ":memory:",
             )
             self.home = home
             tasks.start_soon(self._engine.run)
@@ -283,12 +306,30 @@ class Orchestrator:
                 yield self
             finally:
                 self._stop()
-                with anyio.CancelScope(shield=True):
-                    for run in self._runs.values():
-                        await self._journal.release(run.id, owner=self._owner)
+                await self._let_go_of_all()
                 tasks.cancel_scope.cancel()
 
     home: Path
+
+    @asynccontextmanager
+    async def _with_fleet(self, fleet: Fleet) -> AsyncIterator[None]:
+        """Work with devices of its own, and say in the end whether they may be wanted back."""
+        self._started, self._fleet = fleet.started, fleet.id
+        try:
+            with self._stopping_first():
+                await self.wait_for_devices(fleet.size)
+                yield
+        finally:
+            fleet.needed = self._resumable and await self._is_needed(fleet)
+
+    async def _is_needed(self, fleet: Fleet) -> bool:
+        """Whether a run that has not ended was run on these devices."""
+        with anyio.CancelScope(shield=True):
+            try:
+                going_on = await self._journal.runs(limit=MAX_RUNS, state="running")
+            except JournalError:
+                return True
+        return any(summary.info.get(FLEET_KEY) == fleet.id for summary in going_on)
 
     @contextmanager
     def _stopping_first(self) -> Iterator[None]:
@@ -301,6 +342,16 @@ class Orchestrator:
     def _stop(self) -> None:
         self._stopping = True
         self._engine.stop()
+
+    async def _let_go_of_all(self) -> None:
+        """Let others have the runs that have not ended, and tell whoever still watches them."""
+        held = [run for run in self._runs.values() if run.log.finished is None]
+        for run in held:
+            run.log.close(OrchestratorStopped())
+        with anyio.CancelScope(shield=True), suppress(JournalError):
+            # When the journal has failed, what is wrong with it has been said; and a claim runs out by itself.
+            for run in held:
+                await self._journal.release(run.id, owner=self._owner)
 
     # --- runs -------------------------------------------------------------------------------------------------------
 
@@ -325,21 +376,34 @@ class Orchestrator:
             DeviceUnsuited: it uses functions of this process, but its devices live in others.
             TooLarge: the journal does not take a graph of this size at once.
         """
+        if FLEET_KEY in (info or {}):
+            raise ValueError(f"{FLEET_KEY!r} can't be among a run's info: the orchestrator notes its own devices there")
         await self._offer(graph.functions)
         admit(graph, {name: device.profile for name, device in self._hub.devices.items()})
         run = new_run_id()
         planner = planner if planner is not None else self._planner
         options = replace(options if options is not None else RunOptions(), review=planner is not None)
-        now = self._engine.clock()
-        started = ev.RunStarted(now, run, dump(graph), options)
+        kept = {**(info or {}), **({FLEET_KEY: self._fleet} if self._fleet else {})}
+        started = ev.RunStarted(self._engine.clock(), run, dump(graph), options)
         check_size(started)
-        kept = {**(info or {}), **({"fleet": self._fleet} if self._fleet else {})}
-        await self._journal.create_run(run, name=graph.name, at=now, info=kept)
-        await claim(self._journal, run, owner=self._owner, at=now)
-        await self._journal.set_state(run, "running", at=now)
-        self._planners[run] = planner
-        await self._engine.ask(started)
+        # Shielded for as long as the journal takes: a run is in it with its first record, or not at all.
+        with anyio.CancelScope(shield=True):
+            await self._begin(started, kept, planner)
         return self._runs[run]
+
+    async def _begin(self, started: ev.RunStarted, info: Mapping[str, Any], planner: Planner | None) -> None:
+        run = started.run
+        name = str(started.graph.get("name", ""))
+        await self._journal.create_run(run, name=name, at=started.at, info=info)
+        self._planners[run] = planner
+        try:
+            await claim(self._journal, run, owner=self._owner, at=started.at)
+            await self._journal.set_state(run, "running", at=started.at)
+            await self._engine.ask(started)
+        except (GraphError, SchedulingError, OrchestratorStopped):
+            del self._planners[run]
+            await self._journal.delete(run)
+            raise
 
     async def resume(self, run: str, *, planner: Planner | None = None, rerun_unknown: bool = False) -> LocalRun:
         """Go on with a run whose orchestrator has stopped; stars that had ended are not run again.
@@ -357,53 +421,57 @@ class Orchestrator:
             AdmissionRefused: the connected devices can't carry out what is left.
         """
         summary = await self._journal.run(run)
-        taken_up = self._runs.get(RunId(summary.run))
-        if taken_up is None:
-            taken_up = await self._take_up(RunId(summary.run), planner or self._planner, rerun_unknown)
-        if not taken_up.machine.ended:
-            admit(taken_up.machine.graph, {name: device.profile for name, device in self._hub.devices.items()})
-        return taken_up
+        found = RunId(summary.run)
+        if found not in self._runs:
+            return await self._take_up(found, planner or self._planner, rerun_unknown, admitted_only=True)
+        held = self._runs[found]
+        if not held.machine.ended:
+            self._admit(held.machine.graph)
+        return held
 
-    async def _take_up(self, run: RunId, planner: Planner | None, rerun_unknown: bool) -> LocalRun:
+    def _admit(self, graph: TaskConstellation) -> None:
+        admit(graph, {name: device.profile for name, device in self._hub.devices.items()})
+
+    async def _take_up(
+        self, run: RunId, planner: Planner | None, rerun_unknown: bool, *, admitted_only: bool = False
+    ) -> LocalRun:
         """Bring a run and those nested in it back from the journal, before or after their devices have come back."""
         await claim(self._journal, run, owner=self._owner, at=self._engine.clock())
-        family = await self._family(run)
-        top = replay(family[run])
-        if top.ended:
-            await self._journal.set_state(run, top.state, at=self._engine.clock())
-            await self._journal.release(run, owner=self._owner)
-            raise CannotResume(f"run {run} has {top.state} already; see it with `constellation show`")
+        try:
+            family = await read_family(self._journal, run)
+            if run in self._runs:
+                return self._runs[run]  # someone else has asked for the same meanwhile
+            top = replay(family[run])
+            if top.ended:
+                await self._journal.set_state(run, top.state, at=self._engine.clock())
+                raise CannotResume(f"run {run} has {top.state} already; see it with `constellation show`")
+            if admitted_only:
+                self._admit(top.graph)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self._journal.release(run, owner=self._owner)
+            raise
         self._planners[run] = planner
         for member, entries in family.items():
             machine = self._engine.scheduler.recover(entries)
             self._engine.recovered(member, len(entries))
             self._add_run(machine)
-        for member in family:
-            review = planner is not None and member == run
-            if not self._runs[member].machine.ended:
-                await self._engine.ask(ev.RunRecovered(self._engine.clock(), member, review, rerun_unknown))
+        now = self._engine.clock()
+        going_on = [member for member in family if not self._runs[member].machine.ended]
+        await self._engine.ask(
+            *(ev.RunRecovered(now, member, planner is not None and member == run, rerun_unknown) for member in going_on)
+        )
+        for member in family.keys() - going_on:
+            # They were needed for their parent to learn how they had ended.
+            self._drop(member)
         return self._runs[run]
 
     async def _take_up_all(self) -> None:
         """Go on with every run of a hub's journal that has not ended and that nobody else works on."""
-        for summary in await self._journal.runs(limit=100_000, state="running"):
-            if summary.parent is None and "fleet" not in summary.info:
+        for summary in await self._journal.runs(limit=MAX_RUNS, state="running"):
+            if summary.parent is None and FLEET_KEY not in summary.info:
                 with suppress(RunInUse, CannotResume):
                     await self._take_up(RunId(summary.run), self._planner, False)
-
-    async def _family(self, run: str) -> dict[RunId, list[JournalEntry]]:
-        """The entries of a run and of the runs nested in it, outer ones first."""
-        family = {RunId(run): await read_entries(self._journal, run)}
-        children: dict[str, list[str]] = {}
-        for summary in await self._journal.runs(limit=100_000):
-            if summary.parent is not None:
-                children.setdefault(summary.parent, []).append(summary.run)
-        waiting = list(children.get(run, ()))
-        while waiting:
-            child = waiting.pop()
-            family[RunId(child)] = await read_entries(self._journal, child)
-            waiting += children.get(child, ())
-        return family
 
     async def find_run(self, run: str) -> LocalRun:
         """A run that this orchestrator has in hand, by its id or the beginning of it; raises UnknownRun."""
@@ -444,9 +512,9 @@ class Orchestrator:
     def entered(self, entry: JournalEntry) -> None:
         """See `Carrier.entered`."""
         event = entry.event
-        machine = self._engine.scheduler.runs[event.run]
         if isinstance(event, ev.RunStarted):
-            self._add_run(machine)
+            self._add_run(self._engine.scheduler.runs[event.run])
+        machine = self._runs[event.run].machine
         log = self._runs[event.run].log
         notice = from_entry(event, machine, log.next_seq)
         if notice is not None:
@@ -489,26 +557,49 @@ class Orchestrator:
         if run.machine.parent is None:
             await self._journal.release(run.id, owner=self._owner)
         run.log.publish(replace(notice, seq=run.log.next_seq))
-        self._engine.forget(run.id)
-        self._engine.scheduler.drop(run.machine.run)
+        self._engine.let_go(run.machine.run)
         self._planners.pop(run.machine.run, None)
         self._ended.append(run.machine.run)
         if len(self._ended) > MAX_ENDED_RUNS:
             del self._runs[self._ended.popleft()]
 
+    def _drop(self, run: RunId) -> None:
+        """Forget a run at once."""
+        self._engine.let_go(run)
+        self._planners.pop(run, None)
+        del self._runs[run]
+
+    def lost(self, run: RunId, error: JournalError) -> set[RunId]:
+        """See `Carrier.lost`."""
+        top = self._runs[run].machine
+        while top.parent is not None and top.parent[0] in self._runs:
+            top = self._runs[top.parent[0]].machine
+        family = {top.run}
+        for held in self._runs.values():  # outer runs come before those nested in them
+            if held.machine.parent is not None and held.machine.parent[0] in family:
+                family.add(held.machine.run)
+        for member in family:
+            self._runs[member].log.close(
+                RunInUse(f"run {member} has been taken over by another orchestrator; follow it there ({error})")
+            )
+            self._drop(member)
+        return family
+
     # --- planners ---------------------------------------------------------------------------------------------------
 
     async def _review(self, run: RunId, star: StarId) -> None:
         """Have the planner look at a star, and let what waits for it go on."""
-        owner = self._runs[run]
+        owner = self._runs.get(run)
         planner = self._planners.get(run)
+        if owner is None:
+            return
         note = ""
         if planner is not None:
             try:
                 edit = await consult(planner, review_of(run, owner.machine.graph, star))
                 if edit is not None:
                     await owner.edit(edit)
-            except OrchestratorStopped:
+            except (OrchestratorStopped, RunEnded):
                 return
             except Exception as error:  # whatever a planner does wrong, the run goes on without its edit
                 note = f"{type(error).__name__}: {error}"
@@ -568,9 +659,23 @@ class Orchestrator:
     async def _renew_claims(self) -> None:
         while True:
             await anyio.sleep(LEASE_S / 3)
-            for run in list(self._runs.values()):
-                if run.log.finished is None and run.machine.parent is None:
-                    await claim(self._journal, run.id, owner=self._owner, at=self._engine.clock())
+            for run in [run for run in self._runs.values() if not run.machine.ended and run.machine.parent is None]:
+                try:
+                    await self._journal.acquire(run.id, owner=self._owner, at=self._engine.clock(), lease_s=LEASE_S)
+                except RunBusy as busy:
+                    self.lost(run.machine.run, busy)
+
+
+@contextmanager
+def _one_journal_error() -> Iterator[None]:
+    """A journal that fails, fails all that use it at that moment: one of their errors stands for all of them."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        failures, others = group.split(JournalError)
+        if failures is None or others is not None:
+            raise
+        raise failures.exceptions[0] from None
 
 
 def new_run_id(now: Callable[[], float] = time.time) -> RunId:

@@ -6,8 +6,8 @@ import os
 import socket
 from collections.abc import Sequence
 
-from ..journal import Journal, RunBusy
-from ..scheduling import JournalEntry, RunMachine
+from ..journal import Journal, RunBusy, RunSummary
+from ..scheduling import JournalEntry, RunId, RunMachine
 from ..scheduling.commands import Command
 from ..scheduling.events import RunStarted
 from ..scheduling.records import decode_entry
@@ -15,6 +15,10 @@ from .errors import CannotResume, RunInUse
 
 LEASE_S = 15.0
 """How long a run stays with an orchestrator that does not renew its claim."""
+
+
+MAX_RUNS = 100_000
+"""How many of a journal's runs are looked through for those that belong together."""
 
 
 def owner_name() -> str:
@@ -67,6 +71,27 @@ async def read_entries(journal: Journal, run: str) -> list[JournalEntry]:
     if not entries or not isinstance(entries[0].event, RunStarted):
         raise CannotResume(f"run {run} was being submitted when its orchestrator stopped; submit it again")
     return entries
+
+
+async def read_family(journal: Journal, run: str) -> dict[RunId, list[JournalEntry]]:
+    """The entries of a run and of the runs nested in it, outer ones first; raises CannotResume.
+
+    A nested run without any was being begun when its orchestrator stopped. It is removed, so that it can begin.
+    """
+    family = {RunId(run): await read_entries(journal, run)}
+    children: dict[str, list[RunSummary]] = {}
+    for summary in await journal.runs(limit=MAX_RUNS):
+        if summary.parent is not None:
+            children.setdefault(summary.parent, []).append(summary)
+    waiting = list(children.get(run, ()))
+    while waiting:
+        child = waiting.pop()
+        if child.events == 0:
+            await journal.delete(child.run)
+            continue
+        family[RunId(child.run)] = await read_entries(journal, child.run)
+        waiting += children.get(child.run, ())
+    return family
 
 
 def replay(entries: Sequence[JournalEntry]) -> RunMachine:

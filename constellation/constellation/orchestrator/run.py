@@ -106,9 +106,7 @@ class LocalRun:
 
     async def wait(self) -> RunReport:
         """See `Run.wait`."""
-        if self._log.finished is None:
-            async for _ in self._log.read(after=self._log.next_seq - 1):
-                pass
+        await self._log.wait_finished()
         return self.report()
 
     def report(self) -> RunReport:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 import anyio.to_thread
@@ -47,7 +48,7 @@ class Survivor:
     def _stop(self) -> None:
         try:
             family = [self._process, *self._process.children(recursive=True)]
-            self._process.terminate()
+            self._process.terminate()  # raises for an id that was given to another process meanwhile
         except psutil.NoSuchProcess:
             return
         _, alive = psutil.wait_procs(family, timeout=STOP_S)
@@ -60,16 +61,24 @@ class Survivor:
 
 
 def find_survivors(specs: Sequence[DeviceSpec]) -> list[Survivor]:
-    """The processes of these devices that are still there: those started with their state directories."""
+    """The processes of these devices that are still there: this user's, started with their state directories."""
     places = {str(spec.state_dir): spec.name for spec in specs if spec.state_dir is not None}
     found = []
     for process in psutil.process_iter():
         try:
-            words = process.cmdline()
-            if "constellation_devices" in words and "--state-dir" in words:
-                place = words[words.index("--state-dir") + 1]
-                if place in places and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(Survivor(places[place], process))
-        except (psutil.NoSuchProcess, psutil.AccessDenied, IndexError):
+            # Anybody can give a process of his own any command line, and what survives is stopped in the end.
+            if process.uids().real != os.getuid():
+                continue
+            place = _state_dir(process.cmdline())
+            if place in places and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(Survivor(places[place], process))
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
     return found
+
+
+def _state_dir(words: Sequence[str]) -> str | None:
+    """The state directory in the command line of a device process; None when it is none of a device."""
+    if list(words[1:3]) != ["-m", "constellation_devices"] or "--state-dir" not in words[:-1]:
+        return None
+    return words[words.index("--state-dir") + 1]

@@ -102,6 +102,11 @@ def test_a_directory_that_is_not_there_is_an_error(tmp_path: Path) -> None:
         list_sources(tmp_path / "nowhere")
 
 
+def test_a_file_is_no_library(library: Path) -> None:
+    with pytest.raises(NotADirectoryError):
+        list_sources(library / "plain_1.py")
+
+
 @pytest.mark.parametrize("file", ["../secret.py", "/etc/passwd", "pack/../../secret.py"])
 def test_a_file_is_never_looked_for_outside_of_the_library(library: Path, file: str) -> None:
     with pytest.raises(Confined):

@@ -135,6 +135,7 @@ def test_losses_are_told_with_where_the_work_went(done: Any) -> None:
     )
     text = blocks(done, Story((), losses, 0))
     assert "- Devices lost: scanner-3" in text
+    assert "- Devices with work: 4 processes" in text  # one that was lost before it had done anything counts too
     assert "- scan 01 was lost with scanner-3 (killed) and placed on scanner-1" in text
     assert "- merge was lost with scanner-3 (killed) and not placed again" in text
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,10 @@ import psutil
 import pytest
 
 from constellation.cli import main
+from constellation.graph.documents import dump
 from constellation_bench.demo.fleet import make_fleet
+from constellation_bench.demo.library import list_sources
+from constellation_bench.demo.plan import MERGE, plan_audit
 
 pytestmark = pytest.mark.e2e
 
@@ -77,6 +81,12 @@ def test_the_report_tells_findings_and_course(audited: Any) -> None:
         "```mermaid",
     ):
         assert line in text.splitlines(), line
+
+
+def test_files_are_carried_between_devices(audited: Any) -> None:
+    carried = re.search(r"- Files of (\d+) of 6 scans were carried from other devices to", audited.report.read_text())
+    assert carried is not None
+    assert int(carried[1]) > 0
 
 
 def test_the_library_is_left_as_it_was(audited: Any) -> None:
@@ -144,13 +154,14 @@ def test_ctrl_c_stops_the_devices_and_the_run_can_be_resumed_with_another_report
     assert not (tmp_path / "audit.md").exists()
 
 
-def test_without_json_a_run_is_told_in_lines_and_a_summary(
+def test_without_json_a_run_of_the_seeds_plan_is_told_in_lines_and_a_summary(
     library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("CONSTELLATION_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     journal = str(tmp_path / "runs.db")
-    assert main(["demo", "--devices", "2", "--parts", "2", "--root", str(library), "--journal", journal]) == 0
+    options = ["--seed", "7", "--devices", "2", "--parts", "3", "--root", str(library), "--journal", journal]
+    assert main(["demo", *options]) == 0
     told = capsys.readouterr().out
     assert "edit by planner: added look-" in told
     assert f"report   {tmp_path / 'report.md'}" in told
@@ -158,6 +169,12 @@ def test_without_json_a_run_is_told_in_lines_and_a_summary(
     kept = json.loads(capsys.readouterr().out)
     assert kept["info"]["app"] == "demo"
     assert kept["info"]["root"] == str(library)
+    assert main(["show", kept["run"], "--journal", journal, "--format", "json"]) == 0
+    ran = json.loads(capsys.readouterr().out)["stars"]
+    planned = dump(plan_audit(library, list_sources(library), seed=7, parts=3))["stars"]
+    for star, spec in planned.items():
+        if star != MERGE:  # which the planner has edited
+            assert {name: ran[star][name] for name in spec} == spec
 
 
 @pytest.mark.parametrize(
