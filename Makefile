@@ -52,7 +52,7 @@ docs: environment
 
 cover: environment
 	@echo "test: pytest with coverage"
-	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
+	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=95 $(ARGS)
 
 wheel: environment
 	@$(BIN)/python .ci/smoke.py
