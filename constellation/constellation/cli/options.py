@@ -17,6 +17,12 @@ TOKEN_VARIABLE = "CONSTELLATION_TOKEN"
 
 MAX_TOKEN_BYTES = 4096
 
+DEVICES = 2
+"""How many device processes `run` starts when nothing is said."""
+
+MAX_DEVICES = 256
+"""How many device processes one command starts at most; more belong on more machines."""
+
 Hub = Annotated[str | None, typer.Option(help="A hub's URL, as `constellation serve` prints it.", metavar="URL")]
 TokenFile = Annotated[
     Path | None, typer.Option(help=f"File that holds the hub's token; else {TOKEN_VARIABLE} does.", metavar="FILE")
