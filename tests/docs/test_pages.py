@@ -21,7 +21,7 @@ TIMEOUT_S = 110
 
 LANGUAGES = {"python", "bash", "console", "yaml", "json", "toml", "mermaid", "text", "dot", "markdown", "hex", ""}
 SHELL = ("bash", "console")
-REASONS = re.compile(r"(needs (a|an|two|three) |installs |builds |starts )")
+REASONS = re.compile(r"(needs (a|an|two|three) |installs |builds )")
 
 every_page = pytest.mark.parametrize("page", pages(), ids=name_of)
 
