@@ -37,7 +37,8 @@ BAD_FILES = {
     ),
     "arguments that do not fit": (
         "name: x\nstars:\n  a: {work: {tool: files_read, arguments: {pth: x}}}\n",
-        r"flow.yaml:3:32: stars.a.work.arguments: the arguments don't fit the tool 'files_read': there is no argument 'pth' \(it takes path",
+        r"flow.yaml:3:32: stars.a.work.arguments: the arguments don't fit the tool 'files_read': "
+        r"there is no argument 'pth' \(it takes path",
     ),
     "reference to a star that is not there": (
         'name: x\nstars:\n  a: {work: {tool: files_read, arguments: {path: {$ref: "b#/x"}}}}\n',
