@@ -181,7 +181,7 @@ def test_a_star_that_no_device_can_serve_fails_after_a_while_and_says_why(h: Har
     assert h.error("a").type == "NoDevice"
     assert h.error("a").message == (
         "needs the tool 't' and os 'macos' and 4 gpu, which no connected device has: "
-        "d0 has os 'linux', not 'macos'; d1 has no tool 't'"
+        "d0 has os 'linux', not 'macos'; d1 has no tool 't'; connect one that has, or change what it needs"
     )
     assert h.state("b") is StarState.ASSIGNED
 
@@ -222,9 +222,11 @@ def test_every_reason_of_a_mismatch_is_told() -> None:
         "needs device 'd1' and the tool 't' and 2 gpu, which no connected device has: d0 is not 'd1'"
     )
     assert "d1 has 1 gpu, not 2; d2 has refused it" in told
-    assert told.endswith("; and 2 more")
+    assert told.endswith("; and 2 more; connect one that has, or change what it needs")
     assert "no device is connected" in explain_mismatch(wanting, {})
-    assert explain_mismatch(star("a"), {DeviceId("d"): Offer(tools={"t": True})}).endswith("d could")
+    assert explain_mismatch(star("a"), {DeviceId("d"): Offer(tools={"t": True})}).endswith(
+        "d could; connect one that has, or change what it needs"
+    )
     assert "has no label 'os'" in explain_mismatch(star("a", requires={"os": "x"}), offers)
 
 

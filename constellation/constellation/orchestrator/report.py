@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from typing import Any
 
 from ..graph import Outcome, StarState, TaskConstellation, stars_by_state
@@ -100,26 +101,22 @@ def make_report(
 
 def executed_span(graph: TaskConstellation) -> tuple[int, float]:
     """The largest number of stars that ran on devices at once, and seconds from the first start to the last end."""
-    starts, ends = [], []
+    spans = []
     for star in graph:
         outcome = graph.outcome(star)
         if outcome is not None and outcome.started_at is not None and outcome.ended_at is not None:
-            starts.append(outcome.started_at)
-            ends.append(outcome.ended_at)
-    if not starts:
+            spans.append((outcome.started_at, outcome.ended_at))
+    if not spans:
         return 0, 0.0
-    starts.sort()
-    ends.sort()
-    width = running = 0
-    finished = iter(ends)
-    next_end = next(finished)
-    for start in starts:
-        while next_end <= start:
-            running -= 1
-            next_end = next(finished)
-        running += 1
-        width = max(width, running)
-    return width, round(ends[-1] - starts[0], 6)
+    spans.sort()
+    width = 0
+    running: list[float] = []  # when those that run will end, soonest first
+    for start, end in spans:
+        while running and running[0] <= start:
+            heappop(running)
+        heappush(running, end)
+        width = max(width, len(running))
+    return width, round(max(0.0, max(end for _, end in spans) - spans[0][0]), 6)
 
 
 def _row(graph: TaskConstellation, star: str) -> StarRow:
