@@ -20,7 +20,7 @@ POLL_S = 20.0
 
 
 class _Message(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class Open(_Message):
@@ -52,4 +52,4 @@ class Answer(_Message):
 
 
 ControlMessage = Annotated[Open | Request | Answer, Field(discriminator="kind")]
-CONTROL: TypeAdapter[ControlMessage] = TypeAdapter(ControlMessage)
+CONTROL: TypeAdapter[ControlMessage] = TypeAdapter(ControlMessage, config=ConfigDict(hide_input_in_errors=True))

@@ -16,6 +16,7 @@ from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
+from pydantic import ValidationError
 
 from constellation_protocol.direct import direct_link
 from constellation_protocol.errors import LinkClosed, LocalProtocolError, Refused, RemoteProtocolError
@@ -52,6 +53,7 @@ MAX_DEVICES = 10_000
 """How many devices may be connected at once."""
 
 _ANY_DEVICE = "*"
+_DESCRIBED = ("size", "name", "media_type")
 
 
 def offer_of(profile: DeviceProfile) -> Offer:
@@ -369,25 +371,25 @@ def _attempt_event(message: Accept | Reject | Result, device: ConnectedDevice, n
 
 
 def find_artifacts(value: Any) -> list[ArtifactInfo]:
-    """The files that some JSON refers to, each once."""
+    """The files that some JSON refers to, each once; what only looks like a reference to a file is none."""
     found: dict[str, ArtifactInfo] = {}
     stack = [value]
     while stack:
         item = stack.pop()
         if isinstance(item, dict):
-            sha256 = item.get("$artifact")
-            if isinstance(sha256, str) and isinstance(item.get("size"), int):
-                found.setdefault(
-                    sha256,
-                    ArtifactInfo(
-                        sha256=sha256,
-                        size=item["size"],
-                        name=str(item.get("name", "")),
-                        media_type=str(item.get("media_type", "application/octet-stream")),
-                    ),
-                )
-            else:
+            info = _artifact_info(item) if "$artifact" in item else None
+            if info is None:
                 stack.extend(item.values())
+            else:
+                found.setdefault(info.sha256, info)
         elif isinstance(item, (list, tuple)):
             stack.extend(item)
     return list(found.values())
+
+
+def _artifact_info(item: dict[str, Any]) -> ArtifactInfo | None:
+    described = {"sha256": item["$artifact"], **{key: item[key] for key in _DESCRIBED if item.get(key) is not None}}
+    try:
+        return ArtifactInfo.model_validate(described, strict=True)
+    except ValidationError:
+        return None

@@ -481,7 +481,7 @@ class Orchestrator:
     async def find_run(self, run: str) -> LocalRun:
         """A run that this orchestrator has in hand, by its id or the beginning of it; raises UnknownRun."""
         found = [held for held in self._runs.values() if held.id == run] or [
-            held for held in self._runs.values() if held.id.startswith(run)
+            held for held in self._runs.values() if held.id.startswith(run) and held.machine.parent is None
         ]
         if len(found) != 1:
             raise UnknownRun(run)

@@ -1,0 +1,322 @@
+"""Bringing runs back: whose a run is, what can be read, and what was half begun."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import anyio
+import psutil
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from faulty_journal import FaultyJournal, install
+from orchestra_tools import add, wait_for
+
+from constellation import Approval, Orchestrator, TaskConstellation
+from constellation.graph.documents import dump
+from constellation.journal import JournalUnavailable, Record, RunBusy
+from constellation.orchestrator import events as seen
+from constellation.orchestrator import orchestrator as module
+from constellation.orchestrator.errors import AdmissionRefused, CannotResume, OrchestratorStopped, RunInUse
+from constellation.orchestrator.recovery import LEASE_S, claim, owner_name, read_entries, read_family, replay
+from constellation.scheduling import JournalEntry, RunId, RunOptions
+from constellation.scheduling import events as ev
+from constellation.scheduling.records import encode_entry
+
+pytestmark = pytest.mark.anyio
+
+
+def approval(name: str = "waits") -> TaskConstellation:
+    """A graph that needs no device and waits for a person."""
+    graph = TaskConstellation(name)
+    graph.star("ask", Approval("Go on?"))
+    return graph
+
+
+async def begun(journal: FaultyJournal, run: str, *, parent: str | None = None) -> None:
+    await journal.create_run(run, name=run, at=1.0, parent=parent)
+    started = ev.RunStarted(1.0, RunId(run), dump(approval()), RunOptions())
+    await journal.append([Record(run, 1, 1.0, started.kind, encode_entry(JournalEntry(started)))])
+    await journal.set_state(run, "running", at=1.0)
+
+
+# --- claims ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_run_of_a_living_owner_is_in_use_until_its_claim_runs_out() -> None:
+    journal = FaultyJournal()
+    await begun(journal, "r")
+    other = f"{socket.gethostname()}/{os.getppid()}/{int(psutil.Process(os.getppid()).create_time() * 1000)}"
+    for owner in (other, "another-host/1/1", f"{socket.gethostname()}/nonsense"):
+        await journal.acquire("r", owner=owner, at=10.0, lease_s=LEASE_S)
+        with pytest.raises(RunInUse, match="another orchestrator") as refusal:
+            await claim(journal, "r", owner="me", at=11.0)
+        assert f"another {LEASE_S - 1:.0f} s" in str(refusal.value)
+        await journal.release("r", owner=owner)
+    await journal.acquire("r", owner=other, at=10.0, lease_s=LEASE_S)
+    await claim(journal, "r", owner="me", at=10.0 + LEASE_S + 1)
+    with pytest.raises(RunBusy):
+        await journal.acquire("r", owner=other, at=11.0 + LEASE_S, lease_s=LEASE_S)
+
+
+async def test_a_run_of_a_dead_owner_is_taken_at_once_even_when_its_process_id_is_used_again() -> None:
+    journal = FaultyJournal()
+    await begun(journal, "r")
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    for owner in (f"{socket.gethostname()}/{process.pid}/1", f"{socket.gethostname()}/{os.getpid()}/1"):
+        await journal.acquire("r", owner=owner, at=10.0, lease_s=LEASE_S)
+        await claim(journal, "r", owner=owner_name(), at=11.0)
+        await journal.release("r", owner=owner_name())
+
+
+# --- records --------------------------------------------------------------------------------------------------------
+
+
+async def test_records_of_a_newer_version_are_refused_with_what_to_do() -> None:
+    journal = FaultyJournal()
+    await begun(journal, "r")
+    await journal.append([Record("r", 2, 2.0, "future", b'{"v":99,"event":{}}')])
+    with pytest.raises(CannotResume, match=r"record 2 .* upgrade"):
+        await read_entries(journal, "r")
+
+
+async def test_a_run_without_its_first_record_is_refused() -> None:
+    journal = FaultyJournal()
+    await journal.create_run("empty", name="", at=1.0)
+    with pytest.raises(CannotResume, match="submit it again"):
+        await read_entries(journal, "empty")
+    await journal.create_run("headless", name="", at=1.0)
+    paused = JournalEntry(ev.RunPaused(1.0, RunId("headless")))
+    await journal.append([Record("headless", 1, 1.0, "run_paused", encode_entry(paused))])
+    with pytest.raises(CannotResume, match="submit it again"):
+        await read_entries(journal, "headless")
+    with pytest.raises(CannotResume, match="not its start"):
+        replay([paused])
+
+
+async def test_a_family_is_read_outer_runs_first_and_a_nested_run_that_never_began_is_removed() -> None:
+    journal = FaultyJournal()
+    await begun(journal, "r")
+    await begun(journal, "r:a", parent="r")
+    await begun(journal, "r:a:b", parent="r:a")
+    await begun(journal, "unrelated")
+    await journal.create_run("r:half", name="", at=2.0, parent="r")
+    assert list(await read_family(journal, "r")) == ["r", "r:a", "r:a:b"]
+    assert {summary.run for summary in await journal.runs()} == {"r", "r:a", "r:a:b", "unrelated"}
+
+
+# --- orchestrators --------------------------------------------------------------------------------------------------
+
+
+async def test_a_submission_that_is_cancelled_leaves_a_run_that_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = FaultyJournal()
+    install(monkeypatch, journal)
+    with anyio.fail_after(20):
+        async with Orchestrator.local(devices=1) as orchestrator:
+            journal.gate = anyio.Event()
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(orchestrator.submit, approval())
+                await journal.at_gate.wait()
+                tasks.cancel_scope.cancel()
+                journal.gate.set()
+            (summary,) = await orchestrator.runs()
+            run = await orchestrator.find_run(summary.run)
+            await run.approve("ask")
+            assert (await run.wait()).state == "succeeded"
+
+
+async def test_a_submission_that_is_refused_late_leaves_nothing_in_the_journal() -> None:
+    with anyio.fail_after(20):
+        async with Orchestrator.local(devices=1) as orchestrator:
+            orchestrator._engine.stop()
+            with pytest.raises(OrchestratorStopped):
+                await orchestrator.submit(approval())
+            assert await orchestrator.runs() == []
+            with pytest.raises(ValueError, match="'fleet'"):
+                await orchestrator.submit(approval(), info={"fleet": "../../elsewhere"})
+
+
+async def test_when_the_orchestrator_closes_whoever_waits_for_its_runs_is_told() -> None:
+    ends: list[str] = []
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as tasks:
+            async with Orchestrator.local(devices=1) as orchestrator:
+                run = await orchestrator.submit(approval())
+
+                async def waiter() -> None:
+                    with pytest.raises(OrchestratorStopped):
+                        await run.wait()
+                    ends.append("waiter")
+
+                async def watcher() -> None:
+                    with pytest.raises(OrchestratorStopped):
+                        async for _ in run.events():
+                            pass
+                    ends.append("watcher")
+
+                tasks.start_soon(waiter)
+                tasks.start_soon(watcher)
+                await anyio.wait_all_tasks_blocked()
+    assert sorted(ends) == ["waiter", "watcher"]
+
+
+@pytest.mark.parametrize("call", ["append", "set_state"])
+async def test_a_journal_that_fails_comes_out_as_one_named_error_and_closes_the_devices(
+    monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    journal = FaultyJournal()
+    install(monkeypatch, journal)
+    graph = TaskConstellation("sums")
+    first = graph.star("first", add, a=1, b=1)
+    graph.star("second", add, a=first.output, b=1)
+    with pytest.raises(JournalUnavailable, match="the disk is full"), anyio.fail_after(20):
+        async with Orchestrator.local(devices=2) as orchestrator:
+            devices = list(orchestrator._started)
+            run = await orchestrator.submit(graph)
+            journal.broken |= {call, "release"}
+            await run.result()
+    for device in devices:
+        with anyio.fail_after(1):
+            assert await device.wait_ended() == "it was closed"
+
+
+async def test_a_claim_that_is_lost_ends_that_run_here_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = FaultyJournal()
+    install(monkeypatch, journal)
+    monkeypatch.setattr(module, "LEASE_S", 0.03)
+    inner = TaskConstellation("outer")
+    inner.star("nested", approval())
+    with anyio.fail_after(20):
+        async with Orchestrator.local(devices=1) as orchestrator:
+            kept = await orchestrator.submit(approval())
+            taken = await orchestrator.submit(inner)
+            nested = await orchestrator.find_run(f"{taken.id}:nested")
+            await journal.release(taken.id, owner=owner_name())
+            await journal.acquire(taken.id, owner="another/1/1", at=orchestrator._engine.clock(), lease_s=60.0)
+            for run in (taken, nested):
+                with pytest.raises(RunInUse, match="taken over"):
+                    await run.wait()
+            await kept.approve("ask")
+            assert (await kept.wait()).state == "succeeded"
+            with pytest.raises(RunInUse):
+                await orchestrator.resume(taken.id)
+
+
+async def test_a_nested_run_that_was_being_begun_when_the_orchestrator_died_is_begun_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    journal = FaultyJournal()
+    install(monkeypatch, journal)
+    outer = TaskConstellation("outer")
+    gate = outer.star("gate", Approval("Begin?"))
+    outer.star("nested", approval("inner"), after=[gate])
+    with anyio.fail_after(20):
+        async with Orchestrator.local(devices=1) as orchestrator:
+            run = await orchestrator.submit(outer)
+        await journal.create_run(f"{run.id}:nested", name="inner", at=2.0, parent=run.id)
+        async with Orchestrator.local(devices=1) as orchestrator:
+            again = await orchestrator.resume(run.id)
+            await again.approve("gate")
+            async for event in again.events():
+                if isinstance(event, seen.StarSettled) and event.star == "gate":
+                    break
+            inner = await orchestrator.find_run(f"{run.id}:nested")
+            await inner.approve("ask")
+            assert (await again.wait()).state == "succeeded"
+
+
+async def test_nested_runs_go_on_with_their_parent_and_ended_ones_are_not_run_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    journal = FaultyJournal()
+    install(monkeypatch, journal)
+    outer = TaskConstellation("outer")
+    for name in ("one", "two"):
+        outer.star(name, approval(name))
+    with anyio.fail_after(20):
+        async with Orchestrator.local(devices=1) as orchestrator:
+            run = await orchestrator.submit(outer)
+            one = await orchestrator.find_run(f"{run.id}:one")
+            await one.approve("ask")
+            await one.wait()
+        async with Orchestrator.local(devices=1) as orchestrator:
+            again = await orchestrator.resume(run.id)
+            assert await orchestrator.resume(run.id) is again
+            assert await orchestrator.find_run(run.id[:-1]) is again
+            assert [held.id for held in orchestrator._runs.values()] == [run.id, f"{run.id}:two"]
+            await (await orchestrator.find_run(f"{run.id}:two")).approve("ask")
+            report = await again.wait()
+            assert report.stars == {"succeeded": 2}
+    with pytest.raises(CannotResume, match="has succeeded already"):
+        async with Orchestrator.local(devices=1) as orchestrator:
+            await orchestrator.resume(run.id)
+    await journal.acquire(run.id, owner="another", at=0.0, lease_s=1.0)  # nobody has kept a claim
+
+
+async def test_a_run_that_the_devices_can_not_carry_out_is_not_taken_up(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    journal = FaultyJournal()
+    install(monkeypatch, journal)
+    gate = tmp_path / "gate"
+    graph = TaskConstellation("needs a tool")
+    graph.star("waits", wait_for, path=str(gate))
+    with anyio.fail_after(20):
+        async with Orchestrator.local(devices=1) as orchestrator:
+            run = await orchestrator.submit(graph)
+        async with Orchestrator.local(devices=1) as orchestrator:
+            with pytest.raises(AdmissionRefused, match="'wait_for'"):
+                await orchestrator.resume(run.id)
+            assert orchestrator._runs == {}
+        gate.write_text("go")
+        async with Orchestrator.local(devices=1, tools=[wait_for]) as orchestrator:
+            again = await orchestrator.resume(run.id, rerun_unknown=True)
+            assert await again.result() == {"waits": "go"}
+
+
+async def test_a_run_that_two_take_up_at_once_is_taken_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = FaultyJournal()
+    install(monkeypatch, journal)
+    with anyio.fail_after(20):
+        async with Orchestrator.local(devices=1) as orchestrator:
+            run = await orchestrator.submit(approval())
+        async with Orchestrator.local(devices=1) as orchestrator:
+            taken: list[object] = []
+
+            async def take() -> None:
+                taken.append(await orchestrator.resume(run.id))
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(take)
+                tasks.start_soon(take)
+            assert taken[0] is taken[1]
+
+
+async def test_a_planner_that_answers_after_the_end_of_its_run_adds_nothing_to_it() -> None:
+    asked, answer = anyio.Event(), anyio.Event()
+
+    async def planner(review: object) -> None:
+        asked.set()
+        await answer.wait()
+        raise ZeroDivisionError("too late")
+
+    graph = TaskConstellation("cancelled")
+    first = graph.star("first", add, a=1, b=1)
+    graph.star("second", add, a=first.output, b=1)
+    with anyio.fail_after(20):
+        async with Orchestrator.local(devices=1, planner=planner) as orchestrator:
+            run = await orchestrator.submit(graph)
+            await asked.wait()
+            await run.cancel()
+            await run.wait()
+            last = run.log.next_seq
+            answer.set()
+            await anyio.wait_all_tasks_blocked()
+            assert run.log.next_seq == last
+            assert [event async for event in run.events(after=last - 1)] == []
