@@ -34,17 +34,17 @@ check: lint types layers docs
 
 lint: environment
 	@echo "check: ruff"
-	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff check --quiet --output-format concise .
 	@$(BIN)/ruff format --check --quiet . || { echo "check: run '$(BIN)/ruff format .'"; exit 1; }
 
 types: environment
 	@echo "check: mypy"
 	@$(BIN)/mypy --no-error-summary $(addprefix -p ,$(PACKAGES))
-	@for example in examples/*.py; do $(BIN)/mypy --no-error-summary "$$example" || exit 1; done
+	@$(BIN)/mypy --no-error-summary examples/*.py
 
 layers: environment
 	@echo "check: import-linter"
-	@$(BIN)/lint-imports --no-timing >.import-linter.log 2>&1 || { cat .import-linter.log; exit 1; }
+	@$(BIN)/lint-imports --no-logo >.import-linter.log 2>&1 || { cat .import-linter.log; exit 1; }
 
 docs: environment
 	@echo "check: documentation and examples"
@@ -52,7 +52,7 @@ docs: environment
 
 cover: environment
 	@echo "test: pytest with coverage"
-	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
+	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=95 $(ARGS)
 
 wheel: environment
 	@$(BIN)/python .ci/smoke.py

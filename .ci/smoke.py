@@ -15,13 +15,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 
+PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
+UV = (sys.executable, "-m", "uv")
+
 WORKFLOW = """\
 name: smoke
 stars:
   hello:
     work: {tool: python_run, arguments: {code: "print('hello')"}}
   shout:
-    work: {tool: python_run, arguments: {code: "import sys; print(sys.stdin.read().upper())", stdin: {$ref: "hello#/stdout"}}}
+    work:
+      tool: python_run
+      arguments: {code: "import sys; print(sys.stdin.read().upper())", stdin: {$ref: "hello#/stdout"}}
 """
 
 
@@ -30,18 +35,13 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="constellation-smoke-") as folder:
         place = Path(folder)
         say("building the wheel")
-        uv = [sys.executable, "-m", "uv"] if has_uv() else []
-        build = [*uv, "build", "--wheel", "--quiet", "--out-dir"] if uv else [
-            sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir"
-        ]  # fmt: skip
-        run(*build, place / "dist", ROOT)
+        run(*PIP, "wheel", "--quiet", "--no-deps", "--wheel-dir", place / "dist", ROOT)
         (wheel,) = (place / "dist").glob("*.whl")
         say(f"installing {wheel.name} into a fresh environment")
-        venv.create(place / "venv", with_pip=not uv)
+        venv.create(place / "venv")
         python = place / "venv" / "bin" / "python"
-        run(*([*uv, "pip", "install", "--quiet", "--python", python] if uv else [
-            python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"
-        ]), wheel)  # fmt: skip
+        install = (*UV, "pip", "install", "--python", python) if has_uv() else (*PIP, "--python", python, "install")
+        run(*install, "--quiet", wheel)
         say("running a workflow on two device processes with it")
         (place / "smoke.yaml").write_text(WORKFLOW, encoding="utf-8")
         command = place / "venv" / "bin" / "constellation"
@@ -58,7 +58,7 @@ def main() -> int:
 
 def has_uv() -> bool:
     """Whether uv is installed beside this interpreter; it installs faster than pip."""
-    return subprocess.run([sys.executable, "-m", "uv", "--version"], capture_output=True).returncode == 0
+    return subprocess.run([*UV, "--version"], capture_output=True).returncode == 0
 
 
 def run(*command: str | Path, cwd: Path | None = None) -> str:

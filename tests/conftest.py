@@ -56,6 +56,7 @@ def _no_process_left_behind() -> Iterator[None]:
     told = [f"{process.pid}: {_command(process)}" for process in left]
     for process in left:
         process.kill()
+    psutil.wait_procs(left, timeout=LEFT_BEHIND_S)
     assert not told, f"processes are left behind: {told}"
 
 

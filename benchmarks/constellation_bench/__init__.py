@@ -1,1 +1,1 @@
-"""Placeholder docstring, replaced by the package that lives here."""
+"""Benchmarks of Constellation, and its demo."""

@@ -33,11 +33,12 @@ BAD_FILES = {
     ),
     "unknown tool": (
         "name: x\nstars:\n  a: {work: {tool: sytem_profile}}\n",
-        r"star 'a': .*'sytem_profile'; did you mean 'system_profile'",
+        r"flow.yaml:3:14: stars.a.work.tool: .*'sytem_profile'; did you mean 'system_profile'",
     ),
     "arguments that do not fit": (
         "name: x\nstars:\n  a: {work: {tool: files_read, arguments: {pth: x}}}\n",
-        r"star 'a': the arguments don't fit the tool 'files_read': there is no argument 'pth' \(it takes path",
+        r"flow.yaml:3:32: stars.a.work.arguments: the arguments don't fit the tool 'files_read': "
+        r"there is no argument 'pth' \(it takes path",
     ),
     "reference to a star that is not there": (
         'name: x\nstars:\n  a: {work: {tool: files_read, arguments: {path: {$ref: "b#/x"}}}}\n',

@@ -25,15 +25,26 @@ def quiet() -> None:
 def leave() -> None:
     """Leave with a code."""
     raise typer.Exit(5)
+
+def give_up() -> None:
+    """Give up."""
+    raise typer.Abort
 '''
 
 
 @pytest.fixture
 def installed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Four commands of somebody else, one of which can't be loaded, and one that has the name of ours."""
+    """Five commands of somebody else, one of which can't be loaded, and one that has the name of ours."""
     Path("somebody_else.py").write_text(MODULE)
     monkeypatch.syspath_prepend(str(Path.cwd()))
-    names = {"greet": "greet", "quiet": "quiet", "leave": "leave", "broken": "no_such", "version": "greet"}
+    names = {
+        "greet": "greet",
+        "quiet": "quiet",
+        "leave": "leave",
+        "give-up": "give_up",
+        "broken": "no_such",
+        "version": "greet",
+    }
     points = [EntryPoint(name, f"somebody_else:{attribute}", GROUP) for name, attribute in names.items()]
     monkeypatch.setattr(extensions, "entry_points", lambda *, group: points)
 
@@ -49,6 +60,7 @@ class TestInstalled:
     def test_a_command_that_returns_nothing_is_done_and_one_that_leaves_has_its_code(self) -> None:
         assert main(["quiet"]) == 0
         assert main(["leave"]) == 5
+        assert main(["give-up"]) == 130
 
     @pytest.mark.parametrize("arguments", [[], ["--help"], ["--seed", "5", "x"]])
     def test_a_broken_one_says_so_when_it_is_used(

@@ -46,9 +46,11 @@ def double(number: int) -> int:
 '''
 
 
-def test_a_workflow_is_valid_whatever_devices_it_wants(flow: Flow, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_workflow_is_valid_whatever_devices_it_wants_when_that_is_asked_for(
+    flow: Flow, capsys: pytest.CaptureFixture[str]
+) -> None:
     Path("steps.py").write_text(STEPS)
-    assert main(["validate", flow(FLOW)]) == 0
+    assert main(["validate", flow(FLOW), "--any-devices"]) == 0
     assert capsys.readouterr().out == ("flow.yaml: valid: two steps, 4 stars, 2 lines, at most 2 at once, 3 layers\n")
 
 
@@ -56,7 +58,9 @@ def test_tools_can_be_named_on_the_command_line_too(flow: Flow, capsys: pytest.C
     Path("steps.py").write_text(STEPS)
     name = flow("name: x\nstars:\n  a: {work: {tool: double, arguments: {number: many}}}\n")
     assert main(["validate", name]) == 2
-    assert "star 'a': no connected device (this machine) has a tool 'double'" in capsys.readouterr().err
+    assert "flow.yaml:3:14: stars.a.work.tool: no connected device (device-1, device-2) has a tool 'double'" in (
+        capsys.readouterr().err
+    )
     assert main(["validate", name, "--tools", "steps.py:double"]) == 2
     assert "the arguments don't fit the tool 'double': number" in capsys.readouterr().err
 
@@ -75,8 +79,21 @@ def test_two_stars_pinned_to_one_device_are_served_by_it_unless_they_contradict_
 
 def test_contradicting_labels_of_one_device_are_found(flow: Flow, capsys: pytest.CaptureFixture[str]) -> None:
     star = "{work: {tool: system_profile}, device: d, requires: {os: %s}}"
-    assert main(["validate", flow(f"name: x\nstars:\n  a: {star % 'linux'}\n  b: {star % 'plan9'}\n")]) == 2
-    assert "star 'b'" in capsys.readouterr().err
+    name = flow(f"name: x\nstars:\n  a: {star % 'linux'}\n  b: {star % 'plan9'}\n")
+    assert main(["validate", name, "--any-devices"]) == 2
+    assert "stars.b.requires" in capsys.readouterr().err
+
+
+def test_what_no_device_started_here_would_have_is_named_with_its_place(
+    flow: Flow, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = flow("name: x\nstars:\n  a: {work: {tool: system_profile}, requires: {os: plan9}}\n")
+    assert main(["validate", name, "--devices", "1"]) == 2
+    assert capsys.readouterr().err.startswith(
+        "error: flow.yaml:3:37: stars.a.requires: needs the tool 'system_profile' and os 'plan9', "
+        "which no connected device has: device-1 has os 'linux'"
+    )
+    assert main(["validate", flow("name: x\nstars:\n  a: {work: {tool: system_profile}}\n")]) == 0
 
 
 @pytest.mark.parametrize(

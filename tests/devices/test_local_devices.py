@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
-from constellation_devices import BadDeviceSetup, LocalDevices
+from constellation_devices import DeviceNotStarted, LocalDevices
 from constellation_protocol.kinds import DeviceSpec
 from constellation_tools import Tool
 
@@ -119,5 +119,5 @@ async def test_a_spec_that_cannot_work_is_refused_with_the_reason(
     socket_hub: Any, spec: DeviceSpec, words: str
 ) -> None:
     async with socket_hub() as door, LocalDevices() as kind:
-        with pytest.raises(BadDeviceSetup, match=words):
+        with pytest.raises(DeviceNotStarted, match=words):
             await kind.start(spec, door)

@@ -19,9 +19,9 @@ from .pages import ROOT, Block, anchors, blocks, links, name_of, pages
 RUN_PAGE = Path(__file__).with_name("run_page.py")
 TIMEOUT_S = 110
 
-LANGUAGES = {"python", "bash", "console", "yaml", "json", "toml", "mermaid", "text", "dot", "markdown", ""}
+LANGUAGES = {"python", "bash", "console", "yaml", "json", "toml", "mermaid", "text", "dot", "markdown", "hex", ""}
 SHELL = ("bash", "console")
-REASONS = re.compile(r"(needs (a|an|two|three) |installs |builds |starts )")
+REASONS = re.compile(r"(needs (a|an|two|three) |installs |builds )")
 
 every_page = pytest.mark.parametrize("page", pages(), ids=name_of)
 

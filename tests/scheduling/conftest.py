@@ -1,4 +1,4 @@
-"""A fresh run for each test, checked at the end: whatever the test did, a replay of the journal gives the same state."""
+"""A fresh run for each test; whatever the test did, a replay of the journal gives the same state in the end."""
 
 from __future__ import annotations
 

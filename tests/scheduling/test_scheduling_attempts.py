@@ -118,7 +118,7 @@ def test_a_report_on_a_run_that_was_dropped_frees_the_slot_and_is_counted(h: Har
         h.ask(ev.RunPaused)
 
 
-# --- failures and retries --------------------------------------------------------------------------------------------
+# --- failures and retries ---
 
 
 def test_a_failure_without_a_policy_ends_the_star_and_the_run(h: Harness) -> None:
@@ -174,7 +174,7 @@ def test_work_that_a_device_stops_by_itself_is_placed_again_where_that_is_safe(h
     assert "stopped it by itself" in h.error("b").message
 
 
-# --- refusals ----------------------------------------------------------------------------------------------------------
+# --- refusals ---
 
 
 def test_a_device_that_refuses_a_star_is_not_asked_again(h: Harness) -> None:
@@ -217,7 +217,7 @@ def test_work_that_began_and_is_then_refused_has_an_unknown_outcome(h: Harness) 
     assert h.error("a").type == "AttemptOutcomeUnknown"
 
 
-# --- timeouts ----------------------------------------------------------------------------------------------------------
+# --- timeouts ---
 
 
 def test_the_device_comes_first_with_a_timeout(h: Harness) -> None:
@@ -297,7 +297,7 @@ def test_no_limit_runs_while_an_attempt_that_begins_is_being_stopped(h: Harness)
     assert (h.state("a"), h.told(cmd.CancelAttempt)) == (StarState.RUNNING, [])
 
 
-# --- losses ------------------------------------------------------------------------------------------------------------
+# --- losses ---
 
 
 def test_work_that_may_be_repeated_goes_to_another_device_when_its_own_is_lost(h: Harness) -> None:
@@ -357,7 +357,7 @@ def test_a_cancelled_attempt_whose_device_is_lost_is_over(h: Harness) -> None:
     assert h.state("a") is StarState.CANCELLED
 
 
-# --- devices that come back ----------------------------------------------------------------------------------------------
+# --- devices that come back ---
 
 
 def test_a_device_that_comes_back_keeps_what_it_knows_and_loses_what_it_does_not(h: Harness) -> None:

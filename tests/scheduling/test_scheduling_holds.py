@@ -29,7 +29,7 @@ def line(source: str, target: str, trigger: Trigger = Trigger.SUCCESS, when: str
     return TaskStarLine(source, target, trigger, when)  # type: ignore[arg-type]
 
 
-# --- holds and reviews -----------------------------------------------------------------------------------------------
+# --- holds and reviews ---
 
 
 def test_only_what_waits_for_a_star_under_review_is_held(h: Harness) -> None:
@@ -131,7 +131,7 @@ def test_a_restart_without_a_planner_ends_its_reviews_but_not_the_holds_of_peopl
     assert not h.told(cmd.RequestReview)
 
 
-# --- edits -------------------------------------------------------------------------------------------------------------
+# --- edits ---
 
 
 def test_an_edit_is_told_with_its_author_and_reason(h: Harness) -> None:
@@ -258,7 +258,7 @@ def test_a_timer_of_what_is_over_changes_nothing(h: Harness) -> None:
     h.entries.append(ev.JournalEntry(ev.TimerFired(h.now, R, "deadline")))
 
 
-# --- approvals ---------------------------------------------------------------------------------------------------------
+# --- approvals ---
 
 
 def test_an_approval_asks_with_its_arguments_and_holds_no_slot(h: Harness) -> None:

@@ -21,6 +21,7 @@ from constellation.graph.documents import dump
 from constellation.scheduling import RunEnded, RunId, Scheduler, UnknownRun
 from constellation.scheduling import commands as cmd
 from constellation.scheduling import events as ev
+from constellation.scheduling.nesting import nested_id
 
 from .harness import Harness, R, star
 
@@ -72,9 +73,9 @@ def test_an_empty_nested_run_succeeds_at_once(h: Harness) -> None:
     ("work", "type"),
     [
         (Nested({"name": "bad", "stars": {"x": {"work": {"tool": "t"}, "colour": 1}}}), "InvalidDocument"),
-        (Nested({"name": "bad", "stars": {"x": {"work": {"tool": "t", "arguments": {"x": {"$input": "/no"}}}}}}), "ReferenceFault"),
+        (nested("x", arguments={}, x={"$input": "/no"}), "ReferenceFault"),
     ],
-)  # fmt: skip
+)
 def test_a_nested_constellation_that_cannot_be_run_fails_its_star_and_nothing_else(
     h: Harness, work: Nested, type: str
 ) -> None:
@@ -130,7 +131,7 @@ def test_a_pause_holds_for_the_runs_inside_as_well(h: Harness) -> None:
 
 
 def test_no_two_stars_share_a_nested_run_and_its_id_fits_into_an_attempt() -> None:
-    run, of = RunId("r"), Scheduler.nested_id
+    run, of = RunId("r"), nested_id
     assert of(run, "a") == "r:a"  # type: ignore[arg-type]
     assert of(of(run, "a"), "b") != of(run, "a:b")  # type: ignore[arg-type]
     deep = run
@@ -139,7 +140,7 @@ def test_no_two_stars_share_a_nested_run_and_its_id_fits_into_an_attempt() -> No
     assert len(ev.attempt_id(deep, "y" * 128, 99999)) <= 200  # type: ignore[arg-type]
 
 
-# --- taking over -------------------------------------------------------------------------------------------------------
+# --- taking over ---
 
 
 def test_a_run_goes_on_after_a_restart_where_it_was(h: Harness) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from constellation.graph import (
     AddLine,
+    AddStar,
     Operation,
     Prompt,
     RemoveLine,
@@ -167,7 +168,7 @@ def test_the_policy_can_be_replaced() -> None:
     assert h.on("s") == "z"
 
 
-# --- nobody can --------------------------------------------------------------------------------------------------------
+# --- nobody can ---
 
 
 def test_a_star_that_no_device_can_serve_fails_after_a_while_and_says_why(h: Harness) -> None:
@@ -180,7 +181,7 @@ def test_a_star_that_no_device_can_serve_fails_after_a_while_and_says_why(h: Har
     assert h.error("a").type == "NoDevice"
     assert h.error("a").message == (
         "needs the tool 't' and os 'macos' and 4 gpu, which no connected device has: "
-        "d0 has os 'linux', not 'macos'; d1 has no tool 't'"
+        "d0 has os 'linux', not 'macos'; d1 has no tool 't'; connect one that has, or change what it needs"
     )
     assert h.state("b") is StarState.ASSIGNED
 
@@ -221,13 +222,15 @@ def test_every_reason_of_a_mismatch_is_told() -> None:
         "needs device 'd1' and the tool 't' and 2 gpu, which no connected device has: d0 is not 'd1'"
     )
     assert "d1 has 1 gpu, not 2; d2 has refused it" in told
-    assert told.endswith("; and 2 more")
+    assert told.endswith("; and 2 more; connect one that has, or change what it needs")
     assert "no device is connected" in explain_mismatch(wanting, {})
-    assert explain_mismatch(star("a"), {DeviceId("d"): Offer(tools={"t": True})}).endswith("d could")
+    assert explain_mismatch(star("a"), {DeviceId("d"): Offer(tools={"t": True})}).endswith(
+        "d could; connect one that has, or change what it needs"
+    )
     assert "has no label 'os'" in explain_mismatch(star("a", requires={"os": "x"}), offers)
 
 
-# --- a fleet that changes ----------------------------------------------------------------------------------------------
+# --- a fleet that changes ---
 
 
 def test_a_device_that_drains_finishes_what_it_has_and_gets_nothing_new(h: Harness) -> None:
@@ -276,7 +279,7 @@ def test_runs_share_the_fleet_and_leave_nothing_behind_when_they_are_dropped(h: 
     h.entries = [entry for entry in h.entries if entry.event.run == R]
 
 
-# --- timers ------------------------------------------------------------------------------------------------------------
+# --- timers ---
 
 
 def test_timers_fire_in_order_once_and_the_last_of_a_name_counts() -> None:
@@ -308,3 +311,11 @@ def test_a_star_that_handles_failure_is_placed_like_any_other(h: Harness) -> Non
     h.start(star("a"), star("b", requires={}), TaskStarLine("a", "b", Trigger.FAILURE))  # type: ignore[arg-type]
     h.fail("a")
     assert h.on("b") == "d0"
+
+
+def test_lanes_of_stars_that_wait_no_more_are_cleared_away(h: Harness) -> None:
+    h.start(*(star(f"s{n}", requires={"n": float(n)}) for n in range(60)))
+    h.join(slots=60, resources={"n": 1e6})
+    h.edit(*(AddStar(star(f"t{n}", requires={"m": float(n)})) for n in range(60)))
+    assert len(h.scheduler.fleet._lanes) <= 64
+    assert h.scheduler.fleet.waiting == 60

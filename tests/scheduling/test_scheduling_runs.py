@@ -29,7 +29,7 @@ def line(source: str, target: str, trigger: Trigger = Trigger.SUCCESS, when: str
     return TaskStarLine(source, target, trigger, when)  # type: ignore[arg-type]
 
 
-# --- triggers --------------------------------------------------------------------------------------------------------
+# --- triggers ---
 
 
 def test_a_failure_that_a_line_waits_for_is_handled_when_the_star_behind_it_succeeds(h: Harness) -> None:
@@ -112,7 +112,7 @@ def test_a_reference_to_a_star_that_did_not_succeed_stands_for_nothing(h: Harnes
     assert h.told(cmd.Dispatch)[0].arguments == {"x": None}
 
 
-# --- cancelling --------------------------------------------------------------------------------------------------------
+# --- cancelling ---
 
 
 def test_cancelling_a_star_that_waits_ends_it_at_once(h: Harness) -> None:
@@ -198,7 +198,7 @@ def test_a_run_that_is_cancelled_lets_go_of_all_holds_and_reviews(h: Harness) ->
     assert h.machine.state == "cancelled"
 
 
-# --- deadline and pause ----------------------------------------------------------------------------------------------
+# --- deadline and pause ---
 
 
 def test_a_run_that_takes_too_long_fails(h: Harness) -> None:
@@ -270,7 +270,7 @@ def test_a_star_parked_by_a_pause_can_be_cancelled(h: Harness) -> None:
     assert h.scheduler.runs[ev.RunId("q")].ended
 
 
-# --- being stuck, beginning in the middle ----------------------------------------------------------------------------
+# --- being stuck, beginning in the middle ---
 
 
 def test_a_run_in_which_nothing_can_move_ends_and_says_what_each_star_waits_for(h: Harness) -> None:

@@ -38,7 +38,7 @@ def test_a_star_that_was_refused_failed_was_lost_and_succeeded(h: Harness) -> No
     h.restart()
     h.join("d0", known=(h.attempt("a").id,))
     h.succeed("a", duration_s=1.5)
-    assert told(h, "a")[:16] == [
+    assert told(h, "a")[:17] == [
         "it is ready",
         "attempt r/a/1 was given to d0, and may be repeated",
         "it is assigned",

@@ -34,9 +34,9 @@ def _ignore_fences(machine: RunMachine, event: Any) -> Any:
     return machine.attempts.get(event.attempt)
 
 
-def _repeat_everything(machine: RunMachine, attempt: Attempt, reason: str) -> None:
+def _repeat_everything(machine: RunMachine, attempt: Attempt, reason: str, *, begun: bool = True) -> None:
     attempt.idempotent = True
-    LOSE(machine, attempt, reason)
+    LOSE(machine, attempt, reason, begun=begun)
 
 
 LOSE = RunMachine._lose

@@ -1,4 +1,4 @@
-"""A simulated world: the real scheduler under virtual time, with devices, people, a planner and a journal that all fail.
+"""A simulated world: the real scheduler under virtual time, with devices, people and a journal that fail.
 
 Everything follows from one seed. After each event the scheduler's own invariants hold (validate mode), and those that
 only the world can see are checked here: no result counts twice, work that may not be repeated is done once at most, a
@@ -16,7 +16,7 @@ from typing import Any
 
 import networkx
 
-from constellation.graph import EditRejected, StarId, TaskConstellation, UnknownStar
+from constellation.graph import AddStar, EditBatch, EditRejected, RemoveStar, StarId, TaskConstellation, UnknownStar
 from constellation.graph.documents import dump
 from constellation.scheduling import JournalEntry, NotWaiting, RunEnded, RunEvent, RunId, RunOptions, Scheduler, Step
 from constellation.scheduling import commands as cmd
@@ -25,7 +25,7 @@ from constellation.scheduling.inputs import DeviceDraining, DeviceJoined, Device
 from constellation.scheduling.quiescence import explain_waiting
 
 from .fake_devices import FakeDevice, Faults, Link
-from .random_graphs import random_batch, random_graph
+from .random_graphs import random_batch, random_graph, random_star
 from .snapshots import replay, state_of, stored
 
 RUN = RunId("run")
@@ -132,8 +132,9 @@ class World:
         for run, machine in list(self.scheduler.runs.items()):
             if machine.state == "paused" and not machine.closing:
                 self.ask(ev.RunUnpaused(self.now, run))
-            for star, holds in list(machine._holds.items()):
-                for _ in range(holds):
+            for star in list(machine._holds):
+                # The first release ends the planner's review when there is one, so count down to the last hold.
+                while star in machine._holds:
                     self.feed(ev.HoldReleased(self.now, run, star))
 
     # --- the orchestrator --------------------------------------------------------------------------------------------
@@ -322,11 +323,19 @@ class World:
     # --- disturbances ------------------------------------------------------------------------------------------------
 
     def disturb(self) -> None:
-        actions: list[Callable[[], object]] = [
-            self.edit_any, self.edit_any, self.edit_any, self.break_link, self.kill, self.drain,
-            self.pause, self.unpause, self.unpause, self.hold, self.unhold, self.unhold, self.cancel_something,
-        ]  # fmt: skip
-        self.rng.choice(actions)()
+        actions: list[tuple[Callable[[], object], int]] = [
+            (self.edit_any, 3),
+            (self.replace_waiting, 2),
+            (self.break_link, 1),
+            (self.kill, 1),
+            (self.drain, 1),
+            (self.pause, 1),
+            (self.unpause, 2),
+            (self.hold, 1),
+            (self.unhold, 2),
+            (self.cancel_something, 1),
+        ]
+        self.rng.choices([action for action, _ in actions], [weight for _, weight in actions])[0]()
 
     def some_run(self) -> RunId | None:
         live = [run for run, machine in self.scheduler.runs.items() if not machine.ended]
@@ -344,6 +353,15 @@ class World:
     def edit(self, run: RunId) -> None:
         batch = random_batch(self.rng, self.scheduler.runs[run].graph)
         self.ask(ev.GraphEdited(self.now, run, batch))
+
+    def replace_waiting(self) -> None:
+        """A star that was tried before is removed, and another comes under its id."""
+        for run, machine in self.scheduler.runs.items():
+            for star, tries in machine.tries.items():
+                if tries.attempts and tries.attempt is None and star in machine.graph:
+                    again = AddStar(random_star(self.rng, star, []))
+                    self.ask(ev.GraphEdited(self.now, run, EditBatch((RemoveStar(star), again))))
+                    return
 
     def break_link(self) -> None:
         device = self.rng.choice(self.devices)

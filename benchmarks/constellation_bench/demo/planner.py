@@ -20,7 +20,7 @@ from .plan import ANALYSIS_TIMEOUT_S, ANALYSTS, LOOK_TOOL, MERGE, RETRY, SCAN_TO
 WORST = 4
 """A module gets a deeper look when it is among this many worst ones at the time."""
 MAX_LOOKS = 10
-"""How many modules get one at most."""
+"""How many modules get one; reviews that go on at the same time may exceed it by what each of them adds."""
 LOOK_PRIORITY = 5
 """Looks go before the merge's other inputs: the merge waits for them too."""
 

@@ -128,13 +128,16 @@ def _copies(copies: CopySummary) -> list[str]:
 def _course(report: RunReport, graph: TaskConstellation, story: Story, cores: int) -> list[str]:
     cpu_s = sum(_cpu_s(graph, star) for star in graph)
     scans = [star for star in graph if _is_scan(graph, star)]
-    lines = [f"- Devices: {len(report.device_s)} processes, which share {counted(cores, 'core')}"]
+    lost = dict.fromkeys([*report.devices_lost, *(loss.device for loss in story.losses)])
+    devices = len({*report.device_s, *lost})
+    lines = [f"- Devices with work: {devices} processes, which share {counted(cores, 'core')}"]
     if report.makespan_s > 0:
         lines += [
             f"- Stars at once: up to {report.width}; {duration(report.serial_s)} of work by the clock "
             f"in {duration(report.makespan_s)}: {report.speedup:.2f} times as fast as one after another",
             f"- Processor time used by the tools: {duration(cpu_s)}, {cpu_s / report.makespan_s:.2f} cores on average. "
-            "Stars that share a core take longer by the clock, which flatters the speed-up, but not this figure",
+            "Time by the clock also counts starting processes and waiting for a core, which flatters the speed-up; "
+            "processor time does not",
         ]
     merged = graph.outcome(MERGE)
     if merged is not None and merged.device is not None:
@@ -143,7 +146,6 @@ def _course(report: RunReport, graph: TaskConstellation, story: Story, cores: in
             f"- Files of {far} of {len(scans)} scans were carried from other devices to {plain(merged.device)}"
         )
     lines.append(f"- Edits of the running graph: {len(story.edits)}")
-    lost = dict.fromkeys([*report.devices_lost, *(loss.device for loss in story.losses)])
     lines.append(f"- Devices lost: {plain(', '.join(lost)) if lost else 'none'}")
     if story.taken_up:
         times = counted(story.taken_up, "time")

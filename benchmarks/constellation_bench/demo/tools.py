@@ -33,7 +33,7 @@ WORST_KEPT = 4
 SHAPES_KEPT = 5
 LONGEST_SHOWN = 15
 MARKED_SHOWN = 10
-REPORTS_PER_SCAN = 4
+REPORTS_PER_SCAN = 2
 """How often a scan says how far it has come."""
 
 

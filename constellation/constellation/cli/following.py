@@ -48,6 +48,7 @@ class Following:
     lasting: bool = True
     run_id: str | None = None
     _held_back: list[str] | None = field(default=None, init=False)
+    _ended: bool = field(default=False, init=False)
 
     async def follow(self, run: Run) -> int:
         """Show a run to its end and return the exit code.
@@ -64,14 +65,15 @@ class Following:
             if not all(is_users(cause) for cause in causes):
                 raise
             reasons = dict.fromkeys(line for cause in causes for line in told(cause))
-            raise RunBroken(f"run {run.id}: {'; '.join(reasons)}; {self.how_to_resume()}") from error
+            hint = "the run itself has ended" if self._ended else self.how_to_resume()
+            raise RunBroken(f"run {run.id}: {'; '.join(reasons)}; {hint}") from error
 
     async def _follow(self, run: Run) -> int:
         from ..console.follow import follow
         from ..console.output import Printer
         from ..console.summary import summarise
 
-        write = None if self.report is None else partial(_write_report, run, self.report, self.write)
+        write = None if self.report is None else partial(self._write_report, run, self.report)
         try:
             async with self._screen() as (screen, suspended):
                 report, path = await follow(run, screen, self._approver(suspended), note=self._note, write_report=write)
@@ -131,6 +133,16 @@ class Following:
             return AnswerAll(Answer(False, by, HOW_TO_ALLOW), note=self._note)
         return AskAtTerminal(by=by, suspended=suspended)
 
+    async def _write_report(self, run: Run, path: Path) -> Path:
+        from ..console.report import write_report
+
+        self._ended = True
+        if self.write is not None:
+            await self.write(run, path)
+        else:
+            write_report(await run.wait(), await run.graph(), path)
+        return path
+
     def _note(self, text: str) -> None:
         if self._held_back is None:
             _tell(text)
@@ -141,16 +153,6 @@ class Following:
         held_back, self._held_back = self._held_back or [], None
         for text in held_back:
             _tell(text)
-
-
-async def _write_report(run: Run, path: Path, own: ReportWriter | None) -> Path:
-    from ..console.report import write_report
-
-    if own is not None:
-        await own(run, path)
-    else:
-        write_report(await run.wait(), await run.graph(), path)
-    return path
 
 
 def _person() -> str:

@@ -9,11 +9,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .errors import BadInput
-from .options import Journal, Tools, absolute_tools
+from .options import (
+    DEVICES,
+    MAX_DEVICES,
+    Hub,
+    Journal,
+    TokenFile,
+    Tools,
+    absolute_tools,
+    check_choice,
+    checked_hub,
+    hub_token,
+)
+from .refusals import refused
 
 if TYPE_CHECKING:
     from ..graph import TaskConstellation
+    from ..orchestrator.errors import Problem
 
 FILE_ENDINGS = (".yaml", ".yml", ".json")
 
@@ -29,24 +41,43 @@ class Format(StrEnum):
 
 def validate(
     file: Annotated[str, typer.Argument(help="The workflow, a YAML or JSON file.", metavar="FILE")],
+    devices: Annotated[
+        int | None, typer.Option(min=1, max=MAX_DEVICES, help="How many devices `run` is to start.")
+    ] = None,
+    hub: Hub = None,
+    token_file: TokenFile = None,
     tools: Tools = None,
+    any_devices: Annotated[
+        bool,
+        typer.Option("--any-devices", help="Take what stars require of devices as given, and check all else."),
+    ] = False,
 ) -> int:
-    """Check a workflow against the built-in tools and those that it names, without running it.
+    """Check whether `run` would take a workflow, on devices started here or at a hub, without running it."""
+    import anyio
 
-    What stars require of a device is taken as given: it depends on the devices of the day.
-    """
     from ..console.formatting import counted
     from ..console.output import write_text
     from ..console.sanitise import visible
     from ..graph.analysis import summary
     from ..graph.files import read_file
     from ..orchestrator.admission import find_problems
+    from ..orchestrator.orchestrator import Orchestrator
     from .imagined import imagine_devices
 
+    check_choice(hub, token_file, {"--devices": devices, "--tools": tools, "--any-devices": any_devices or None})
     graph = read_file(file)
-    problems = find_problems(graph, imagine_devices(graph, absolute_tools(tools or ())))
+    references = absolute_tools(tools or ())
+
+    async def ask() -> list[Problem]:
+        if hub is not None:
+            async with Orchestrator.connect(checked_hub(hub), hub_token(token_file)) as client:
+                return await client.check(graph)
+        async with Orchestrator.local(devices or DEVICES, tools=(*graph.tools, *references)) as orchestrator:
+            return await orchestrator.check(graph)
+
+    problems = find_problems(graph, imagine_devices(graph, references)) if any_devices else anyio.run(ask)
     if problems:
-        raise BadInput("\n".join(f"{file}: {problem}" for problem in problems))
+        raise refused(file, problems)
     figures = summary(graph)
     write_text(
         f"{visible(file)}: valid: {visible(graph.name)}, {counted(figures.stars, 'star')}, "

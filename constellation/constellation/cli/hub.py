@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .errors import BadInput
-from .options import TOKEN_VARIABLE, AsJson, Journal, TokenFile, checked_hub, hub_token, read_token
+from .options import (
+    PORT,
+    TOKEN_FILE,
+    TOKEN_VARIABLE,
+    AsJson,
+    Journal,
+    TokenFile,
+    checked_hub,
+    hub_token,
+    read_token,
+)
 from .stopping import run_until_stopped
 
 if TYPE_CHECKING:
@@ -21,10 +31,6 @@ if TYPE_CHECKING:
 
     from ..orchestrator.devices import DeviceInfo
 
-PORT = 7433
-"""The port of a hub that nobody chose one for: a fixed one, so that devices find it again when it comes back."""
-
-TOKEN_FILE = "hub-token"  # the file's name in the directory of the user's state
 LOOPBACK_NAME = "localhost"
 
 
@@ -73,7 +79,9 @@ def serve(
 
 
 def devices(
-    hub: Annotated[str, typer.Option(help="The hub's URL, as `constellation serve` prints it.", metavar="URL")],
+    hub: Annotated[
+        str, typer.Option(help="The hub's URL, as `constellation serve` prints it.", metavar="URL")
+    ] = f"ws://127.0.0.1:{PORT}",
     token_file: TokenFile = None,
     as_json: AsJson = False,
 ) -> int:

@@ -15,7 +15,19 @@ from .errors import BadInput
 
 TOKEN_VARIABLE = "CONSTELLATION_TOKEN"
 
+TOKEN_FILE = "hub-token"
+"""The name of the file, in the directory of the user's state, that holds the token of the hub that the user serves."""
+
+PORT = 7433
+"""The port of a hub that nobody chose one for: a fixed one, so that devices find it again when it comes back."""
+
 MAX_TOKEN_BYTES = 4096
+
+DEVICES = 2
+"""How many device processes `run` starts when nothing is said."""
+
+MAX_DEVICES = 256
+"""How many device processes one command starts at most; more belong on more machines."""
 
 Hub = Annotated[str | None, typer.Option(help="A hub's URL, as `constellation serve` prints it.", metavar="URL")]
 TokenFile = Annotated[
@@ -102,12 +114,17 @@ def read_token(token_file: Path | None) -> str | None:
 
 
 def hub_token(token_file: Path | None) -> str:
-    """The token for a hub that is to be dialled.
+    """The token for a hub that is to be dialled; by default that of the hub that this user serves.
 
     Raises:
         BadInput: there is none.
     """
+    from ..journal import default_home
+
+    own = default_home() / TOKEN_FILE
     token = read_token(token_file)
+    if token is None and own.exists():
+        token = read_token(own)
     if token is None:
         raise BadInput(f"a hub wants its token: give --token-file FILE, or set {TOKEN_VARIABLE}")
     return token

@@ -12,6 +12,8 @@ import typer
 from .errors import BadInput
 from .following import Following
 from .options import (
+    DEVICES,
+    MAX_DEVICES,
     Approvals,
     Approve,
     AsJson,
@@ -26,14 +28,11 @@ from .options import (
     checked_report,
     hub_token,
 )
+from .refusals import refused
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
-
-DEVICES = 2
-MAX_DEVICES = 256
-"""How many device processes one command starts at most; more belong on more machines."""
 
 IN_MEMORY = ":memory:"
 
@@ -63,6 +62,7 @@ def run(
 ) -> int:
     """Run a workflow on devices started here, or at a hub, and show how it goes."""
     from ..graph.files import read_file
+    from ..orchestrator.errors import AdmissionRefused
     from ..orchestrator.orchestrator import Orchestrator
     from ..scheduling import RunOptions
     from .stopping import run_until_stopped
@@ -95,7 +95,10 @@ def run(
 
     async def body() -> int:
         async with opened() as orchestrator:
-            started = await orchestrator.submit(graph, options=RunOptions(deadline_s=deadline), info=info)
+            try:
+                started = await orchestrator.submit(graph, options=RunOptions(deadline_s=deadline), info=info)
+            except AdmissionRefused as error:
+                raise refused(file, error.problems) from error
             return await following.follow(started)
 
     return following.after(run_until_stopped(body))

@@ -108,9 +108,10 @@ def _settled(event: ev.StarSettled) -> Line:
 
 
 def _edited(event: ev.GraphEdited) -> Line:
+    changed = tuple(star for star in event.touched if star not in event.added)
     changes = [
         f"{verb} {some(stars)}"
-        for verb, stars in (("added", event.added), ("removed", event.removed), ("changed", event.touched))
+        for verb, stars in (("added", event.added), ("removed", event.removed), ("changed", changed))
         if stars
     ]
     text = f"edit by {visible(event.author) or 'someone'}: {'; '.join(changes) or 'no star changed'}"

@@ -38,6 +38,20 @@ def read_file(path: str | os.PathLike[str]) -> TaskConstellation:
     return graph
 
 
+def place_in_file(path: str | os.PathLike[str], error: InvalidDocument) -> None:
+    """Fill in file, line and column of an error that was found in the graph of a file, from the error's path.
+
+    Raises:
+        InvalidDocument: the file can't be read any more.
+    """
+    file = Path(path)
+    text = _read(file)
+    root = _compose_json(text) if file.suffix.lower() == ".json" else yaml_nodes.compose(text)
+    error.file = str(path)
+    if root is not None:
+        yaml_nodes.locate(error, root)
+
+
 def parse_text(text: str, *, name_hint: str = "", yaml: bool = True) -> TaskConstellation:
     """A constellation from text.
 

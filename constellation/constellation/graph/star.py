@@ -18,6 +18,8 @@ StarId = NewType("StarId", str)
 ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 """What an id looks like: it never needs quoting on a wire, in a reference or in a terminal, and is never a path."""
 
+_Amount = Annotated[int, Strict()] | Annotated[float, Strict()]
+
 _NO_LABELS: Mapping[str, str | float] = {}
 
 
@@ -95,9 +97,7 @@ class TaskStar:
     work: Work
     name: str = ""
     description: str = ""
-    requires: Mapping[str, str | Annotated[int, Strict()] | Annotated[float, Strict()]] = field(
-        default_factory=lambda: _NO_LABELS
-    )
+    requires: Mapping[str, str | _Amount] = field(default_factory=lambda: _NO_LABELS)
     device: str | None = None
     timeout_s: float | None = None
     retry: RetryPolicy = NO_RETRY

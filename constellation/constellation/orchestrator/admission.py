@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from constellation_protocol.messages import DeviceProfile, ToolInfo
 
-from ..graph import SETTLED, GraphError, Nested, Prompt, TaskConstellation, TaskStar, ToolCall
+from ..graph import SETTLED, GraphError, Nested, Prompt, StarId, TaskConstellation, TaskStar, ToolCall
 from ..graph.documents import load
 from ..graph.errors import show_path
 from ..scheduling import DeviceId
@@ -46,36 +46,47 @@ def find_problems(graph: TaskConstellation, profiles: Mapping[str, DeviceProfile
         if graph.state(star) in SETTLED:
             continue
         spec = graph[star]
-        message = _problem(spec, tools, profiles)
-        needs_device = message is None and isinstance(spec.work, (ToolCall, Prompt))
+        problem = _problem(spec, tools, profiles)
+        needs_device = problem is None and isinstance(spec.work, (ToolCall, Prompt))
         if needs_device and all(mismatch(spec, device, offer) is not None for device, offer in offers.items()):
-            message = explain_mismatch(spec, offers)
-        if message is not None:
-            problems.append(Problem(star, message))
+            problem = Problem(star, explain_mismatch(spec, offers), ("requires",) if spec.requires else ("device",))
+        if problem is not None:
+            problems.append(problem)
     return problems
 
 
-def _problem(star: TaskStar, tools: Mapping[str, list[ToolInfo]], profiles: Mapping[str, DeviceProfile]) -> str | None:
+def _problem(
+    star: TaskStar, tools: Mapping[str, list[ToolInfo]], profiles: Mapping[str, DeviceProfile]
+) -> Problem | None:
     work = star.work
     if isinstance(work, Nested):
-        return _nested_problem(work, profiles)
+        message = _nested_problem(work, profiles)
+        return Problem(star.id, message, ("work", "constellation")) if message else None
     if isinstance(work, Prompt):
-        if PROMPT_TOOL in tools:
-            return None
-        return f"it is a prompt, and none of the connected devices ({_names(profiles)}) has an LLM agent"
-    if not isinstance(work, ToolCall):
-        return None
+        message = f"it is a prompt, and none of the connected devices ({_names(profiles)}) has an LLM agent"
+        return Problem(star.id, message, ("work",)) if PROMPT_TOOL not in tools else None
+    return _call_problem(star.id, work, tools, profiles) if isinstance(work, ToolCall) else None
+
+
+def _call_problem(
+    star: StarId, work: ToolCall, tools: Mapping[str, list[ToolInfo]], profiles: Mapping[str, DeviceProfile]
+) -> Problem | None:
     offered = tools.get(work.tool)
     if offered is None:
         close = difflib.get_close_matches(work.tool, tools, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else "; name its module with --tools or in the file's `tools`"
         if not profiles:
-            return f"it needs the tool {work.tool!r}, but no device is connected; start one with `constellation device`"
-        return f"no connected device ({_names(profiles)}) has a tool {work.tool!r}{hint}"
-    problems = [argument_problem(tool, work.arguments) for tool in offered]
-    if all(problems):
-        return f"the arguments don't fit the tool {work.tool!r}: {problems[0]}"
-    return None
+            message = (
+                f"it needs the tool {work.tool!r}, but no device is connected; start one with `constellation device`"
+            )
+        else:
+            message = f"no connected device ({_names(profiles)}) has a tool {work.tool!r}{hint}"
+        return Problem(star, message, ("work", "tool"))
+    faults = [_argument_fault(tool, work.arguments) for tool in offered]
+    if faults[0] is None or not all(faults):
+        return None
+    message, path = faults[0]
+    return Problem(star, f"the arguments don't fit the tool {work.tool!r}: {message}", ("work", "arguments", *path))
 
 
 def _nested_problem(work: Nested, profiles: Mapping[str, DeviceProfile]) -> str | None:
@@ -87,8 +98,8 @@ def _nested_problem(work: Nested, profiles: Mapping[str, DeviceProfile]) -> str 
     return f"in its nested constellation, {problems[0]}" if problems else None
 
 
-def argument_problem(tool: ToolInfo, arguments: Mapping[str, Any]) -> str | None:
-    """What is wrong with a tool's arguments by its schema, references left out; None when nothing is."""
+def _argument_fault(tool: ToolInfo, arguments: Mapping[str, Any]) -> tuple[str, tuple[str | int, ...]] | None:
+    """What is wrong with a tool's arguments by its schema, references left out, and where; None when nothing is."""
     validator = _validator(tool)
     for error in sorted(validator.iter_errors(dict(arguments)), key=lambda error: (len(error.path), str(error.path))):
         if _is_within_reference(arguments, list(error.path)):
@@ -97,7 +108,7 @@ def argument_problem(tool: ToolInfo, arguments: Mapping[str, Any]) -> str | None
             continue
         place = show_path(list(error.absolute_path))
         where = f"{place}: " if error.absolute_path else ""
-        return f"{where}{_words(error)} (it takes {_signature(tool)})"
+        return f"{where}{_words(error)} (it takes {_signature(tool)})", tuple(error.absolute_path)
     return None
 
 

@@ -37,6 +37,7 @@ MAX_FRAME_BYTES = 64 * 1024 * 1024
 _REPORT = TypeAdapter(RunReport)
 _SUMMARIES = TypeAdapter(list[RunSummary])
 _DEVICES = TypeAdapter(list[DeviceInfo])
+_PROBLEMS = TypeAdapter(list[Problem])
 _BATCH = TypeAdapter(EditBatch)
 
 
@@ -124,6 +125,10 @@ class RemoteOrchestrator:
         """The graph with states, and the report, of any run in the hub's journal."""
         value = await self.call("show", {"run": run})
         return load(value["graph"]), _REPORT.validate_python(value["report"])
+
+    async def check(self, graph: TaskConstellation) -> list[Problem]:
+        """What keeps the hub's devices from carrying a graph out; see `Orchestrator.check`."""
+        return _PROBLEMS.validate_python(await self.call("check", {"graph": dump(graph)}))
 
     async def wait_for_devices(self, count: int, *, timeout_s: float = 60.0) -> None:
         """Wait until that many devices are connected; raises DevicesMissing."""

@@ -177,6 +177,11 @@ async def _devices(client: _Client, arguments: Mapping[str, Any]) -> Any:
     return [dataclasses.asdict(device) for device in await client.orchestrator.devices()]
 
 
+async def _check(client: _Client, arguments: Mapping[str, Any]) -> Any:
+    problems = await client.orchestrator.check(load(arguments["graph"]))
+    return [dataclasses.asdict(problem) for problem in problems]
+
+
 async def _wait_for_devices(client: _Client, arguments: Mapping[str, Any]) -> Any:
     await client.orchestrator.wait_for_devices(int(arguments["count"]), timeout_s=float(arguments["timeout_s"]))
 
@@ -252,6 +257,7 @@ _CALLS: Mapping[str, Handler] = {
     "attach": _attach,
     "runs": _runs,
     "devices": _devices,
+    "check": _check,
     "wait_for_devices": _wait_for_devices,
     "events": _events,
     "report": _report,

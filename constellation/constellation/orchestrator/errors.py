@@ -26,10 +26,11 @@ class ConstellationError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why a star can't be served: the star, the place in it, and what to do."""
+    """Why a star can't be served, and what to do: the star, what is wrong, and the place in its document."""
 
     star: str
     message: str
+    path: tuple[str | int, ...] = ()
 
     def __str__(self) -> str:
         return f"star {self.star!r}: {self.message}"

@@ -39,10 +39,10 @@ from ..scheduling import (
 from ..scheduling import commands as cmd
 from ..scheduling import events as ev
 from . import events as out
-from .admission import admit
+from .admission import admit, find_problems
 from .devices import DeviceInfo, offer_functions, wait_for_devices
 from .engine import Engine, check_size
-from .errors import CannotResume, OrchestratorStopped, RunInUse
+from .errors import CannotResume, OrchestratorStopped, Problem, RunInUse
 from .event_log import EventLog
 from .fleets import Fleet, restart_devices, start_devices
 from .hub import ConnectedDevice, Hub
@@ -404,6 +404,11 @@ class Orchestrator:
             del self._planners[run]
             await self._journal.delete(run)
             raise
+
+    async def check(self, graph: TaskConstellation) -> list[Problem]:
+        """What keeps the connected devices from carrying a graph out, star by star; empty when nothing does."""
+        await self._offer(graph.functions)
+        return find_problems(graph, {name: device.profile for name, device in self._hub.devices.items()})
 
     async def resume(self, run: str, *, planner: Planner | None = None, rerun_unknown: bool = False) -> LocalRun:
         """Go on with a run whose orchestrator has stopped; stars that had ended are not run again.

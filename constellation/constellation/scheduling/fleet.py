@@ -18,6 +18,9 @@ from .inputs import DeviceChanged, DeviceJoined
 from .matching import explain_mismatch, mismatch, resource_needs, tool_of
 from .placement import DeviceLoad, LeastLoaded, PlacementPolicy
 
+_MANY_LANES = 64
+"""From how many lanes on the empty ones are cleared away."""
+
 
 class Placement(NamedTuple):
     """A star and the device that it goes to."""
@@ -57,6 +60,8 @@ class Fleet:
         self._paused: set[RunId] = set()
         self._ticket = 0
         self._generation = 0
+        self._changed = False
+        self._many_lanes = _MANY_LANES
 
     # --- devices ---------------------------------------------------------------------------------------------------
 
@@ -67,6 +72,7 @@ class Fleet:
             return False
         self.devices[event.device] = DeviceLoad(event.device, event.epoch, event.offer, event.known, event.memory)
         self._generation += 1
+        self._changed = True
         return True
 
     def change(self, event: DeviceChanged) -> bool:
@@ -76,6 +82,7 @@ class Fleet:
             return False
         device.change(event.offer)
         self._generation += 1
+        self._changed = True
         return True
 
     def drain(self, device: DeviceId, epoch: int) -> bool:
@@ -85,6 +92,7 @@ class Fleet:
             return False
         found.draining = True
         self._generation += 1
+        self._changed = True
         return True
 
     def leave(self, device: DeviceId, epoch: int) -> bool:
@@ -93,6 +101,7 @@ class Fleet:
             return False
         del self.devices[device]
         self._generation += 1
+        self._changed = True
         return True
 
     def occupy(self, device: DeviceId, attempt: AttemptId, needs: Mapping[str, float]) -> None:
@@ -102,8 +111,8 @@ class Fleet:
     def release(self, device: DeviceId, epoch: int, attempt: AttemptId) -> None:
         """An attempt is over on its device; one that is not known there, or not in this session, changes nothing."""
         found = self._present(device, epoch)
-        if found is not None:
-            found.give_back(attempt)
+        if found is not None and found.give_back(attempt):
+            self._changed = True
 
     def _present(self, device: DeviceId, epoch: int) -> DeviceLoad | None:
         found = self.devices.get(device)
@@ -116,7 +125,11 @@ class Fleet:
         key = (run, tool_of(star), star.device, avoid, tuple(sorted(star.requires.items())) if star.requires else ())
         lane = self._lanes.get(key)
         if lane is None:
+            if len(self._lanes) >= self._many_lanes:
+                self._lanes = {key: lane for key, lane in self._lanes.items() if self._trim(lane)}
+                self._many_lanes = max(_MANY_LANES, 2 * len(self._lanes))
             lane = self._lanes[key] = _Lane(run, star, avoid)
+        self._changed = True
         self._ticket += 1
         self._queued[run, star.id] = self._ticket
         heappush(lane.heap, (-star.priority, -rank, self._ticket, star))
@@ -131,6 +144,7 @@ class Fleet:
             self._paused.add(run)
         else:
             self._paused.discard(run)
+            self._changed = True
 
     def forget(self, run: RunId) -> None:
         """Drop all that concerns a run."""
@@ -154,23 +168,36 @@ class Fleet:
 
         The caller reserves each placement on its device before it asks for the next.
         """
-        while self._queued and any(device.free_slots > 0 for device in self.devices.values()):
-            best: _Lane | None = None
-            roomy: list[DeviceLoad] = []
-            for lane in self._lanes.values():
-                if lane.run in self._paused or not self._trim(lane):
-                    continue
-                if best is not None and lane.heap[0] > best.heap[0]:
-                    continue
-                candidates = [device for device in self._matching(lane) if device.has_room(lane.needs)]
-                if candidates:
-                    best, roomy = lane, candidates
+        while self._changed and self._queued:
+            best = self._most_urgent()
             if best is None:
-                return
-            star = heappop(best.heap)[3]
-            del self._queued[best.run, star.id]
-            device = self._policy.choose(star, roomy, nearby(best.run, star.id), self.durations)
-            yield Placement(best.run, star, device)
+                break
+            lane, roomy = best
+            star = lane.heap[0][3]
+            device = self._policy.choose(star, roomy, nearby(lane.run, star.id), self.durations)
+            heappop(lane.heap)
+            del self._queued[lane.run, star.id]
+            yield Placement(lane.run, star, device)
+        self._changed = False
+
+    def _most_urgent(self) -> tuple[_Lane, list[DeviceLoad]] | None:
+        """The lane whose head goes first among those that some device has room for, and these devices."""
+        for device in self.devices.values():
+            if device.free_slots > 0:
+                break
+        else:
+            return None
+        best: _Lane | None = None
+        roomy: list[DeviceLoad] = []
+        for lane in self._lanes.values():
+            if lane.run in self._paused or not self._trim(lane):
+                continue
+            if best is not None and lane.heap[0] > best.heap[0]:
+                continue
+            candidates = [device for device in self._matching(lane) if device.has_room(lane.needs)]
+            if candidates:
+                best, roomy = lane, candidates
+        return (best, roomy) if best is not None else None
 
     def starving(self, now: float, patience_s: float) -> list[tuple[RunId, StarId, str]]:
         """Stars that no device of the fleet could take even if it were idle, and that for longer than is allowed."""

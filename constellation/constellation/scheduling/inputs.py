@@ -84,3 +84,6 @@ class Tick:
 
 FleetEvent = DeviceJoined | DeviceChanged | DeviceDraining | DeviceLeft | Tick
 """Any event of the fleet."""
+
+FLEET_EVENTS = (DeviceJoined, DeviceChanged, DeviceDraining, DeviceLeft, Tick)
+"""The same as a tuple, which `isinstance` is many times faster with than with a union."""

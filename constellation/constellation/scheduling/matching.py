@@ -56,4 +56,4 @@ def explain_mismatch(star: TaskStar, offers: Mapping[DeviceId, Offer], *, avoid:
         reason = "has refused it" if device in avoid else mismatch(star, device, offer)
         reasons.append(f"{device} {reason}" if reason else f"{device} could")
     shown = "; ".join(reasons[:6]) + (f"; and {len(reasons) - 6} more" if len(reasons) > 6 else "")
-    return f"needs {needs}, which no connected device has: {shown}"
+    return f"needs {needs}, which no connected device has: {shown}; connect one that has, or change what it needs"

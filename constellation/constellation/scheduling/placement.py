@@ -56,8 +56,8 @@ class DeviceLoad:
 
     def has_room(self, needs: Mapping[str, float]) -> bool:
         """Whether a slot and the given resources are free."""
-        if self.free_slots <= 0:
-            return False
+        if self.free_slots <= 0 or not needs:
+            return self.free_slots > 0
         free = self.free_resources
         return all(free.get(name, 0.0) + _ROUNDING >= need for name, need in needs.items())
 

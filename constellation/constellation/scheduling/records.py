@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, fields
-from operator import attrgetter
-from typing import Any, get_args
+from collections.abc import Callable
 
 from pydantic import TypeAdapter
+from pydantic_core import PydanticSerializationError
 
-from ..graph import StarError
 from . import events as ev
 from .events import JournalEntry, RunEvent
 
@@ -17,33 +15,30 @@ RECORD_VERSION = 1
 
 _ANY_EVENT: TypeAdapter[RunEvent] = TypeAdapter(ev.RunEvent)
 
-_FLAT = {
-    kind: (names := tuple(field.name for field in fields(kind)), attrgetter(*names))
-    for kind in get_args(get_args(RunEvent)[0])
-    if kind not in (ev.RunStarted, ev.GraphEdited)
-}
-"""The names and values of the fields of events that hold JSON only: several times as fast as through pydantic."""
+
+_WRITERS: dict[type, Callable[[RunEvent], bytes]] = {}
+"""What writes each kind of event: four times as fast as going through the union, and made when first needed."""
 
 
-def _plain(value: object) -> Any:
-    if isinstance(value, StarError):
-        return asdict(value)
-    raise TypeError(f"{type(value).__name__} is no JSON")
-
-
-# Written as ASCII, so that text which is no valid Unicode, as a device may send it, comes back as it was.
-_JSON = json.JSONEncoder(separators=(",", ":"), default=_plain)
+def _writer(kind: type) -> Callable[[RunEvent], bytes]:
+    writer = _WRITERS.get(kind)
+    if writer is None:
+        writer = _WRITERS[kind] = TypeAdapter(kind).serializer.to_json
+    return writer
 
 
 def encode_entry(entry: JournalEntry) -> bytes:
     """An entry as JSON text."""
     event = entry.event
-    flat = _FLAT.get(type(event))
-    body = dict(zip(flat[0], flat[1](event), strict=True)) if flat else _ANY_EVENT.dump_python(event, mode="json")
-    record: dict[str, Any] = {"v": RECORD_VERSION, "event": body}
-    if entry.verdicts:
-        record["verdicts"] = dict(entry.verdicts)
-    return _JSON.encode(record).encode()
+    try:
+        body = _writer(type(event))(event)
+    except PydanticSerializationError:
+        # Text that is no valid Unicode, as a device may send it; written as ASCII it comes back as it was.
+        body = json.dumps(_ANY_EVENT.dump_python(event, mode="json"), separators=(",", ":")).encode()
+    if not entry.verdicts:
+        return b'{"v":%d,"event":%b}' % (RECORD_VERSION, body)
+    verdicts = json.dumps(dict(entry.verdicts), separators=(",", ":")).encode()
+    return b'{"v":%d,"verdicts":%b,"event":%b}' % (RECORD_VERSION, verdicts, body)
 
 
 def decode_entry(body: bytes) -> JournalEntry:

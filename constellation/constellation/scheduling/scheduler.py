@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from hashlib import blake2b
 
 from ..graph import InvalidDocument, StarError, StarId, StarState
 from . import events as ev
@@ -29,11 +28,12 @@ from .commands import (
 )
 from .durations import Durations, work_key
 from .errors import RunExists, UnknownRun
-from .events import DeviceId, JournalEntry, RunEvent, RunId, RunOptions, RunStarted
+from .events import DeviceId, JournalEntry, RunEvent, RunId, RunStarted
 from .fleet import Fleet
-from .inputs import DeviceChanged, DeviceDraining, DeviceJoined, DeviceLeft, FleetEvent, Tick
+from .inputs import FLEET_EVENTS, DeviceChanged, DeviceDraining, DeviceJoined, DeviceLeft, FleetEvent, Tick
 from .invariants import check_scheduler
 from .matching import resource_needs, tool_of
+from .nesting import begin_nested, end_nested, nested_id
 from .placement import DeviceLoad, PlacementPolicy
 from .ranks import Ranks
 from .run import RunMachine
@@ -42,8 +42,6 @@ from .timers import Timers
 TICK_S = 1.0
 """How often stars that no device matches are looked at."""
 
-_LONGEST_NESTED_ID = 60
-"""How long the readable form of a nested run's id may be: an attempt's id, made of it, has 200 at most."""
 
 _UNWANTED_GRACE_S = 1.0
 """How long a device may take to stop what nobody waits for."""
@@ -53,6 +51,15 @@ _LAST_REPORTS = (ev.AttemptSucceeded, ev.AttemptFailed, ev.AttemptCancelled, ev.
 
 _NEWS = (ev.AttemptStarted, *_LAST_REPORTS, ev.HoldReleased)
 """What is not a request but news, and may come when the run that it is about has been dropped."""
+
+_KEPT = frozenset({QueueStar, UnqueueStar, StartTimer, StopTimer})
+"""Commands that are carried out here and not passed on."""
+
+_OWN = _KEPT | {Dispatch, StarSettled, EditApplied, RunSettled}
+"""Commands that change something here."""
+
+_ABOUT_RUNS = frozenset({StartNested, CancelNested, RunSettled})
+"""Commands that begin or end another run."""
 
 
 @dataclass(slots=True)
@@ -102,7 +109,7 @@ class Scheduler:
             InvariantBroken: in validate mode, the state is inconsistent.
         """
         step = Step()
-        if isinstance(event, FleetEvent):
+        if isinstance(event, FLEET_EVENTS):
             self._handle_fleet(event, step)
         elif isinstance(event, RunStarted):
             self._start(event, step)
@@ -201,35 +208,17 @@ class Scheduler:
 
     def _digest(self, machine: RunMachine, commands: list[Command], step: Step, *, replaying: bool = False) -> None:
         """Do what concerns the queue and the timers; pass on the rest."""
-        run = machine.run
         nested: list[Command] = []
         for command in commands:
-            match command:
-                case QueueStar(_, star):
-                    rank = self._ranks[run][star]
-                    self.fleet.queue(run, machine.graph[star], rank, machine.tries[star].avoid)
+            kind = type(command)
+            if kind in _OWN:
+                self._do(machine, command)
+                if kind in _KEPT:
                     continue
-                case UnqueueStar(_, star):
-                    self.fleet.unqueue(run, star)
-                    continue
-                case StartTimer(_, timer, due_at):
-                    self._timers.start(run, timer, due_at)
-                    continue
-                case StopTimer(_, timer):
-                    self._timers.stop(run, timer)
-                    continue
-                case Dispatch(_, spec):
-                    self.fleet.unqueue(run, spec.id)
-                case StarSettled(_, star):
-                    self._ranks[run].discard(star)
-                case EditApplied(_, applied):
-                    self._ranks[run].follow(applied)
-                case RunSettled():
-                    self._timers.stop_all(run)
             if replaying:
                 continue
             step.commands.append(command)
-            if isinstance(command, (StartNested, CancelNested, RunSettled)):
+            if kind in _ABOUT_RUNS:
                 nested.append(command)
         # What happens to other runs because of this one comes after all that has happened to this one.
         for command in nested:
@@ -240,62 +229,54 @@ class Scheduler:
             elif machine.parent is not None:
                 self._end_nested(machine, step)
 
+    def _do(self, machine: RunMachine, command: Command) -> None:
+        """Do what a command means for the queue, the ranks and the timers."""
+        run = machine.run
+        match command:
+            case QueueStar(_, star):
+                rank = self._ranks[run][star]
+                self.fleet.queue(run, machine.graph[star], rank, machine.tries[star].avoid)
+            case UnqueueStar(_, star):
+                self.fleet.unqueue(run, star)
+            case StartTimer(_, timer, due_at):
+                self._timers.start(run, timer, due_at)
+            case StopTimer(_, timer):
+                self._timers.stop(run, timer)
+            case Dispatch(_, spec):
+                self.fleet.unqueue(run, spec.id)
+            case StarSettled(_, star):
+                self._ranks[run].discard(star)
+            case EditApplied(_, applied):
+                self._ranks[run].follow(applied)
+            case RunSettled():
+                self._timers.stop_all(run)
+
     # --- nested runs -------------------------------------------------------------------------------------------------
 
-    @staticmethod
-    def nested_id(run: RunId, star: StarId) -> RunId:
-        """The id of the run of a nested constellation: no two stars share one, and it fits into an attempt's id."""
-        plain = f"{run}:{star}"
-        if ":" not in star and len(plain) <= _LONGEST_NESTED_ID:
-            return RunId(plain)
-        return RunId(f"{run.partition(':')[0]}::{blake2b(plain.encode(), digest_size=16).hexdigest()}")
-
     def _start_nested(self, parent: RunMachine, command: StartNested, step: Step) -> None:
-        run = self.nested_id(command.run, command.star)
+        run = nested_id(command.run, command.star)
         known = self.runs.get(run)
         if known is not None:
             # After a restart: it goes on by itself, unless its end was all that the parent had not heard of.
             if known.ended:
                 self._end_nested(known, step)
             return
-        options = RunOptions(
-            cancel_grace_s=parent.options.cancel_grace_s,
-            timeout_margin_s=parent.options.timeout_margin_s,
-            max_losses=parent.options.max_losses,
-        )
-        started = RunStarted(parent.at, run, command.constellation, options, (command.run, command.star))
         try:
-            self._start(started, step)
+            self._start(begin_nested(parent, command), step)
         except InvalidDocument as error:
             fault = StarError("InvalidDocument", f"the nested constellation can't be run: {error}")
             self._apply(ev.NestedEnded(parent.at, command.run, command.star, error=fault), step)
 
     def _cancel_nested(self, parent: RunMachine, command: CancelNested, step: Step) -> None:
-        child = self.runs.get(self.nested_id(command.run, command.star))
+        child = self.runs.get(nested_id(command.run, command.star))
         if child is not None and not child.closing:
             self._apply(ev.CancelRequested(parent.at, child.run, reason=command.reason), step)
 
     def _end_nested(self, child: RunMachine, step: Step) -> None:
         assert child.parent is not None
-        run, star = child.parent
-        parent = self.runs.get(run)
-        if parent is None or parent.ended:
-            return
-        graph = child.graph
-        output, error = None, None
-        if child.state == "succeeded":
-            ends = [inner for inner in graph if not graph.lines_from(inner)]
-            outcomes = {inner: graph.outcome(inner) for inner in ends if graph.state(inner) is StarState.SUCCEEDED}
-            output = {inner: outcome.output for inner, outcome in outcomes.items() if outcome}
-        else:
-            causes = {
-                inner: outcome.error.message
-                for inner in graph
-                if graph.state(inner) is StarState.FAILED and (outcome := graph.outcome(inner)) and outcome.error
-            }
-            shown = "; ".join(f"{inner}: {message}" for inner, message in list(causes.items())[:5])
-            error = StarError("NestedFailed", f"the nested run has {child.state}: {shown}", {"stars": causes})
-        self._apply(ev.NestedEnded(child.at, run, star, output, error), step)
+        parent = self.runs.get(child.parent[0])
+        if parent is not None and not parent.ended:
+            self._apply(end_nested(child), step)
 
     def _follow_pause(self, machine: RunMachine, step: Step) -> None:
         """Pause the placement of a run's stars, or let it go on, and with it that of the runs nested in it."""

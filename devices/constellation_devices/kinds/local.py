@@ -20,6 +20,7 @@ from constellation_protocol.tasks import background
 from constellation_tools import Toolset
 
 from ..agent import DeviceAgent
+from ..errors import BadDeviceSetup, DeviceNotStarted
 from ..home import open_home
 
 FINISH_GRACE_S = 0.0
@@ -109,9 +110,12 @@ class LocalDevices:
         """Start a device; returns once it has joined.
 
         Raises:
-            BadDeviceSetup: the spec can't work, with the reason.
+            DeviceNotStarted: the spec can't work, with the reason.
         """
         device = LocalDevice(spec, door)
-        await self._task_group.start(device.run)
+        try:
+            await self._task_group.start(device.run)
+        except BadDeviceSetup as error:
+            raise DeviceNotStarted(f"the device {spec.name!r} can't be started: {error}") from error
         self._devices.append(device)
         return device

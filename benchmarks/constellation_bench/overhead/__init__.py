@@ -1,0 +1,1 @@
+"""What the orchestrator costs per star: CPU time of a run whose stars do nothing."""

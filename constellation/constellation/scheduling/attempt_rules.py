@@ -1,0 +1,272 @@
+"""The rules of attempts: how each begins, ends, is lost or is stopped, and what that means for its star.
+
+Every rule that takes a device's word first holds the event's fence (device, session epoch, attempt) against the
+attempt's own; what does not match is about something that is over.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..graph import (
+    IN_FLIGHT,
+    OPEN,
+    Nested,
+    StarError,
+    StarId,
+    StarState,
+)
+from . import events as ev
+from .attempts import Attempt, StopCause
+from .commands import (
+    CancelAttempt,
+    CancelNested,
+    Dispatch,
+    QueueStar,
+    StarRetrying,
+    StarStarted,
+    StartTimer,
+    StopTimer,
+)
+from .retry import delay_s, is_retryable
+from .run_state import RunState
+
+BUSY_DELAY_S = 0.25
+"""How long a star waits after a device had no slot for it, or was draining: what the fleet knows will soon be right."""
+
+OUTCOME_UNKNOWN = "AttemptOutcomeUnknown"
+"""The type of the error of work that may or may not have been done."""
+
+
+class AttemptRules(RunState):
+    """The part of a run's state machine that deals with devices."""
+
+    # --- from assignment to start -----------------------------------------------------------------------------------
+
+    def _assigned(self, event: ev.StarAssigned) -> bool:
+        star = event.star
+        tries = self.tries.get(star)
+        if (
+            tries is None
+            or tries.attempt is not None
+            or tries.waiting
+            or star not in self.graph
+            or self.graph.state(star) is not StarState.READY
+            or event.attempt != ev.attempt_id(self.run, star, tries.attempts + 1)
+        ):
+            return False
+        tries.attempts += 1
+        attempt = Attempt(
+            event.attempt,
+            star,
+            event.device,
+            event.epoch,
+            idempotent=event.idempotent,
+            memory=event.memory,
+            assigned_at=event.at,
+        )
+        tries.attempt = self.attempts[attempt.id] = attempt
+        self.graph.enter(star, StarState.ASSIGNED)
+        self._out.append(Dispatch(self.run, self.graph[star], attempt.id, event.device, event.epoch, tries.arguments))
+        return True
+
+    def _fenced(self, event: Any) -> Attempt | None:
+        """The live attempt that an event is about, when its fence is the present one."""
+        attempt = self.attempts.get(event.attempt)
+        if attempt is None or attempt.device != event.device or attempt.epoch != event.epoch:
+            return None
+        return attempt
+
+    def _attempt_started(self, event: ev.AttemptStarted) -> bool:
+        attempt = self._fenced(event)
+        if attempt is None or attempt.started:
+            return False
+        attempt.started = True
+        self.graph.enter(attempt.star, StarState.RUNNING)
+        timeout_s = self.graph[attempt.star].timeout_s
+        if timeout_s is not None and attempt.stopping is None:
+            self._watch_timeout(attempt, event.at + timeout_s + self.options.timeout_margin_s)
+        self._out.append(StarStarted(self.run, attempt.star, attempt.id, attempt.device))
+        return True
+
+    def _rejected(self, event: ev.AttemptRejected) -> bool:
+        attempt = self._fenced(event)
+        if attempt is None:
+            return False
+        if attempt.started or event.code == "duplicate":
+            # It has begun with it at some time, and nobody knows what came of that.
+            self._lose(attempt, f"device {attempt.device!r} rejected it after it had begun with it ({event.code})")
+            return True
+        self._end_attempt(attempt)
+        if attempt.stopping:
+            self._stopped(attempt, confirmed=True)
+            return True
+        busy = event.code in ("no-slot", "draining")
+        if not busy:
+            self.tries[attempt.star].avoid |= {attempt.device}
+        error = StarError("Rejected", f"device {attempt.device!r} did not take it ({event.code}): {event.message}")
+        self._requeue(attempt, error, BUSY_DELAY_S if busy else 0.0)
+        return True
+
+    def _adopted(self, event: ev.AttemptAdopted) -> bool:
+        attempt = self.attempts.get(event.attempt)
+        if attempt is None or attempt.device != event.device or event.epoch <= attempt.epoch:
+            return False
+        attempt.epoch = event.epoch
+        attempt.unconfirmed = False
+        if attempt.stopping:
+            self._out.append(self._cancel_command(attempt))
+        return True
+
+    # --- ends -------------------------------------------------------------------------------------------------------
+
+    def _succeeded(self, event: ev.AttemptSucceeded) -> bool:
+        attempt = self._fenced(event)
+        if attempt is None:
+            return False
+        self._end_attempt(attempt)
+        if attempt.stopping is StopCause.CANCEL:
+            self._stopped(attempt, confirmed=True)
+            return True
+        # A result that overtook the stop for a timeout counts: to throw it away would be to do the work twice.
+        if event.artifact_bytes > 0:
+            self.artifact_bytes[attempt.star] = event.artifact_bytes
+        self._settle(attempt.star, StarState.SUCCEEDED, output=event.output, attempt=attempt)
+        return True
+
+    def _attempt_failed(self, event: ev.AttemptFailed) -> bool:
+        attempt = self._fenced(event)
+        if attempt is None:
+            return False
+        if event.error.type == OUTCOME_UNKNOWN:
+            # The device itself was killed in the middle of it, and came back.
+            self._lose(attempt, event.error.message)
+            return True
+        self._end_attempt(attempt)
+        if attempt.stopping:
+            self._stopped(attempt, confirmed=True)
+        else:
+            self._fail(attempt, event.error)
+        return True
+
+    def _attempt_cancelled(self, event: ev.AttemptCancelled) -> bool:
+        attempt = self._fenced(event)
+        if attempt is None:
+            return False
+        if attempt.stopping:
+            self._end_attempt(attempt)
+            self._stopped(attempt, confirmed=True)
+        else:
+            self._lose(attempt, f"device {attempt.device!r} stopped it by itself")
+        return True
+
+    def _lost(self, event: ev.AttemptLost) -> bool:
+        attempt = self._fenced(event)
+        if attempt is None:
+            return False
+        self._lose(attempt, event.reason, begun=event.begun)
+        return True
+
+    def _placement_failed(self, event: ev.PlacementFailed) -> bool:
+        if event.star not in self.graph or self.graph.state(event.star) is not StarState.READY:
+            return False
+        self._unqueue(event.star)
+        self._settle(event.star, StarState.FAILED, error=StarError("NoDevice", event.reason))
+        return True
+
+    # --- what follows from an end -----------------------------------------------------------------------------------
+
+    def _lose(self, attempt: Attempt, reason: str, *, begun: bool = True) -> None:
+        self._end_attempt(attempt)
+        tries = self.tries[attempt.star]
+        if attempt.stopping is StopCause.CANCEL:
+            self._stopped(attempt, confirmed=False)
+        elif not begun:
+            self._requeue(attempt, StarError("NotDelivered", reason), 0.0)
+        elif not attempt.idempotent:
+            message = (
+                f"{reason}; it may or may not have done its work on {attempt.device!r}, and is not declared "
+                "idempotent, so it was not run again: look at its effects and decide, or declare the star or its tool "
+                "idempotent"
+            )
+            self._settle(attempt.star, StarState.FAILED, error=StarError(OUTCOME_UNKNOWN, message), attempt=attempt)
+        elif tries.losses >= self.options.max_losses:
+            message = f"{reason}; it has lost its device {tries.losses + 1} times, so it was not given to another"
+            self._settle(attempt.star, StarState.FAILED, error=StarError("DeviceLost", message), attempt=attempt)
+        else:
+            tries.losses += 1
+            self._requeue(attempt, StarError("DeviceLost", reason), 0.0)
+
+    def _fail(self, attempt: Attempt, error: StarError) -> None:
+        """A try has failed by itself: try again as the star's policy has it, or end the star."""
+        tries, policy = self.tries[attempt.star], self.graph[attempt.star].retry
+        tries.failures += 1
+        if is_retryable(policy, tries.failures, error.type):
+            self._requeue(attempt, error, delay_s(policy, tries.failures, attempt.id))
+        else:
+            self._settle(attempt.star, StarState.FAILED, error=error, attempt=attempt)
+
+    def _requeue(self, attempt: Attempt, error: StarError, delay: float) -> None:
+        star = attempt.star
+        self.graph.enter(star, StarState.READY)
+        self._out.append(StarRetrying(self.run, star, attempt.id, attempt.device, error, delay))
+        if delay > 0:
+            self.tries[star].waiting = True
+            self._out.append(StartTimer(self.run, f"retry:{star}", self.at + delay))
+        else:
+            self._out.append(QueueStar(self.run, star))
+
+    def _end_attempt(self, attempt: Attempt) -> None:
+        del self.attempts[attempt.id]
+        self.tries[attempt.star].attempt = None
+        if attempt.stopping:
+            self._out.append(StopTimer(self.run, f"cancel:{attempt.id}"))
+        if attempt.overdue_at is not None:
+            self._out.append(StopTimer(self.run, f"timeout:{attempt.id}"))
+
+    # --- stopping ---------------------------------------------------------------------------------------------------
+
+    def _watch_timeout(self, attempt: Attempt, due_at: float) -> None:
+        attempt.overdue_at = due_at
+        self._out.append(StartTimer(self.run, f"timeout:{attempt.id}", due_at))
+
+    def _stop_star(self, star: StarId, reason: str) -> None:
+        """End a star that has not ended: at once, or by way of its device."""
+        state = self.graph.state(star)
+        if state in IN_FLIGHT:
+            attempt = self._attempt_of(star)
+            if attempt is not None:
+                self._stop_attempt(attempt, StopCause.CANCEL, reason)
+                return
+            self._out.append(StopTimer(self.run, f"wait:{star}"))
+            if isinstance(self.graph[star].work, Nested):
+                self._out.append(CancelNested(self.run, star, reason))
+        elif state in OPEN:
+            self._unqueue(star)
+        self._settle(star, StarState.CANCELLED, error=StarError("Cancelled", reason))
+
+    def _stop_attempt(self, attempt: Attempt, cause: StopCause, reason: str) -> None:
+        """Tell the device to stop, and give it until a deadline to say that it has."""
+        if attempt.stopping is not StopCause.CANCEL:
+            first = attempt.stopping is None
+            attempt.stopping, attempt.reason = cause, reason
+            if first:
+                self._out.append(self._cancel_command(attempt))
+                due = self.at + self.options.cancel_grace_s
+                self._out.append(StartTimer(self.run, f"cancel:{attempt.id}", due))
+
+    def _cancel_command(self, attempt: Attempt) -> CancelAttempt:
+        grace = self.options.cancel_grace_s / 2
+        return CancelAttempt(self.run, attempt.star, attempt.id, attempt.device, attempt.epoch, attempt.reason, grace)
+
+    def _stopped(self, attempt: Attempt, *, confirmed: bool) -> None:
+        """An attempt that was being stopped is over, by the device's word or because its time for that ran out."""
+        if attempt.stopping is StopCause.CANCEL:
+            note = "" if confirmed else f" (device {attempt.device!r} did not confirm that it stopped)"
+            error = StarError("Cancelled", attempt.reason + note)
+            self._settle(attempt.star, StarState.CANCELLED, error=error, attempt=attempt)
+        elif confirmed or attempt.idempotent:
+            self._fail(attempt, StarError("TimedOut", attempt.reason))
+        else:
+            message = f"{attempt.reason}, and device {attempt.device!r} did not confirm that it stopped"
+            self._settle(attempt.star, StarState.FAILED, error=StarError("TimedOut", message), attempt=attempt)
