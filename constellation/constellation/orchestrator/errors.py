@@ -10,6 +10,7 @@ ConstellationError
 ├── UnknownDeviceKind    there is no such kind of device; knows the kinds there are
 ├── DevicesMissing       the devices that were waited for have not come
 ├── DeviceUnsuited       functions of this process were given for devices that live in others
+├── NameTaken            a function has the name of another one, or of a tool, that is offered already
 ├── HubUnreachable       the hub can't be dialled, or does not let this client in
 └── HubRefused           the hub has refused a request; carries the hub's error
 """
@@ -114,6 +115,17 @@ class DevicesMissing(ConstellationError):
 
 class DeviceUnsuited(ConstellationError):
     """Raised when a graph uses functions of this process, but its devices live in other processes."""
+
+
+class NameTaken(ConstellationError):
+    """Raised when a function is given as work whose name already stands for another function, or for a tool."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name!r} already stands for another function or tool that the devices offer: "
+            f"give this one a name of its own with @tool(name=…)"
+        )
+        self.name = name
 
 
 class HubUnreachable(ConstellationError):

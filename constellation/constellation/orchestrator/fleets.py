@@ -58,12 +58,14 @@ class Fleet:
         id: The fleet's id, for `restart_devices`; None when its devices die with this process.
         size: How many devices it is to have.
         started: The devices that this process can offer functions to, and stops in the end.
+        tools: What devices in this process were given to offer.
         needed: Whether a run may want its devices back; where not, nothing of them is kept once they are stopped.
     """
 
     id: str | None
     size: int
     started: list[StartedDevice]
+    tools: Sequence[object] = ()
     needed: bool = False
 
 
@@ -76,7 +78,8 @@ async def start_devices(
     async with AsyncExitStack() as stack:
         if made.in_process:
             devices = await stack.enter_async_context(made())
-            yield Fleet(None, len(specs), [await devices.start(spec, hub) for spec in specs])
+            tools = [tool for spec in specs for tool in spec.tools]
+            yield Fleet(None, len(specs), [await devices.start(spec, hub) for spec in specs], tools)
             return
         fleet = f"{os.getpid():x}-{secrets.token_hex(6)}"
         folder = _folder(home, fleet)

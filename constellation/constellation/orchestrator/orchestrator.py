@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 from anyio.abc import TaskGroup
 
-from constellation_protocol.kinds import DeviceSpec, StartedDevice
+from constellation_protocol.kinds import DeviceSpec
 from constellation_protocol.messages import Progress
 from constellation_protocol.settings import SessionSettings
 from constellation_protocol.tasks import background
@@ -40,13 +40,14 @@ from ..scheduling import commands as cmd
 from ..scheduling import events as ev
 from . import events as out
 from .admission import admit, find_problems
-from .devices import DeviceInfo, offer_functions, wait_for_devices
+from .devices import DeviceInfo, wait_for_devices
 from .engine import Engine, check_size
 from .errors import CannotResume, OrchestratorStopped, Problem, RunInUse
 from .event_log import EventLog
 from .fleets import Fleet, restart_devices, start_devices
 from .hub import ConnectedDevice, Hub
 from .notices import from_command, from_entry
+from .offering import Offering
 from .planning import Planner, consult, review_of
 from .recovery import LEASE_S, MAX_RUNS, claim, owner_name, read_family, replay
 from .run import LocalRun
@@ -89,7 +90,6 @@ class Orchestrator:
         self._runs: dict[RunId, LocalRun] = {}
         self._planners: dict[RunId, Planner | None] = {}
         self._ended: deque[RunId] = deque()
-        self._started: list[StartedDevice] = []
         self._fleet: str | None = None
         self._engine = Engine(Scheduler(policy=policy, no_device_patience_s=no_device_patience_s), journal, self)
         self._hub = Hub(
@@ -99,6 +99,7 @@ class Orchestrator:
             on_progress=self._progressed,
             on_fleet=self._fleet_changed,
         )
+        self._offering = Offering(self._hub)
         self._stopping = False
         self.token = ""
 
@@ -315,6 +316,7 @@ class Orchestrator:
     async def _with_fleet(self, fleet: Fleet) -> AsyncIterator[None]:
         """Work with devices of its own, and say in the end whether they may be wanted back."""
         self._started, self._fleet = fleet.started, fleet.id
+        self._offering.begin(fleet.started, fleet.tools)
         try:
             with self._stopping_first():
                 await self.wait_for_devices(fleet.size)
@@ -553,7 +555,8 @@ class Orchestrator:
         self._runs[machine.run] = LocalRun(machine, EventLog(machine.run), self._engine, self._offer)
 
     async def _offer(self, functions: Mapping[str, Callable[..., Any]]) -> None:
-        await offer_functions(self._hub, self._started, functions)
+        going_on = any(not run.machine.ended for run in self._runs.values())
+        await self._offering.offer(functions, needed=going_on)
 
     async def _finish(self, run: LocalRun, notice: out.RunFinished) -> None:
         """Note the end in the journal's summary, and tell it only then."""
