@@ -165,3 +165,26 @@ def test_a_refusal_names_all_stars_up_to_ten_and_counts_the_rest() -> None:
     graph = TaskConstellation("g")
     graph.star("s", "scan", count=1)
     admit(graph, profiles(one=(SCAN,)))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "strange"},
+        {"properties": {"count": {"$ref": "http://127.0.0.1:9/schema"}}},
+        {"properties": {"count": {"$ref": "#/nowhere"}}},
+        {"$ref": "#"},
+        {"properties": 5},
+        {"properties": {"count": {"type": "integer", "minimum": "x"}}},
+    ],
+    ids=str,
+)
+def test_a_device_that_describes_its_tool_by_nonsense_is_named_and_reaches_no_address(
+    schema: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("urllib.request.urlopen", lambda *args, **kwargs: pytest.fail("an address was dialled"))
+    strange = ToolInfo(name="scan", input_schema=schema)
+    found = messages(graph_with({"count": 1}), profiles(one=(strange,)))
+    assert "a device describes it by a schema that can't be used" in found["star"]
+    assert messages(graph_with({"count": 1}), profiles(one=(strange,), two=(SCAN,))) == {}

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from constellation_protocol.messages import DeviceProfile, ToolInfo
+from constellation_protocol.messages import DeviceProfile
 
 from ..graph import SETTLED, GraphError, Nested, Prompt, StarId, TaskConstellation, TaskStar, ToolCall
 from ..graph.documents import load
@@ -36,10 +36,12 @@ def admit(graph: TaskConstellation, profiles: Mapping[str, DeviceProfile]) -> No
 
 def find_problems(graph: TaskConstellation, profiles: Mapping[str, DeviceProfile]) -> list[Problem]:
     """What keeps the devices from carrying out the stars that have not ended; empty when nothing does."""
-    tools: dict[str, list[ToolInfo]] = {}
+    tools: dict[str, list[_OfferedTool]] = {}
     for profile in profiles.values():
         for tool in profile.tools:
-            tools.setdefault(tool.name, []).append(tool)
+            alike = tools.setdefault(tool.name, [])
+            if all(tool.input_schema != known.input_schema for known in alike):
+                alike.append(_OfferedTool(tool.input_schema))
     offers = {DeviceId(name): offer_of(profile) for name, profile in profiles.items()}
     problems = []
     for star in graph:
@@ -56,7 +58,7 @@ def find_problems(graph: TaskConstellation, profiles: Mapping[str, DeviceProfile
 
 
 def _problem(
-    star: TaskStar, tools: Mapping[str, list[ToolInfo]], profiles: Mapping[str, DeviceProfile]
+    star: TaskStar, tools: Mapping[str, list[_OfferedTool]], profiles: Mapping[str, DeviceProfile]
 ) -> Problem | None:
     work = star.work
     if isinstance(work, Nested):
@@ -69,7 +71,7 @@ def _problem(
 
 
 def _call_problem(
-    star: StarId, work: ToolCall, tools: Mapping[str, list[ToolInfo]], profiles: Mapping[str, DeviceProfile]
+    star: StarId, work: ToolCall, tools: Mapping[str, list[_OfferedTool]], profiles: Mapping[str, DeviceProfile]
 ) -> Problem | None:
     offered = tools.get(work.tool)
     if offered is None:
@@ -98,17 +100,44 @@ def _nested_problem(work: Nested, profiles: Mapping[str, DeviceProfile]) -> str 
     return f"in its nested constellation, {problems[0]}" if problems else None
 
 
-def _argument_fault(tool: ToolInfo, arguments: Mapping[str, Any]) -> tuple[str, tuple[str | int, ...]] | None:
+class _OfferedTool:
+    """A tool as one device or several describe it, which need not make sense."""
+
+    def __init__(self, input_schema: dict[str, Any]) -> None:
+        self.input_schema = input_schema
+
+    @cached_property
+    def validator(self) -> Validator:
+        from jsonschema import Draft202012Validator
+        from referencing.jsonschema import EMPTY_REGISTRY
+
+        # With a registry of its own it follows no reference to an address that a device has chosen.
+        return Draft202012Validator(self.input_schema, registry=EMPTY_REGISTRY)
+
+    def signature(self) -> str:
+        required = set(self.input_schema.get("required", ()))
+        names = [name if name in required else f"[{name}]" for name in self.input_schema.get("properties", {})]
+        return ", ".join(names) or "no arguments"
+
+
+def _argument_fault(tool: _OfferedTool, arguments: Mapping[str, Any]) -> tuple[str, tuple[str | int, ...]] | None:
     """What is wrong with a tool's arguments by its schema, references left out, and where; None when nothing is."""
-    validator = _validator(tool)
-    for error in sorted(validator.iter_errors(dict(arguments)), key=lambda error: (len(error.path), str(error.path))):
+    try:
+        return _first_error(tool, arguments)
+    except Exception as error:  # a device may describe its tools as it likes; nothing else raises here
+        return f"a device describes it by a schema that can't be used ({type(error).__name__})", ()
+
+
+def _first_error(tool: _OfferedTool, arguments: Mapping[str, Any]) -> tuple[str, tuple[str | int, ...]] | None:
+    errors = tool.validator.iter_errors(dict(arguments))
+    for error in sorted(errors, key=lambda error: (len(error.path), str(error.path))):
         if _is_within_reference(arguments, list(error.path)):
             continue
         if _holds_reference(error.instance) and error.validator not in _STRUCTURE:
             continue
         place = show_path(list(error.absolute_path))
         where = f"{place}: " if error.absolute_path else ""
-        return f"{where}{_words(error)} (it takes {_signature(tool)})", tuple(error.absolute_path)
+        return f"{where}{_words(error)} (it takes {tool.signature()})", tuple(error.absolute_path)
     return None
 
 
@@ -122,12 +151,6 @@ def _words(error: Any) -> str:
         return f"{', '.join(map(repr, missing))} is missing"
     text: str = error.message
     return text if len(text) <= 300 else text[:300] + "…"
-
-
-def _signature(tool: ToolInfo) -> str:
-    required = set(tool.input_schema.get("required", ()))
-    names = [name if name in required else f"[{name}]" for name in tool.input_schema.get("properties", {})]
-    return ", ".join(names) or "no arguments"
 
 
 def _holds_reference(value: Any) -> bool:
@@ -144,17 +167,6 @@ def _is_within_reference(arguments: Any, path: Iterable[Any]) -> bool:
             return True
         value = value[step]
     return isinstance(value, Mapping) and ("$ref" in value or "$input" in value)
-
-
-def _validator(tool: ToolInfo) -> Validator:
-    return _make_validator(tool.model_dump_json())
-
-
-@lru_cache(maxsize=512)
-def _make_validator(tool_json: str) -> Validator:
-    from jsonschema import Draft202012Validator
-
-    return Draft202012Validator(ToolInfo.model_validate_json(tool_json).input_schema)
 
 
 def _names(profiles: Mapping[str, DeviceProfile]) -> str:
