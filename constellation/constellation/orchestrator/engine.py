@@ -93,8 +93,9 @@ class Engine:
 
     def _put(self, item: _Item) -> None:
         if not self._stopped:
+            if not self._inbox:
+                self._wake.set()
             self._inbox.append(item)
-            self._wake.set()
 
     def recovered(self, run: str, records: int) -> None:
         """Go on numbering a run's records after those that its journal has."""

@@ -86,8 +86,9 @@ class ConnectedDevice:
 
     def post(self, message: Message) -> None:
         """Send a message some time soon; its number is bounded by the device's slots."""
+        if not self._outbox:
+            self._filled.set()
         self._outbox.append(message)
-        self._filled.set()
 
     async def send_posted(self, on_unfit: Callable[[Message, str], None]) -> None:
         """Send what is posted, for as long as the session lasts; `on_unfit` is told what no frame can hold, and why."""
