@@ -87,11 +87,11 @@ class RunFailed(ConstellationError):
 
 
 class RunInUse(ConstellationError):
-    """Raised when a run is to be resumed that another orchestrator works on."""
+    """Raised when a run is to be resumed that another orchestrator works on, or has been taken over by one."""
 
 
 class OrchestratorStopped(ConstellationError):
-    """Raised when something is asked of an orchestrator that is being closed; its runs can be resumed."""
+    """Raised when something is asked of an orchestrator that is being closed, and to whoever waits for its runs."""
 
     def __init__(self) -> None:
         super().__init__("the orchestrator is being closed; what it runs can be resumed")

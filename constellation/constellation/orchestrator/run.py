@@ -33,10 +33,15 @@ class Run(Protocol):
         """The name of its graph."""
 
     def events(self, *, after: int = 0) -> AsyncIterator[Event]:
-        """All its events numbered above `after`, as they come; ends after `RunFinished`."""
+        """All its events numbered above `after`, as they come; ends after `RunFinished`.
+
+        Raises:
+            OrchestratorStopped, RunInUse: nothing more comes, for its orchestrator is closed or has lost it to another.
+            HubUnreachable: the connection to its hub is gone.
+        """
 
     async def wait(self) -> RunReport:
-        """Wait for its end and return its report, however it ended."""
+        """Wait for its end and return its report, however it ended; raises what `events` raises."""
 
     async def result(self) -> dict[str, Any]:
         """Wait for its end and return the outputs of the stars that nothing waits for, by their ids.
