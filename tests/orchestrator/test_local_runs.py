@@ -26,6 +26,7 @@ from orchestra_tools import (
 )
 
 from constellation import (
+    AdmissionRefused,
     Approval,
     DeviceSpec,
     EditBatch,
@@ -408,3 +409,48 @@ async def test_one_effect_per_star_when_nothing_goes_wrong(tmp_path: Path) -> No
         with anyio.fail_after(30):
             await (await orchestrator.submit(graph)).result()
     assert sorted(map(int, log.read_text().split())) == list(range(30))
+
+
+async def test_an_edit_that_brings_what_no_device_can_do_is_refused(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    graph = TaskConstellation("edited")
+    graph.star("first", wait_for, path=str(gate))
+    async with Orchestrator.local(devices=1) as orchestrator:
+        run = await orchestrator.submit(graph)
+        for work, words in (("no_such_tool", "no_such_tool"), ("add", "'b' is missing")):
+            edit = (await run.graph()).edit()
+            edit.star("wrong", work, **({"a": 1} if work == "add" else {}))
+            if work == "add":
+                await orchestrator._offer({"add": add})
+            with pytest.raises(AdmissionRefused, match=words):
+                await run.edit(edit)
+        gate.write_text("go")
+        with anyio.fail_after(30):
+            assert await run.result() == {"first": "go"}
+
+
+async def test_a_planner_looks_again_when_the_graph_has_moved_under_its_edit() -> None:
+    graph = TaskConstellation("joined")
+    parts = [graph.star(f"part {number}", add, a=number, b=0) for number in range(4)]
+    graph.star("join", total, numbers=[part.output for part in parts])
+    looks: list[str] = []
+    together = anyio.Event()
+
+    async def planner(review: Review) -> Any:
+        if not review.star.id.startswith("part"):
+            return None
+        looks.append(review.star.id)
+        edit = review.edit()
+        extra = edit.star(f"more {review.star.id}", add, a=1, b=1)
+        edit.line(extra, "join")
+        if len(looks) >= 4:
+            together.set()
+        await together.wait()  # so that all four are made against the same version
+        return edit
+
+    async with Orchestrator.local(devices=4, planner=planner) as orchestrator:
+        run = await orchestrator.submit(graph)
+        events = await watch(run)
+    assert not [event for event in events if isinstance(event, seen.EditRefused)]
+    assert len(settled(events)) == 9
+    assert len(looks) > 4

@@ -36,6 +36,11 @@ def admit(graph: TaskConstellation, profiles: Mapping[str, DeviceProfile]) -> No
 
 def find_problems(graph: TaskConstellation, profiles: Mapping[str, DeviceProfile]) -> list[Problem]:
     """What keeps the devices from carrying out the stars that have not ended; empty when nothing does."""
+    return check_stars((graph[star] for star in graph if graph.state(star) not in SETTLED), profiles)
+
+
+def check_stars(stars: Iterable[TaskStar], profiles: Mapping[str, DeviceProfile]) -> list[Problem]:
+    """What keeps the devices from carrying out some stars; empty when nothing does."""
     tools: dict[str, list[_OfferedTool]] = {}
     for profile in profiles.values():
         for tool in profile.tools:
@@ -44,14 +49,11 @@ def find_problems(graph: TaskConstellation, profiles: Mapping[str, DeviceProfile
                 alike.append(_OfferedTool(tool.input_schema))
     offers = {DeviceId(name): offer_of(profile) for name, profile in profiles.items()}
     problems = []
-    for star in graph:
-        if graph.state(star) in SETTLED:
-            continue
-        spec = graph[star]
+    for spec in stars:
         problem = _problem(spec, tools, profiles)
         needs_device = problem is None and isinstance(spec.work, (ToolCall, Prompt))
         if needs_device and all(mismatch(spec, device, offer) is not None for device, offer in offers.items()):
-            problem = Problem(star, explain_mismatch(spec, offers), ("requires",) if spec.requires else ("device",))
+            problem = Problem(spec.id, explain_mismatch(spec, offers), ("requires",) if spec.requires else ("device",))
         if problem is not None:
             problems.append(problem)
     return problems

@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +22,7 @@ from constellation_protocol.messages import Progress
 from constellation_protocol.settings import SessionSettings
 from constellation_protocol.tasks import background
 
-from ..graph import GraphError, StarId, TaskConstellation
+from ..graph import EditConflict, GraphError, StarId, TaskConstellation, TaskStar
 from ..graph.documents import dump
 from ..journal import Journal, JournalError, RunBusy, RunSummary, default_home, open_journal
 from ..scheduling import (
@@ -39,10 +39,10 @@ from ..scheduling import (
 from ..scheduling import commands as cmd
 from ..scheduling import events as ev
 from . import events as out
-from .admission import admit, find_problems
+from .admission import admit, check_stars, find_problems
 from .devices import DeviceInfo, wait_for_devices
 from .engine import Engine, check_size
-from .errors import CannotResume, OrchestratorStopped, Problem, RunInUse
+from .errors import AdmissionRefused, CannotResume, OrchestratorStopped, Problem, RunInUse
 from .event_log import EventLog
 from .fleets import Fleet, restart_devices, start_devices
 from .hub import ConnectedDevice, Hub
@@ -62,6 +62,9 @@ MAX_ENDED_RUNS = 100
 
 FLEET_KEY = "fleet"
 """Where a run's info says which devices it was run on, if those can be brought back."""
+
+MAX_LOOKS = 5
+"""How often a planner looks at one star when other edits keep coming in between."""
 
 EMBEDDED_SESSIONS = SessionSettings(resume_window_s=10.0)
 """Sessions of devices that this process has started itself: it knows at once when one of them dies."""
@@ -436,6 +439,12 @@ class Orchestrator:
             self._admit(held.machine.graph)
         return held
 
+    def _admit_stars(self, stars: Iterable[TaskStar]) -> None:
+        """See that the connected devices can carry out stars that an edit brings; raises AdmissionRefused."""
+        problems = check_stars(stars, {name: device.profile for name, device in self._hub.devices.items()})
+        if problems:
+            raise AdmissionRefused(problems)
+
     def _admit(self, graph: TaskConstellation) -> None:
         admit(graph, {name: device.profile for name, device in self._hub.devices.items()})
 
@@ -552,7 +561,7 @@ class Orchestrator:
             run.log.publish(notice)
 
     def _add_run(self, machine: RunMachine) -> None:
-        self._runs[machine.run] = LocalRun(machine, EventLog(machine.run), self._engine, self._offer)
+        self._runs[machine.run] = LocalRun(machine, EventLog(machine.run), self._engine, self._offer, self._admit_stars)
 
     async def _offer(self, functions: Mapping[str, Callable[..., Any]]) -> None:
         going_on = any(not run.machine.ended for run in self._runs.values())
@@ -604,9 +613,7 @@ class Orchestrator:
         note = ""
         if planner is not None:
             try:
-                edit = await consult(planner, review_of(run, owner.machine.graph, star))
-                if edit is not None:
-                    await owner.edit(edit)
+                await self._plan(planner, owner, star)
             except (OrchestratorStopped, RunEnded):
                 return
             except Exception as error:  # whatever a planner does wrong, the run goes on without its edit
@@ -615,6 +622,20 @@ class Orchestrator:
                     out.EditRefused(seq=owner.log.next_seq, time=self._engine.clock(), run=run, star=star, message=note)
                 )
         self._engine.post(ev.HoldReleased(self._engine.clock(), run, star, note))
+
+    async def _plan(self, planner: Planner, owner: LocalRun, star: StarId) -> None:
+        """Apply what the planner makes of a star; when another edit came in between, let it look again."""
+        for chance in range(1, MAX_LOOKS + 1):
+            edit = await consult(planner, review_of(owner.machine.run, owner.machine.graph, star))
+            if edit is None:
+                return
+            try:
+                await owner.edit(edit)
+            except EditConflict:
+                if chance == MAX_LOOKS:
+                    raise
+            else:
+                return
 
     # --- what devices let be known ----------------------------------------------------------------------------------
 

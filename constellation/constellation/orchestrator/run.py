@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..graph import EditBatch, EditBuilder, StarId, TaskConstellation
+from ..graph import AddStar, EditBatch, EditBuilder, StarId, TaskConstellation, TaskStar, UpdateStar
 from ..graph.documents import dump, load
 from ..scheduling import RunEnded, RunMachine
 from ..scheduling import events as ev
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 Offer = Callable[[Mapping[str, Callable[..., Any]]], Awaitable[None]]
 """Has the devices of this process offer functions, by tool name; raises DeviceUnsuited when they can't."""
+
+
+Admit = Callable[[Iterable[TaskStar]], None]
+"""Sees whether the connected devices can carry stars out; raises AdmissionRefused when they can't."""
 
 
 class Run(Protocol):
@@ -58,6 +62,7 @@ class Run(Protocol):
 
         Raises:
             EditRejected: it does not fit.
+            AdmissionRefused: the connected devices can't carry out a star that it brings.
             DeviceUnsuited: it uses functions of this process, but the devices live in others.
             RunEnded: the run is over.
         """
@@ -78,11 +83,12 @@ class Run(Protocol):
 class LocalRun:
     """A run of an orchestrator in this process; implements `Run`."""
 
-    def __init__(self, machine: RunMachine, log: EventLog, engine: Engine, offer: Offer) -> None:
+    def __init__(self, machine: RunMachine, log: EventLog, engine: Engine, offer: Offer, admit: Admit) -> None:
         self._machine = machine
         self._log = log
         self._engine = engine
         self._offer = offer
+        self._admit = admit
         self.devices_lost: list[str] = []
 
     @property
@@ -141,6 +147,7 @@ class LocalRun:
         if isinstance(edit, EditBuilder):
             await self._offer(edit.functions)
             edit = edit.build()
+        self._admit(operation.star for operation in edit.operations if isinstance(operation, (AddStar, UpdateStar)))
         edited = ev.GraphEdited(self._engine.clock(), self._machine.run, edit)
         check_size(edited)
         await self._ask(edited)
