@@ -186,6 +186,14 @@ async def test_a_journal_that_fails_comes_out_as_one_named_error_and_closes_the_
             assert await device.wait_ended() == "it was closed"
 
 
+def test_a_journal_that_fails_several_at_once_is_one_error_unless_something_else_failed_too() -> None:
+    full = JournalUnavailable("memory", "the disk is full")
+    with pytest.raises(JournalUnavailable), module._one_journal_error():
+        raise ExceptionGroup("tasks", [ExceptionGroup("inner", [full]), JournalUnavailable("memory", "still full")])
+    with pytest.raises(ExceptionGroup), module._one_journal_error():
+        raise ExceptionGroup("tasks", [full, ZeroDivisionError()])
+
+
 async def test_a_claim_that_is_lost_ends_that_run_here_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     journal = FaultyJournal()
     install(monkeypatch, journal)

@@ -704,7 +704,10 @@ def _one_journal_error() -> Iterator[None]:
         failures, others = group.split(JournalError)
         if failures is None or others is not None:
             raise
-        raise failures.exceptions[0] from None
+        error: BaseException = failures
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise error from None
 
 
 def new_run_id(now: Callable[[], float] = time.time) -> RunId:
