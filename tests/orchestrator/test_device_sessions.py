@@ -98,14 +98,14 @@ class Line:
 class Bench:
     def __init__(self, orchestrator: Orchestrator) -> None:
         self.orchestrator = orchestrator
-        self.hub = orchestrator._hub
+        self.hub = orchestrator._book.hub
         self.lines: list[Line] = []
 
     async def join(self, name: str = "played", **hello: Any) -> Device:
         welcome = Welcome(session=f"s{len(self.lines)}", epoch=await self.hub.admit(Hello(device=name)))
         ours, theirs = direct_link(Hello(device=name, profile=PROFILE, **hello), welcome)
         self.lines.append(Line(ours))
-        self.orchestrator._tasks.start_soon(self.hub.serve, self.lines[-1])
+        self.orchestrator._book._tasks.start_soon(self.hub.serve, self.lines[-1])
         await self.until(lambda: name in self.hub.devices and self.hub.devices[name].epoch == welcome.epoch)
         return Device(theirs)
 

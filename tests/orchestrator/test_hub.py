@@ -42,7 +42,7 @@ async def device(hub: Hub, name: str, tmp_path: Path, *extra: str) -> AsyncItera
     try:
         with anyio.fail_after(30):
             while name not in {found.name for found in await hub.devices()}:
-                await hub._hub.wait_changed()
+                await hub._book.hub.wait_changed()
         yield
     finally:
         with anyio.CancelScope(shield=True):

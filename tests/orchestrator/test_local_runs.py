@@ -353,7 +353,7 @@ async def test_a_star_whose_device_is_gone_fails_with_what_the_others_lack(tmp_p
     devices = [DeviceSpec("cellar"), DeviceSpec("attic", labels={"room": "attic"})]
     async with Orchestrator.local(devices=devices, no_device_patience_s=0.2) as orchestrator:
         run = await orchestrator.submit(graph)
-        attic = next(device for device in orchestrator._started if device.name == "attic")
+        attic = next(device for device in orchestrator._book.offering._devices if device.name == "attic")
         await attic.aclose()
         with anyio.fail_after(30):
             async for event in run.events():
@@ -421,7 +421,7 @@ async def test_an_edit_that_brings_what_no_device_can_do_is_refused(tmp_path: Pa
             edit = (await run.graph()).edit()
             edit.star("wrong", work, **({"a": 1} if work == "add" else {}))
             if work == "add":
-                await orchestrator._offer({"add": add})
+                await orchestrator._book.offer({"add": add})
             with pytest.raises(AdmissionRefused, match=words):
                 await run.edit(edit)
         gate.write_text("go")

@@ -19,8 +19,9 @@ from orchestra_tools import add, wait_for
 from constellation import Approval, Orchestrator, TaskConstellation
 from constellation.graph.documents import dump
 from constellation.journal import JournalUnavailable, Record, RunBusy
+from constellation.orchestrator import engine as module
 from constellation.orchestrator import events as seen
-from constellation.orchestrator import orchestrator as module
+from constellation.orchestrator import run_book
 from constellation.orchestrator.errors import AdmissionRefused, CannotResume, OrchestratorStopped, RunInUse
 from constellation.orchestrator.recovery import LEASE_S, claim, owner_name, read_entries, read_family, replay
 from constellation.scheduling import JournalEntry, RunId, RunOptions
@@ -134,7 +135,7 @@ async def test_a_submission_that_is_cancelled_leaves_a_run_that_is_whole(monkeyp
 async def test_a_submission_that_is_refused_late_leaves_nothing_in_the_journal() -> None:
     with anyio.fail_after(20):
         async with Orchestrator.local(devices=1) as orchestrator:
-            orchestrator._engine.stop()
+            orchestrator._book.engine.stop()
             with pytest.raises(OrchestratorStopped):
                 await orchestrator.submit(approval())
             assert await orchestrator.runs() == []
@@ -177,7 +178,7 @@ async def test_a_journal_that_fails_comes_out_as_one_named_error_and_closes_the_
     graph.star("second", add, a=first.output, b=1)
     with pytest.raises(JournalUnavailable, match="the disk is full"), anyio.fail_after(20):  # noqa: PT012 - a context
         async with Orchestrator.local(devices=2) as orchestrator:
-            devices = list(orchestrator._started)
+            devices = list(orchestrator._book.offering._devices)
             run = await orchestrator.submit(graph)
             journal.broken |= {call, "release"}
             await run.result()
@@ -188,16 +189,16 @@ async def test_a_journal_that_fails_comes_out_as_one_named_error_and_closes_the_
 
 def test_a_journal_that_fails_several_at_once_is_one_error_unless_something_else_failed_too() -> None:
     full = JournalUnavailable("memory", "the disk is full")
-    with pytest.raises(JournalUnavailable), module._one_journal_error():
+    with pytest.raises(JournalUnavailable), module.one_journal_error():
         raise ExceptionGroup("tasks", [ExceptionGroup("inner", [full]), JournalUnavailable("memory", "still full")])
-    with pytest.raises(ExceptionGroup), module._one_journal_error():
+    with pytest.raises(ExceptionGroup), module.one_journal_error():
         raise ExceptionGroup("tasks", [full, ZeroDivisionError()])
 
 
 async def test_a_claim_that_is_lost_ends_that_run_here_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     journal = FaultyJournal()
     install(monkeypatch, journal)
-    monkeypatch.setattr(module, "LEASE_S", 0.03)
+    monkeypatch.setattr(run_book, "LEASE_S", 0.03)
     inner = TaskConstellation("outer")
     inner.star("nested", approval())
     with anyio.fail_after(20):
@@ -206,7 +207,7 @@ async def test_a_claim_that_is_lost_ends_that_run_here_and_no_other(monkeypatch:
             taken = await orchestrator.submit(inner)
             nested = await orchestrator.find_run(f"{taken.id}:nested")
             await journal.release(taken.id, owner=owner_name())
-            await journal.acquire(taken.id, owner="another/1/1", at=orchestrator._engine.clock(), lease_s=60.0)
+            await journal.acquire(taken.id, owner="another/1/1", at=orchestrator._book.engine.clock(), lease_s=60.0)
             for run in (taken, nested):
                 with pytest.raises(RunInUse, match="taken over"):
                     await run.wait()
@@ -257,7 +258,7 @@ async def test_nested_runs_go_on_with_their_parent_and_ended_ones_are_not_run_ag
             again = await orchestrator.resume(run.id)
             assert await orchestrator.resume(run.id) is again
             assert await orchestrator.find_run(run.id[:-1]) is again
-            assert [held.id for held in orchestrator._runs.values()] == [run.id, f"{run.id}:two"]
+            assert [held.id for held in orchestrator._book.runs.values()] == [run.id, f"{run.id}:two"]
             await (await orchestrator.find_run(f"{run.id}:two")).approve("ask")
             report = await again.wait()
             assert report.stars == {"succeeded": 2}
@@ -281,7 +282,7 @@ async def test_a_run_that_the_devices_can_not_carry_out_is_not_taken_up(
         async with Orchestrator.local(devices=1) as orchestrator:
             with pytest.raises(AdmissionRefused, match="'wait_for'"):
                 await orchestrator.resume(run.id)
-            assert orchestrator._runs == {}
+            assert orchestrator._book.runs == {}
         gate.write_text("go")
         async with Orchestrator.local(devices=1, tools=[wait_for]) as orchestrator:
             again = await orchestrator.resume(run.id, rerun_unknown=True)

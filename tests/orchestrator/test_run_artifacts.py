@@ -33,9 +33,9 @@ async def test_a_file_outlives_the_device_that_made_it() -> None:
             run = await orchestrator.submit(handed_on())
             async for event in run.events():
                 if isinstance(event, seen.ApprovalRequested):
-                    await orchestrator._started[0].aclose()
+                    await orchestrator._book.offering._devices[0].aclose()
                     while [device.name for device in await orchestrator.devices()] != ["two"]:
-                        await orchestrator._hub.wait_changed()
+                        await orchestrator._book.hub.wait_changed()
                     await run.approve("gate")
             assert await run.result() == {"count": 1000}
 

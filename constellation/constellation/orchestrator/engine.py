@@ -7,7 +7,8 @@ queue longer. Nothing is carried out, and nobody is told, before the journal has
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 import anyio
@@ -206,3 +207,18 @@ def _finish(item: _Item, error: Exception | None) -> None:
     if item.done is not None:
         item.error = error
         item.done.set()
+
+
+@contextmanager
+def one_journal_error() -> Iterator[None]:
+    """A journal that fails, fails all that use it at that moment: one of their errors stands for all of them."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        failures, others = group.split(JournalError)
+        if failures is None or others is not None:
+            raise
+        error: BaseException = failures
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise error from None

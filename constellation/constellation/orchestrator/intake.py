@@ -1,0 +1,144 @@
+"""Taking runs in: graphs that are submitted, and runs that are brought back from the journal."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import anyio
+
+from ..graph import GraphError, TaskConstellation
+from ..graph.documents import dump
+from ..scheduling import (
+    RunId,
+    RunOptions,
+    SchedulingError,
+)
+from ..scheduling import events as ev
+from .admission import admit
+from .engine import check_size
+from .errors import CannotResume, OrchestratorStopped, RunInUse
+from .planning import Planner
+from .recovery import MAX_RUNS, claim, read_family, replay
+from .run import LocalRun
+from .run_book import RunBook
+
+FLEET_KEY = "fleet"
+"""Where a run's info says which devices it was run on, if those can be brought back."""
+
+
+class Intake:
+    """How runs come into a book.
+
+    Attributes:
+        fleet: The id of the devices that runs are noted to have run on, when those can be brought back.
+    """
+
+    def __init__(self, book: RunBook, planner: Planner | None) -> None:
+        """Make an intake; `planner` looks at the stars of runs that have none of their own."""
+        self.fleet: str | None = None
+        self._book = book
+        self._planner = planner
+
+    async def submit(
+        self,
+        graph: TaskConstellation,
+        *,
+        options: RunOptions | None = None,
+        info: Mapping[str, Any] | None = None,
+        planner: Planner | None = None,
+    ) -> LocalRun:
+        """See `Orchestrator.submit`."""
+        if FLEET_KEY in (info or {}):
+            raise ValueError(f"{FLEET_KEY!r} can't be among a run's info: the orchestrator notes its own devices there")
+        await self._book.offer(graph.functions)
+        admit(graph, self._book.profiles)
+        run = new_run_id()
+        planner = planner if planner is not None else self._planner
+        options = replace(options if options is not None else RunOptions(), review=planner is not None)
+        kept = {**(info or {}), **({FLEET_KEY: self.fleet} if self.fleet else {})}
+        started = ev.RunStarted(self._book.engine.clock(), run, dump(graph), options)
+        check_size(started)
+        # Shielded for as long as the journal takes: a run is in it with its first record, or not at all.
+        with anyio.CancelScope(shield=True):
+            await self._begin(started, kept, planner)
+        return self._book.runs[run]
+
+    async def _begin(self, started: ev.RunStarted, info: Mapping[str, Any], planner: Planner | None) -> None:
+        run = started.run
+        name = str(started.graph.get("name", ""))
+        await self._book.journal.create_run(run, name=name, at=started.at, info=info)
+        self._book.planners[run] = planner
+        try:
+            await claim(self._book.journal, run, owner=self._book.owner, at=started.at)
+            await self._book.journal.set_state(run, "running", at=started.at)
+            await self._book.engine.ask(started)
+        except (GraphError, SchedulingError, OrchestratorStopped):
+            del self._book.planners[run]
+            await self._book.journal.delete(run)
+            raise
+
+    async def resume(self, run: str, *, planner: Planner | None = None, rerun_unknown: bool = False) -> LocalRun:
+        """See `Orchestrator.resume`."""
+        summary = await self._book.journal.run(run)
+        found = RunId(summary.run)
+        if found not in self._book.runs:
+            return await self.take_up(found, planner or self._planner, rerun_unknown, admitted_only=True)
+        held = self._book.runs[found]
+        if not held.machine.ended:
+            self._admit(held.machine.graph)
+        return held
+
+    def _admit(self, graph: TaskConstellation) -> None:
+        admit(graph, self._book.profiles)
+
+    async def take_up(
+        self, run: RunId, planner: Planner | None, rerun_unknown: bool, *, admitted_only: bool = False
+    ) -> LocalRun:
+        """Bring a run and those nested in it back from the journal, before or after their devices have come back."""
+        await claim(self._book.journal, run, owner=self._book.owner, at=self._book.engine.clock())
+        try:
+            family = await read_family(self._book.journal, run)
+            if run in self._book.runs:
+                return self._book.runs[run]  # someone else has asked for the same meanwhile
+            top = replay(family[run])
+            if top.ended:
+                await self._book.journal.set_state(run, top.state, at=self._book.engine.clock())
+                raise CannotResume(f"run {run} has {top.state} already; see it with `constellation show`")
+            if admitted_only:
+                self._admit(top.graph)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self._book.journal.release(run, owner=self._book.owner)
+            raise
+        self._book.planners[run] = planner
+        for member, entries in family.items():
+            machine = self._book.engine.scheduler.recover(entries)
+            self._book.engine.recovered(member, len(entries))
+            self._book.add(machine)
+        now = self._book.engine.clock()
+        going_on = [member for member in family if not self._book.runs[member].machine.ended]
+        await self._book.engine.ask(
+            *(ev.RunRecovered(now, member, planner is not None and member == run, rerun_unknown) for member in going_on)
+        )
+        for member in family.keys() - going_on:
+            # They were needed for their parent to learn how they had ended.
+            self._book.drop(member)
+        return self._book.runs[run]
+
+    async def take_up_all(self) -> None:
+        """Go on with every run of a hub's journal that has not ended and that nobody else works on."""
+        for summary in await self._book.journal.runs(limit=MAX_RUNS, state="running"):
+            if summary.parent is None and FLEET_KEY not in summary.info:
+                with suppress(RunInUse, CannotResume):
+                    await self.take_up(RunId(summary.run), self._planner, False)
+
+
+def new_run_id(now: Callable[[], float] = time.time) -> RunId:
+    """A run id that sorts by time and can be typed: the date, the time of day, and four random letters."""
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now()))
+    return RunId(f"{stamp}-{''.join(secrets.choice('abcdefghjkmnpqrstvwxyz') for _ in range(4))}")

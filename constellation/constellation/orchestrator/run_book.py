@@ -1,0 +1,286 @@
+"""The runs in hand: what the engine's scheduler wants done for them, and what is told to those who watch them.
+
+`RunBook` is the engine's carrier. It sends what is to go to devices, has planners look at stars that have ended, turns
+what has happened into events for observers, notes the ends of runs, and keeps the claims on them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import anyio
+from anyio.abc import TaskGroup
+
+from constellation_protocol.messages import DeviceProfile, Progress
+
+from ..graph import EditConflict, StarId, TaskStar
+from ..journal import Journal, JournalError, RunBusy
+from ..scheduling import (
+    JournalEntry,
+    PlacementPolicy,
+    RunEnded,
+    RunId,
+    RunMachine,
+    Scheduler,
+)
+from ..scheduling import commands as cmd
+from ..scheduling import events as ev
+from . import events as out
+from .admission import check_stars
+from .engine import Engine
+from .errors import AdmissionRefused, OrchestratorStopped, RunInUse
+from .event_log import EventLog
+from .hub import ConnectedDevice, Hub
+from .notices import from_command, from_entry
+from .offering import Offering
+from .planning import Planner, consult, review_of
+from .recovery import LEASE_S, owner_name
+from .run import LocalRun
+
+MAX_ENDED_RUNS = 100
+"""How many runs that have ended are kept in memory, for observers that come late; the journal has them all."""
+
+MAX_LOOKS = 5
+"""How often a planner looks at one star when other edits keep coming in between."""
+
+
+class RunBook:
+    """The runs of an orchestrator, with the parts that they need.
+
+    Attributes:
+        journal: Where runs are kept.
+        engine: Drives the scheduler.
+        hub: The devices.
+        offering: The functions of this process that devices offer.
+        runs: The runs in hand, and the last ones that have ended.
+        planners: Who looks at the stars of each run.
+        owner: How this orchestrator signs its claims.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        tasks: TaskGroup,
+        *,
+        artifacts: Path,
+        policy: PlacementPolicy | None,
+        no_device_patience_s: float,
+    ) -> None:
+        """Make a book without runs; see `Orchestrator.local` for the arguments."""
+        self.journal = journal
+        self.owner = owner_name()
+        self.runs: dict[RunId, LocalRun] = {}
+        self.planners: dict[RunId, Planner | None] = {}
+        self.engine = Engine(Scheduler(policy=policy, no_device_patience_s=no_device_patience_s), journal, self)
+        self.hub = Hub(
+            self.engine, tasks, artifacts=artifacts, on_progress=self._progressed, on_fleet=self._fleet_changed
+        )
+        self.offering = Offering(self.hub)
+        self._tasks = tasks
+        self._ended: deque[RunId] = deque()
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Take in nothing more: what devices say while they are closed is not what became of their work."""
+        self._stopping = True
+        self.engine.stop()
+
+    async def let_go_of_all(self) -> None:
+        """Let others have the runs that have not ended, and tell whoever still watches them."""
+        held = [run for run in self.runs.values() if run.log.finished is None]
+        for run in held:
+            run.log.close(OrchestratorStopped())
+        with anyio.CancelScope(shield=True), suppress(JournalError):
+            # When the journal has failed, what is wrong with it has been said; and a claim runs out by itself.
+            for run in held:
+                await self.journal.release(run.id, owner=self.owner)
+
+    async def renew_claims(self) -> None:
+        """Keep the claims on the runs; let a run go that another orchestrator has taken over."""
+        while True:
+            await anyio.sleep(LEASE_S / 3)
+            for run in [run for run in self.runs.values() if not run.machine.ended and run.machine.parent is None]:
+                try:
+                    await self.journal.acquire(run.id, owner=self.owner, at=self.engine.clock(), lease_s=LEASE_S)
+                except RunBusy as busy:
+                    self.lost(run.machine.run, busy)
+
+    # --- what runs need ----------------------------------------------------------------------------------------------
+
+    def add(self, machine: RunMachine) -> None:
+        """Take a run in hand."""
+        self.runs[machine.run] = LocalRun(machine, EventLog(machine.run), self.engine, self.offer, self.admit_stars)
+
+    def drop(self, run: RunId) -> None:
+        """Forget a run at once."""
+        self.engine.let_go(run)
+        self.planners.pop(run, None)
+        del self.runs[run]
+
+    async def offer(self, functions: Mapping[str, Callable[..., Any]]) -> None:
+        """Have devices in this process offer functions; raises DeviceUnsuited, NameTaken."""
+        going_on = any(not run.machine.ended for run in self.runs.values())
+        await self.offering.offer(functions, needed=going_on)
+
+    @property
+    def profiles(self) -> dict[str, DeviceProfile]:
+        """What the connected devices say of themselves."""
+        return {name: device.profile for name, device in self.hub.devices.items()}
+
+    def admit_stars(self, stars: Iterable[TaskStar]) -> None:
+        """See that the connected devices can carry out stars that an edit brings; raises AdmissionRefused."""
+        problems = check_stars(stars, self.profiles)
+        if problems:
+            raise AdmissionRefused(problems)
+
+    # --- the engine's carrier ----------------------------------------------------------------------------------------
+
+    def entered(self, entry: JournalEntry) -> None:
+        """See `Carrier.entered`."""
+        event = entry.event
+        if isinstance(event, ev.RunStarted):
+            self.add(self.engine.scheduler.runs[event.run])
+        machine = self.runs[event.run].machine
+        log = self.runs[event.run].log
+        notice = from_entry(event, machine, log.next_seq)
+        if notice is not None:
+            log.publish(notice)
+        if isinstance(event, (ev.RunStarted, ev.RunRecovered)):
+            for device in self.hub.devices.values():
+                self._announce(self.runs[event.run], device, None)
+
+    def carry_out(self, command: cmd.Command, at: float) -> None:
+        """See `Carrier.carry_out`."""
+        if isinstance(command, cmd.Dispatch):
+            self.hub.dispatch(command)
+        elif isinstance(command, cmd.CancelAttempt):
+            self.hub.cancel(command)
+            return
+        elif isinstance(command, cmd.RequestReview):
+            self._tasks.start_soon(self._review, command.run, command.star)
+            return
+        run = self.runs.get(command.run)
+        if run is None:
+            return
+        notice = from_command(command, run.machine, run.log.next_seq, at)
+        if notice is None:
+            return
+        if isinstance(notice, out.RunFinished):
+            self._tasks.start_soon(self._finish, run, notice)
+        else:
+            run.log.publish(notice)
+
+    def lost(self, run: RunId, error: JournalError) -> set[RunId]:
+        """See `Carrier.lost`."""
+        top = self.runs[run].machine
+        while top.parent is not None and top.parent[0] in self.runs:
+            top = self.runs[top.parent[0]].machine
+        family = {top.run}
+        for held in self.runs.values():  # outer runs come before those nested in them
+            if held.machine.parent is not None and held.machine.parent[0] in family:
+                family.add(held.machine.run)
+        for member in family:
+            self.runs[member].log.close(
+                RunInUse(f"run {member} has been taken over by another orchestrator; follow it there ({error})")
+            )
+            self.drop(member)
+        return family
+
+    async def _finish(self, run: LocalRun, notice: out.RunFinished) -> None:
+        """Note the end in the journal's summary, and tell it only then."""
+        info = {"stars": dict(notice.stars), "width": notice.width, "makespan_s": notice.makespan_s}
+        await self.journal.set_state(run.id, notice.state, at=notice.time, info=info)
+        if run.machine.parent is None:
+            await self.journal.release(run.id, owner=self.owner)
+        run.log.publish(replace(notice, seq=run.log.next_seq))
+        self.engine.let_go(run.machine.run)
+        self.planners.pop(run.machine.run, None)
+        self._ended.append(run.machine.run)
+        if len(self._ended) > MAX_ENDED_RUNS:
+            del self.runs[self._ended.popleft()]
+
+    # --- planners ----------------------------------------------------------------------------------------------------
+
+    async def _review(self, run: RunId, star: StarId) -> None:
+        """Have the planner look at a star, and let what waits for it go on."""
+        owner = self.runs.get(run)
+        planner = self.planners.get(run)
+        if owner is None:
+            return
+        note = ""
+        if planner is not None:
+            try:
+                await self._plan(planner, owner, star)
+            except (OrchestratorStopped, RunEnded):
+                return
+            except Exception as error:  # whatever a planner does wrong, the run goes on without its edit
+                note = f"{type(error).__name__}: {error}"
+                owner.log.publish(
+                    out.EditRefused(seq=owner.log.next_seq, time=self.engine.clock(), run=run, star=star, message=note)
+                )
+        self.engine.post(ev.HoldReleased(self.engine.clock(), run, star, note))
+
+    async def _plan(self, planner: Planner, owner: LocalRun, star: StarId) -> None:
+        """Apply what the planner makes of a star; when another edit came in between, let it look again."""
+        for chance in range(1, MAX_LOOKS + 1):
+            edit = await consult(planner, review_of(owner.machine.run, owner.machine.graph, star))
+            if edit is None:
+                return
+            try:
+                await owner.edit(edit)
+            except EditConflict:
+                if chance == MAX_LOOKS:
+                    raise
+            else:
+                return
+
+    # --- what devices let be known -----------------------------------------------------------------------------------
+
+    def _progressed(self, run: RunId, star: str, device: str, message: Progress) -> None:
+        owner = self.runs.get(run)
+        attempt = owner.machine.attempts.get(ev.AttemptId(message.attempt)) if owner is not None else None
+        if owner is None or attempt is None or attempt.device != device or attempt.epoch != message.epoch:
+            return
+        owner.log.publish(
+            out.StarProgress(
+                seq=owner.log.next_seq,
+                time=self.engine.clock(),
+                run=run,
+                star=star,
+                device=device,
+                text=message.text,
+                fraction=message.fraction,
+                data=message.data,
+            )
+        )
+
+    def _fleet_changed(self, device: ConnectedDevice, gone: str | None) -> None:
+        if self._stopping:
+            return
+        for run in self.runs.values():
+            if run.log.finished is None:
+                self._announce(run, device, gone)
+
+    def _announce(self, run: LocalRun, device: ConnectedDevice, gone: str | None) -> None:
+        seq, now = run.log.next_seq, self.engine.clock()
+        if gone is not None:
+            run.devices_lost.append(device.name)
+            run.log.publish(out.DeviceLeft(seq=seq, time=now, run=run.id, device=device.name, reason=gone))
+            return
+        profile = device.profile
+        run.log.publish(
+            out.DeviceJoined(
+                seq=seq,
+                time=now,
+                run=run.id,
+                device=device.name,
+                slots=profile.slots,
+                pid=profile.pid,
+                labels=profile.labels,
+            )
+        )
