@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..graph import Applied, Outcome, StarError, StarId, StarState, TaskStar
-from .events import AttemptId, DeviceId, RunId
+from .events import AttemptId, DeviceId, JournalEntry, RunId
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,3 +173,11 @@ Command = (
     | RunSettled
 )
 """Any command."""
+
+
+@dataclass(slots=True)
+class Step:
+    """What follows from an event: entries for the journal, and commands to carry out once those are stored."""
+
+    entries: list[JournalEntry] = field(default_factory=list)
+    commands: list[Command] = field(default_factory=list)

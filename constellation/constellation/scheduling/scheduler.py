@@ -8,7 +8,6 @@ journal, then carry the commands out.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
 from ..graph import InvalidDocument, StarError, StarId, StarState
 from . import events as ev
@@ -23,6 +22,7 @@ from .commands import (
     StarSettled,
     StartNested,
     StartTimer,
+    Step,
     StopTimer,
     UnqueueStar,
 )
@@ -60,14 +60,6 @@ _OWN = _KEPT | {Dispatch, StarSettled, EditApplied, RunSettled}
 
 _ABOUT_RUNS = frozenset({StartNested, CancelNested, RunSettled})
 """Commands that begin or end another run."""
-
-
-@dataclass(slots=True)
-class Step:
-    """What follows from an event: entries for the journal, and commands to carry out once those are stored."""
-
-    entries: list[JournalEntry] = field(default_factory=list)
-    commands: list[Command] = field(default_factory=list)
 
 
 class Scheduler:
