@@ -9,6 +9,7 @@ from random import Random
 from constellation.graph import StarError
 from constellation.scheduling import AttemptId, DeviceId, Offer
 from constellation.scheduling import events as ev
+from constellation.scheduling.attempt_rules import OUTCOME_UNKNOWN
 from constellation.scheduling.commands import Dispatch
 
 TOOLS = {"pure": True, "effect": False}
@@ -33,6 +34,7 @@ class FakeDevice:
         running: What it works on, and whether that was told to have started.
         results: What it is done with and has not been told to forget: a report survives the death of the device.
         effects: How often each star's work was done to its end, whoever heard of it.
+        memory: The name of its record of attempts, which it may lose when it dies.
     """
 
     def __init__(self, id: str, slots: int, faults: Faults, rng: Random, effects: Counter[tuple[str, str]]) -> None:
@@ -45,6 +47,7 @@ class FakeDevice:
         self.online = False
         self.running: dict[AttemptId, Dispatch] = {}
         self.results: dict[AttemptId, ev.RunEvent] = {}
+        self.memory = f"{id} from the beginning"
 
     @property
     def known(self) -> frozenset[AttemptId]:
@@ -89,9 +92,19 @@ class FakeDevice:
         self.results[attempt] = report
         return report
 
-    def die(self) -> None:
+    def die(self, at: float) -> None:
+        """End in the middle of work, which may have had its effect; with the record of it, or without."""
         self.online = False
+        remembers = self.chance(0.5)
+        for attempt, work in self.running.items():
+            if self.chance(0.5):
+                self.effects[work.run, work.star.id] += 1
+            if remembers:
+                fence = (at, work.run, work.star.id, attempt, self.id, self.epoch)
+                self.results[attempt] = ev.AttemptFailed(*fence, StarError(OUTCOME_UNKNOWN, "died in the middle"))
         self.running.clear()
+        if not remembers:
+            self.memory = f"{self.id} since {at}"
 
     def reliable(self) -> None:
         """From now on nothing goes wrong, and what hangs was a fault that ends too."""

@@ -39,10 +39,15 @@ def _repeat_everything(machine: RunMachine, attempt: Attempt, reason: str, *, be
     LOSE(machine, attempt, reason, begun=begun)
 
 
+def _nothing_was_begun(machine: RunMachine, attempt: Attempt, reason: str, *, begun: bool = True) -> None:
+    LOSE(machine, attempt, reason, begun=False)
+
+
 LOSE = RunMachine._lose
 PLANTED: dict[str, tuple[type, str, Any]] = {
     "fences are ignored": (RunMachine, "_fenced", _ignore_fences),
     "whatever is lost is repeated": (RunMachine, "_lose", _repeat_everything),
+    "whatever is lost counts as never begun": (RunMachine, "_lose", _nothing_was_begun),
     "slots are not given back": (Fleet, "release", lambda *_: None),
     "unqueued stars stay queued": (Fleet, "unqueue", lambda *_: None),
     "reviews are never given up": (RunMachine, "_end_review", lambda *_: False),

@@ -232,7 +232,8 @@ class World:
             if self.rng.random() < 0.3:
                 # A hub that goes on serving may have its devices before a run is taken up again.
                 device.online, device.epoch = True, next(self._epochs)
-                self.scheduler.handle(DeviceJoined(self.now, device.id, device.epoch, device.offer, device.known))
+                joined = DeviceJoined(self.now, device.id, device.epoch, device.offer, device.known, device.memory)
+                self.scheduler.handle(joined)
                 for report in list(device.results.values()):
                     self.report(device, report)
         for entries in self.journals.values():
@@ -259,8 +260,10 @@ class World:
         if device.online:
             return
         device.online, device.epoch = True, next(self._epochs)
-        known = device.known
-        self.to_scheduler(device, lambda at: DeviceJoined(at, device.id, device.epoch, device.offer, known), delay=0.0)
+        known, memory = device.known, device.memory
+        self.to_scheduler(
+            device, lambda at: DeviceJoined(at, device.id, device.epoch, device.offer, known, memory), delay=0.0
+        )
         for report in list(device.results.values()):
             self.report(device, report)
 
@@ -269,7 +272,7 @@ class World:
         epoch = device.epoch
         device.online = False
         if dies:
-            device.die()
+            device.die(self.now)
         if told:
             self.later(self.rng.uniform(0, 3), lambda: self.feed(DeviceLeft(self.now, device.id, epoch, "link lost")))
         self.later(self.rng.uniform(0.1, 4), lambda: self.connect(device))
