@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from constellation.graph import RetryPolicy, StarState, TaskStarLine, Trigger
-from constellation.scheduling import RunId, UnknownRun
+from constellation.graph import RetryPolicy, StarId, StarState, TaskStarLine, Trigger
+from constellation.scheduling import AttemptId, DeviceId, RunId, UnknownRun
 from constellation.scheduling import commands as cmd
 from constellation.scheduling import events as ev
 from constellation.scheduling.retry import delay_s
@@ -421,3 +421,27 @@ def test_an_assignment_that_does_not_fit_changes_nothing(h: Harness) -> None:
     assert machine.apply(ev.StarAssigned(h.now, R, "zz", "r/zz/1", "d0", 1, True), []) is None  # type: ignore[arg-type]
     assert machine.stale == 3
     assert RunId("r") == machine.run
+
+
+def test_a_device_that_does_not_begin_in_time_loses_its_lease_but_not_its_slot(h: Harness) -> None:
+    h.join("d0", slots=1)
+    h.join("d1", slots=1)
+    h.start(star("a"))
+    h.wait(29)
+    assert (h.on("a"), h.attempt("a").id) == ("d0", "r/a/1")
+    h.wait(2)
+    assert (h.on("a"), h.attempt("a").id) == ("d1", "r/a/2")
+    assert [command.attempt for command in h.told(cmd.CancelAttempt)] == ["r/a/1"]
+    assert (h.free("d0"), h.free("d1")) == (0, 0)
+    h.handle(ev.AttemptSucceeded(h.now, R, StarId("a"), AttemptId("r/a/1"), DeviceId("d0"), 1, "too late"))
+    assert (h.state("a"), h.free("d0")) == (StarState.ASSIGNED, 1)
+    h.begun("a")
+    h.wait(100)
+    assert h.state("a") is StarState.RUNNING
+
+
+def test_what_a_silent_device_may_have_done_is_not_done_again(h: Harness) -> None:
+    h.join()
+    h.start(star("a", "once", idempotent=False))
+    h.wait(32)
+    assert (h.state("a"), h.error("a").type) == (StarState.FAILED, "AttemptOutcomeUnknown")

@@ -184,6 +184,7 @@ def test_a_star_that_waits_for_its_retry_begins_again_at_once_when_it_is_edited(
     h.fail("a")
     h.edit(UpdateStar(star("a", arguments={"x": 1})))
     assert h.attempt("a").id == "r/a/2"
+    h.begun("a")
     assert not h.wait(100)
 
 

@@ -118,6 +118,15 @@ class AttemptRules(RunState):
             self._out.append(self._cancel_command(attempt))
         return True
 
+    def expired(self, at: float) -> list[Attempt]:
+        """The attempts whose lease has run out: the device that has them should have begun long ago."""
+        since = at - self.options.accept_s
+        return [
+            attempt
+            for attempt in self.attempts.values()
+            if attempt.assigned_at <= since and not (attempt.started or attempt.stopping or attempt.unconfirmed)
+        ]
+
     # --- ends -------------------------------------------------------------------------------------------------------
 
     def _succeeded(self, event: ev.AttemptSucceeded) -> bool:

@@ -43,6 +43,7 @@ class RunOptions:
         max_losses: How often a star may lose its device before it fails, so that work which kills its devices ends.
         review: Whether a planner looks at every star that ends, while what waits for that star is held.
         review_timeout_s: Seconds after which a review that has not come to an end is given up.
+        accept_s: How long an attempt is on lease to a device that has not begun with it, in seconds; then it is lost.
     """
 
     deadline_s: float | None = None
@@ -51,6 +52,7 @@ class RunOptions:
     max_losses: int = 4
     review: bool = False
     review_timeout_s: float = 300.0
+    accept_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)

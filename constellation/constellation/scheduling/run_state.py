@@ -41,7 +41,7 @@ from .commands import (
     UnqueueStar,
 )
 from .errors import RunEnded
-from .events import NO_VERDICTS, AttemptId, RunId, Verdicts
+from .events import NO_VERDICTS, AttemptId, DeviceId, RunId, Verdicts
 from .expansion import fill_inputs
 
 
@@ -221,6 +221,19 @@ class RunState:
     def _attempt_of(self, star: StarId) -> Attempt | None:
         tries = self.tries.get(star)
         return tries.attempt if tries else None
+
+    def nearby(self, star: StarId) -> dict[DeviceId, int]:
+        """Bytes of a star's input files by the device that made them."""
+        found: dict[DeviceId, int] = {}
+        if not self.artifact_bytes:
+            return found
+        for line in self.graph.lines_into(star):
+            size = self.artifact_bytes.get(line.source)
+            outcome = self.graph.outcome(line.source)
+            if size and outcome is not None and outcome.device is not None:
+                device = DeviceId(outcome.device)
+                found[device] = found.get(device, 0) + size
+        return found
 
     # --- reviews and holds ------------------------------------------------------------------------------------------
 

@@ -7,9 +7,9 @@ journal, then carry the commands out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
-from ..graph import InvalidDocument, StarError, StarId, StarState
+from ..graph import InvalidDocument, StarError, StarState
 from . import events as ev
 from .commands import (
     CancelAttempt,
@@ -149,7 +149,7 @@ class Scheduler:
     def next_due_at(self) -> float | None:
         """When the scheduler wants a `Tick` at the latest; None when it waits for nothing but events."""
         due = self._timers.next_due_at()
-        if self._next_tick_at is not None and self.fleet.waiting:
+        if self._next_tick_at is not None and (self.fleet.waiting or any(run.attempts for run in self.runs.values())):
             return self._next_tick_at if due is None else min(due, self._next_tick_at)
         return due
 
@@ -360,14 +360,24 @@ class Scheduler:
         if self._next_tick_at is None or at >= self._next_tick_at:
             for run, star, reason in self.fleet.starving(at, self._patience_s):
                 self._apply(ev.PlacementFailed(at, run, star, reason), step)
+            for machine in list(self.runs.values()):
+                self._expire(machine, at, step)
             self._next_tick_at = at + TICK_S
+
+    def _expire(self, machine: RunMachine, at: float, step: Step) -> None:
+        """Take attempts back from devices that have not begun with them in time; their slots stay theirs."""
+        run = machine.run
+        for late in machine.expired(at):
+            reason = f"device {late.device!r} did not begin with it within {machine.options.accept_s:g} s"
+            step.commands.append(CancelAttempt(run, late.star, late.id, late.device, late.epoch, reason, 1.0))
+            self._apply(ev.AttemptLost(at, run, late.star, late.id, late.device, late.epoch, reason), step)
 
     # --- placement ---------------------------------------------------------------------------------------------------
 
     def _place(self, at: float, step: Step) -> None:
         if self._next_tick_at is None:
             self._next_tick_at = at + TICK_S
-        for run, star, device in self.fleet.place(self._nearby):
+        for run, star, device in self.fleet.place(lambda run, star: self.runs[run].nearby(star)):
             machine = self.runs[run]
             tries = machine.tries[star.id]
             attempt = ev.attempt_id(run, star.id, tries.attempts + 1)
@@ -378,17 +388,3 @@ class Scheduler:
             self._apply(
                 ev.StarAssigned(at, run, star.id, attempt, device.id, device.epoch, idempotent, device.memory), step
             )
-
-    def _nearby(self, run: RunId, star: StarId) -> Mapping[DeviceId, int]:
-        """Bytes of a star's input files by the device that made them."""
-        machine = self.runs[run]
-        if not machine.artifact_bytes:
-            return {}
-        found: dict[DeviceId, int] = {}
-        for line in machine.graph.lines_into(star):
-            size = machine.artifact_bytes.get(line.source)
-            outcome = machine.graph.outcome(line.source)
-            if size and outcome is not None and outcome.device is not None:
-                device = DeviceId(outcome.device)
-                found[device] = found.get(device, 0) + size
-        return found
