@@ -41,11 +41,17 @@ def flow(home: Path) -> Callable[[str], str]:
     return write
 
 
+BEGIN = (
+    "import signal, sys; signal.signal(signal.SIGHUP, signal.SIG_DFL); "  # whoever runs the tests may ignore it
+    "from constellation.cli import main; sys.exit(main())"
+)
+
+
 class Program:
     """A running `constellation`, read line by line."""
 
     def __init__(self, *arguments: str) -> None:
-        command = [sys.executable, "-c", "import sys; from constellation.cli import main; sys.exit(main())", *arguments]
+        command = [sys.executable, "-c", BEGIN, *arguments]
         self.process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )

@@ -15,7 +15,7 @@ import anyio
 import psutil
 import pytest
 
-from constellation import Orchestrator, RunFailed, TaskConstellation
+from constellation import EditBuilder, Orchestrator, Review, RunFailed, TaskConstellation
 from constellation.orchestrator import events as seen
 from constellation.orchestrator.errors import CannotResume, DeviceUnsuited, RunInUse
 
@@ -236,3 +236,27 @@ async def test_functions_of_this_process_are_refused_by_devices_in_others(tmp_pa
     async with Orchestrator.local(devices=1, kind="process", home=tmp_path) as orchestrator:
         with pytest.raises(DeviceUnsuited, match="module:attr"):
             await orchestrator.submit(graph)
+
+
+async def test_a_planner_may_edit_before_the_devices_have_come_back(tmp_path: Path) -> None:
+    with interrupted(tmp_path, idempotent=True) as program:
+        program.process.kill()
+        program.process.wait()
+
+        def planner(review: Review) -> EditBuilder | None:
+            if "extra" in review.graph:
+                return None
+            edit = review.edit()
+            edit.star("extra", "total", numbers=[3])
+            return edit
+
+        journal = program.home / "journal.db"
+        with anyio.fail_after(60):
+            async with Orchestrator.reopen(
+                program.run, journal=journal, home=program.home, planner=planner
+            ) as orchestrator:
+                run = await orchestrator.resume(program.run)
+                program.gate.touch()
+                events = [event async for event in run.events()]
+        assert not [event for event in events if isinstance(event, seen.EditRefused)]
+        assert (await run.wait()).stars == {"succeeded": 12}

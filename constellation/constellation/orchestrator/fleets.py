@@ -165,14 +165,22 @@ def _forget_unless_needed(fleet: Fleet, folder: Path) -> None:
 async def _start_all(kind: DeviceKind, specs: Sequence[DeviceSpec], hub: Hub, watch: TaskGroup) -> list[StartedDevice]:
     """Start devices side by side."""
     started: dict[str, StartedDevice] = {}
+    failures: list[OSError] = []
 
     async def start(spec: DeviceSpec) -> None:
-        started[spec.name] = device = await kind.start(spec, hub)
-        _watch(watch, device, hub)
+        try:
+            started[spec.name] = device = await kind.start(spec, hub)
+        except OSError as error:
+            failures.append(error)
+            starting.cancel_scope.cancel()
+        else:
+            _watch(watch, device, hub)
 
     async with background() as starting:
         for spec in specs:
             starting.start_soon(start, spec)
+    if failures:
+        raise failures[0]  # one is enough to know; the others most often say the same
     return [started[spec.name] for spec in specs]
 
 

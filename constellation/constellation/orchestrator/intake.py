@@ -19,6 +19,7 @@ from ..scheduling import (
     SchedulingError,
 )
 from ..scheduling import events as ev
+from ..scheduling.run import RECONCILE_S
 from .admission import admit
 from .engine import check_size
 from .errors import CannotResume, OrchestratorStopped, RunInUse
@@ -116,10 +117,11 @@ class Intake:
                 await self._book.journal.release(run, owner=self._book.owner)
             raise
         self._book.planners[run] = planner
+        judged_from = self._book.engine.clock() + RECONCILE_S
         for member, entries in family.items():
             machine = self._book.engine.scheduler.recover(entries)
             self._book.engine.recovered(member, len(entries))
-            self._book.add(machine)
+            self._book.add(machine, judged_from=judged_from)
         now = self._book.engine.clock()
         going_on = [member for member in family if not self._book.runs[member].machine.ended]
         await self._book.engine.ask(

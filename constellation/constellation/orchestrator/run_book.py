@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -112,9 +113,10 @@ class RunBook:
 
     # --- what runs need ----------------------------------------------------------------------------------------------
 
-    def add(self, machine: RunMachine) -> None:
-        """Take a run in hand."""
-        self.runs[machine.run] = LocalRun(machine, EventLog(machine.run), self.engine, self.offer, self.admit_stars)
+    def add(self, machine: RunMachine, *, judged_from: float = 0.0) -> None:
+        """Take a run in hand; edits of it are held against the connected devices from an instant on."""
+        admit = partial(self.admit_stars, judged_from)
+        self.runs[machine.run] = LocalRun(machine, EventLog(machine.run), self.engine, self.offer, admit)
 
     def drop(self, run: RunId) -> None:
         """Forget a run at once."""
@@ -132,8 +134,13 @@ class RunBook:
         """What the connected devices say of themselves."""
         return {name: device.profile for name, device in self.hub.devices.items()}
 
-    def admit_stars(self, stars: Iterable[TaskStar]) -> None:
-        """See that the connected devices can carry out stars that an edit brings; raises AdmissionRefused."""
+    def admit_stars(self, judged_from: float, stars: Iterable[TaskStar]) -> None:
+        """See that the connected devices can carry out stars that an edit brings; raises AdmissionRefused.
+
+        Before `judged_from` the devices may still be on their way back, so that nothing can be said.
+        """
+        if self.engine.clock() < judged_from:
+            return
         problems = check_stars(stars, self.profiles)
         if problems:
             raise AdmissionRefused(problems)
