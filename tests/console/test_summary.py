@@ -35,6 +35,7 @@ FAILED = report_of(
     error="1 star(s) failed",
     device_s={"d1": 2.0, "d2": 3.0},
     devices_lost=("d1",),
+    moved={"scan-a": "d1"},
 )
 
 
@@ -94,7 +95,8 @@ def test_the_report_holds_tables_losses_and_the_executed_graph() -> None:
         "## Failed\n\n- scan-b on d2 after 3 tries: ToolFailed: no\\\\e",
         "## Skipped\n\n- merge: Skipped: waits for the success of 'scan-b', which failed",
         "| d1 | 0 | 2.0 s | 100% |\n| d2 | 2 | 3.0 s | 150% |",
-        "## Lost devices\n\n- d1 went away during the run\n- scan-a was placed again, and succeeded on d2",
+        "## Lost devices\n\n- d1 went away during the run\n- scan-a was lost with d1, placed again, and "
+        "succeeded on d2",
         "| scan-a | succeeded | d2 | 2 | 1.5 s |",
         '```mermaid\nflowchart TD\n  n0["✓ scan-a"]:::succeeded',
     ):

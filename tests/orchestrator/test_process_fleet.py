@@ -140,6 +140,7 @@ async def test_work_of_a_killed_device_is_placed_elsewhere_and_the_report_says_s
         report = await run.wait()
     assert report.stars == {"succeeded": 6}
     assert report.devices_lost == (victim,)
+    assert list(report.moved.values()) == [victim]
     assert victim not in report.device_s
     assert max(row.attempts for row in report.rows) == 2
 

@@ -109,10 +109,11 @@ def _losses(report: RunReport) -> list[str]:
     if not report.devices_lost:
         return []
     lines = [f"- {plain(device)} went away during the run" for device in report.devices_lost]
-    lost = set(report.devices_lost)
     for row in report.rows:
-        if row.attempts > 1 and row.device is not None and row.device not in lost:
-            lines.append(f"- {plain(row.id)} was placed again, and {row.state} on {plain(row.device)}")
+        lost_with = report.moved.get(row.id)
+        if lost_with is not None and row.device is not None:
+            outcome = f"placed again, and {row.state} on {plain(row.device)}"
+            lines.append(f"- {plain(row.id)} was lost with {plain(lost_with)}, {outcome}")
     return lines
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Any
 
@@ -44,6 +44,7 @@ class RunReport:
         devices_lost: Devices that went away while the run needed them.
         error: Why the run as a whole ended as it did, when it did not succeed.
         outputs: The outputs of the stars that nothing waits for, by their ids.
+        moved: The stars that lost a device, each with the last one that it lost.
     """
 
     run: str
@@ -59,6 +60,7 @@ class RunReport:
     devices_lost: tuple[str, ...]
     error: str | None
     outputs: dict[str, Any]
+    moved: dict[str, str] = field(default_factory=dict)
 
     def raise_for_state(self) -> None:
         """Raise RunFailed unless the run has succeeded."""
@@ -70,7 +72,13 @@ class RunReport:
 
 
 def make_report(
-    run: str, graph: TaskConstellation, state: str, *, error: str | None = None, devices_lost: Iterable[str] = ()
+    run: str,
+    graph: TaskConstellation,
+    state: str,
+    *,
+    error: str | None = None,
+    devices_lost: Iterable[str] = (),
+    moved: Mapping[str, str] | None = None,
 ) -> RunReport:
     """The report of a run, from its graph with states."""
     rows = tuple(_row(graph, star) for star in graph.in_order())
@@ -96,6 +104,7 @@ def make_report(
         devices_lost=tuple(dict.fromkeys(devices_lost)),
         error=error,
         outputs={star: outcome.output for star, outcome in outcomes.items() if outcome is not None},
+        moved=dict(moved or {}),
     )
 
 

@@ -90,6 +90,7 @@ class LocalRun:
         self._offer = offer
         self._admit = admit
         self.devices_lost: list[str] = []
+        self.moved: dict[str, str] = {}
 
     @property
     def id(self) -> str:
@@ -125,7 +126,14 @@ class LocalRun:
         finished = self._log.finished
         error = finished.error["message"] if finished is not None and finished.error else None
         machine = self._machine
-        return make_report(machine.run, machine.graph, machine.state, error=error, devices_lost=self.devices_lost)
+        return make_report(
+            machine.run,
+            machine.graph,
+            machine.state,
+            error=error,
+            devices_lost=self.devices_lost,
+            moved=self.moved,
+        )
 
     async def result(self) -> dict[str, Any]:
         """See `Run.result`."""

@@ -31,6 +31,7 @@ from ..scheduling import (
 )
 from ..scheduling import commands as cmd
 from ..scheduling import events as ev
+from ..scheduling.attempt_rules import DEVICE_LOST
 from . import events as out
 from .admission import check_stars
 from .engine import Engine
@@ -174,6 +175,8 @@ class RunBook:
         run = self.runs.get(command.run)
         if run is None:
             return
+        if isinstance(command, cmd.StarRetrying) and command.error.type == DEVICE_LOST and command.device is not None:
+            run.moved[command.star] = command.device
         notice = from_command(command, run.machine, run.log.next_seq, at)
         if notice is None:
             return

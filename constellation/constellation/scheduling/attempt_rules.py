@@ -34,6 +34,9 @@ from .run_state import RunState
 BUSY_DELAY_S = 0.25
 """How long a star waits after a device had no slot for it, or was draining: what the fleet knows will soon be right."""
 
+DEVICE_LOST = "DeviceLost"
+"""The type of the error of work whose device went away in the middle of it."""
+
 OUTCOME_UNKNOWN = "AttemptOutcomeUnknown"
 """The type of the error of work that may or may not have been done."""
 
@@ -201,10 +204,10 @@ class AttemptRules(RunState):
             self._settle(attempt.star, StarState.FAILED, error=StarError(OUTCOME_UNKNOWN, message), attempt=attempt)
         elif tries.losses >= self.options.max_losses:
             message = f"{reason}; it has lost its device {tries.losses + 1} times, so it was not given to another"
-            self._settle(attempt.star, StarState.FAILED, error=StarError("DeviceLost", message), attempt=attempt)
+            self._settle(attempt.star, StarState.FAILED, error=StarError(DEVICE_LOST, message), attempt=attempt)
         else:
             tries.losses += 1
-            self._requeue(attempt, StarError("DeviceLost", reason), 0.0)
+            self._requeue(attempt, StarError(DEVICE_LOST, reason), 0.0)
 
     def _fail(self, attempt: Attempt, error: StarError) -> None:
         """A try has failed by itself: try again as the star's policy has it, or end the star."""
