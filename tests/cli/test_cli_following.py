@@ -16,7 +16,7 @@ import pytest
 
 from constellation import Approval, Orchestrator, Run, TaskConstellation
 from constellation.cli.errors import RunBroken
-from constellation.cli.following import Following
+from constellation.cli.following import CUT_OFF, Following
 from constellation.cli.options import Approve
 from constellation.graph import UnknownStar
 from constellation.orchestrator.events import Event, RunStarted
@@ -139,7 +139,11 @@ def test_a_stop_says_how_to_go_on_and_an_end_says_nothing(capsys: pytest.Capture
     assert Following(run_id="r1").after(1) == 1
     assert capsys.readouterr().err == ""
     assert Following(run_id="r1").after(130) == 130
-    assert capsys.readouterr().err == "stopped; resume it with: constellation resume r1\n"
+    assert capsys.readouterr().err == f"stopped; resume it with: constellation resume r1\n{CUT_OFF}\n"
+    assert Following(run_id="r1", at_hub=True, resume_options=["--hub", "ws://h"]).after(130) == 130
+    assert capsys.readouterr().err == (
+        "stopped watching; the run goes on at the hub; see it with: constellation resume r1 --hub ws://h\n"
+    )
     assert Following().after(143) == 143
     assert capsys.readouterr().err == "stopped before the run had begun\n"
     Following(run_id="r1", lasting=False).after(130)

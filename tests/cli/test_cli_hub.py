@@ -91,7 +91,8 @@ def test_a_client_that_is_stopped_can_follow_its_run_again(flow: Flow, start: St
     run = json.loads(line)["run"]
     client.signal(signal.SIGINT)
     assert client.end() == 130
-    assert client.errors == (f"stopped; resume it with: constellation resume {run} --hub {url} --token-file token\n")
+    how = f"constellation resume {run} --hub {url} --token-file token"
+    assert client.errors == f"stopped watching; the run goes on at the hub; see it with: {how}\n"
     again = start("resume", run, "--hub", url, "--token-file", "token", "--json")
     assert again.end() == 0, again.errors
     events = [json.loads(line) for line in again.lines]

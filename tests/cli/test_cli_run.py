@@ -14,6 +14,9 @@ from typing import Any
 import psutil
 import pytest
 
+from constellation.cli import main
+from constellation.cli.following import CUT_OFF
+
 pytestmark = pytest.mark.e2e
 
 Flow = Callable[..., str]
@@ -130,6 +133,11 @@ def test_a_deadline_ends_the_run(held_up: str, start: Start) -> None:
     assert any(line.startswith("  why      the run took longer than its deadline") for line in program.lines)
 
 
+def test_a_deadline_of_no_time_at_all_is_refused(held_up: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", held_up, "--deadline", "0"]) == 2
+    assert "error: --deadline 0 " in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_stopped_run_leaves_nothing_behind_and_can_be_resumed(
     number: signal.Signals, code: int, held_up: str, start: Start, nothing_left: NothingLeft
@@ -140,7 +148,10 @@ def test_a_stopped_run_leaves_nothing_behind_and_can_be_resumed(
     assert len(family) >= 2
     program.signal(number)
     assert program.end() == code
-    assert program.errors == f"stopped; resume it with: constellation resume {run} --journal 'my journal.db'\n"
+    assert program.errors.splitlines() == [
+        f"stopped; resume it with: constellation resume {run} --journal 'my journal.db'",
+        CUT_OFF,
+    ]
     nothing_left(family)
 
     Path("go").touch()

@@ -127,7 +127,7 @@ def test_ctrl_c_at_the_keyboard_gives_the_terminal_back_and_says_how_to_go_on(
     terminal.type("\x03")
     assert terminal.end() == 130
     assert terminal.text.count(ENTER) == terminal.text.count(LEAVE)
-    assert re.search(r"stopped; resume it with: constellation resume \S+\r\n$", terminal.text)
+    assert re.search(r"stopped; resume it with: constellation resume \S+\r\n.*--rerun-unknown.*\r\n$", terminal.text)
     nothing_left(family)
 
 

@@ -84,7 +84,8 @@ def end(graph: TaskConstellation, name: str, state: StarState = StarState.SUCCEE
         ),
         (
             [UpdateStar(star("b", v="a")), RemoveStar(StarId("a"))],
-            "operation 1 (remove star 'a'): star 'b': the reference at v names 'a', and there is no such star",
+            "operation 1 (remove star 'a'): star 'b': the reference at v names 'a', and there is no such star; "
+            "add it, or refer to one that is there",
         ),
         (
             [AddStar(TaskStar(StarId("x"), ToolCall("t", {"v": {"$ref": "a", "b": 1}})))],

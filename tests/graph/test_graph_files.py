@@ -315,7 +315,7 @@ BAD_YAML = {
         AB + "- {source: a, target: b, trigger: failure, when: output}\n",
         "6:3: lines[0]: line 'a' → 'b': an expression goes with trigger 'when', not 'failure'",
     ),
-    "a line to itself": (AB + "- {source: a, target: a}\n", "6:3: lines[0]: star 'a' can't wait for itself"),
+    "a line to itself": (AB + "- {source: a, target: a}\n", "6:3: lines[0]: star 'a' can't wait for itself; remove this line"),
     "a line twice": (
         AB + "- {source: a, target: b}\n- {source: a, target: b}\n",
         "7:3: lines[1]: there is a line 'a' → 'b' already; remove one",
@@ -324,7 +324,10 @@ BAD_YAML = {
         AB.replace("a:", "merge:", 1) + "- {source: mrege, target: b}\n",
         "6:4: lines[0].source: there is no star 'mrege'; did you mean 'merge'?",
     ),
-    "an unknown target": (AB + "- {source: a, target: q}\n", "6:15: lines[0].target: there is no star 'q'"),
+    "an unknown target": (
+        AB + "- {source: a, target: q}\n",
+        "6:15: lines[0].target: there is no star 'q'; add it to 'stars', or name one that is there",
+    ),
     "a cycle": (
         AB + "- {source: a, target: b}\n- {source: b, target: a}\n",
         "7:3: lines[1]: this would close a cycle: a → b → a; remove one of these lines",

@@ -82,6 +82,9 @@ def test_arguments_that_fit_or_may_come_to_fit_are_let_through(arguments: dict[s
         ({"count": 1, "where": {"path": REF, "deep": 1}}, "where: there is no argument 'deep'"),
         ({"count": 1, "either": "x"}, "either: 'x' is not valid under any of the given schemas"),
         ({"count": REF, "names": "x" * 1000}, "…"),
+        ({"count": [REF]}, "is not of type 'integer'"),
+        ({"count": 1, "names": [{"first": [REF]}]}, "names[0]: {'first': [{'$ref': "),
+        ({"count": 1, "where": [REF]}, "is not of type 'object'"),
     ],
     ids=str,
 )

@@ -25,6 +25,9 @@ ReportWriter = Callable[["Run", Path], Awaitable[None]]
 STOPPED = 128
 """Exit codes above this are of commands that were stopped by a signal."""
 
+CUT_OFF = "what was cut off is run again if it is idempotent, and fails if not, unless --rerun-unknown is added"
+"""Said before a run is resumed: a star that has failed then is not run again by resuming once more."""
+
 
 @dataclass(slots=True)
 class Following:
@@ -37,6 +40,7 @@ class Following:
         write: Writes it; the general one unless an application has its own.
         resume_options: What has to stand on the command line of `constellation resume`, besides the run.
         lasting: Whether the run is in a journal that outlives this process.
+        at_hub: Whether a hub carries the run out, which goes on when this process ends.
         run_id: The run, once it has begun.
     """
 
@@ -46,6 +50,7 @@ class Following:
     write: ReportWriter | None = None
     resume_options: Sequence[str] = ()
     lasting: bool = True
+    at_hub: bool = False
     run_id: str | None = None
     _held_back: list[str] | None = field(default=None, init=False)
     _ended: bool = field(default=False, init=False)
@@ -90,15 +95,22 @@ class Following:
         if code > STOPPED:
             if self.run_id is None:
                 _tell("stopped before the run had begun")
+            elif self.at_hub:
+                _tell(f"stopped watching; the run goes on at the hub; see it with: {self._resume_command()}")
             else:
                 _tell(f"stopped; {self.how_to_resume()}")
+                if self.lasting:
+                    _tell(CUT_OFF)
         return code
 
     def how_to_resume(self) -> str:
         """How to take the run up again, in words."""
         if not self.lasting:
             return "its journal was in memory only, so it can't be resumed"
-        return "resume it with: " + shlex.join(["constellation", "resume", self.run_id or "", *self.resume_options])
+        return f"resume it with: {self._resume_command()}"
+
+    def _resume_command(self) -> str:
+        return shlex.join(["constellation", "resume", self.run_id or "", *self.resume_options])
 
     # --- parts -------------------------------------------------------------------------------------------------------
 

@@ -69,14 +69,17 @@ def run(
 
     own = {"--devices": devices, "--tools": tools, "--root": root, "--allow-host": allow_host, "--journal": journal}
     check_choice(hub, token_file, own)
+    if deadline == 0:
+        raise BadInput("--deadline 0 would end the run before it begins; give seconds, or leave it out")
     if root is not None and not root.is_dir():
         raise BadInput(f"--root {root} is no directory")
     following = Following(
         as_json=as_json,
         approve=approve,
         report=checked_report(report),
-        resume_options=_resume_options(hub, token_file, journal),
+        resume_options=_resume_options(hub, token_file, journal, report),
         lasting=journal != IN_MEMORY,
+        at_hub=hub is not None,
     )
     graph = read_file(file)
     info = {"file": os.path.abspath(file)}
@@ -131,7 +134,8 @@ def resume(
         as_json=as_json,
         approve=approve,
         report=checked_report(report),
-        resume_options=_resume_options(hub, token_file, journal),
+        resume_options=_resume_options(hub, token_file, journal, report),
+        at_hub=hub is not None,
     )
 
     async def body() -> int:
@@ -153,6 +157,8 @@ def resume(
     return following.after(run_until_stopped(body))
 
 
-def _resume_options(hub: str | None, token_file: Path | None, journal: str | None) -> Sequence[str]:
-    given = (("--hub", hub), ("--token-file", token_file), ("--journal", journal))
+def _resume_options(
+    hub: str | None, token_file: Path | None, journal: str | None, report: Path | None
+) -> Sequence[str]:
+    given = (("--hub", hub), ("--token-file", token_file), ("--journal", journal), ("--report", report))
     return [text for name, value in given if value is not None for text in (name, str(value))]

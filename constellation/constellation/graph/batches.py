@@ -190,7 +190,7 @@ class _Edit:
             where = f"star {star!r}: the reference at {show_path(path)}"
             source = self.nodes.get(reference.star)
             if source is None:
-                hint = self._close_to(reference.star)
+                hint = self._close_to(reference.star) or "; add it, or refer to one that is there"
                 reason = f"{where} names {reference.star!r}, and there is no such star{hint}"
                 raise EditRejected(reason, star=star, path=path)
             if source is node:

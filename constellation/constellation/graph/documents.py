@@ -161,7 +161,8 @@ def _check_lines(document: ConstellationDocument) -> None:
         for end in ("source", "target"):
             star = getattr(line, end)
             if star not in document.stars:
-                problem = f"there is no star {star!r}{_did_you_mean(star, document.stars)}"
+                hint = _did_you_mean(star, document.stars) or "; add it to 'stars', or name one that is there"
+                problem = f"there is no star {star!r}{hint}"
                 raise InvalidDocument(problem, path=("lines", index, end))
         pair = line.source, line.target
         if pair in seen:

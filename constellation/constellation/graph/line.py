@@ -45,7 +45,7 @@ class TaskStarLine:
 
     def __post_init__(self) -> None:
         if self.source == self.target:
-            raise InvalidLine(f"star {self.source!r} can't wait for itself")
+            raise InvalidLine(f"star {self.source!r} can't wait for itself; remove this line")
         if self.when is not None:
             if self.trigger is Trigger.SUCCESS:
                 object.__setattr__(self, "trigger", Trigger.WHEN)

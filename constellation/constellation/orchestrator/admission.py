@@ -24,7 +24,7 @@ from .hub import offer_of
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
 
-_STRUCTURE = frozenset({"required", "additionalProperties", "minProperties", "maxProperties"})
+_STRUCTURE = frozenset({"type", "required", "additionalProperties", "minProperties", "maxProperties"})
 
 
 def admit(graph: TaskConstellation, profiles: Mapping[str, DeviceProfile]) -> None:
