@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -131,6 +132,21 @@ def test_a_deadline_ends_the_run(held_up: str, start: Start) -> None:
     program = start("run", held_up, "--tools", "tools.py", "--devices", "1", "--deadline", "0.5")
     assert program.end() == 1
     assert any(line.startswith("  why      the run took longer than its deadline") for line in program.lines)
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_no_hindrance(closed: str, flow: Flow) -> None:
+    name = flow("name: x\nstars:\n  a: {work: {tool: files_write, arguments: {path: made, text: x}}}\n")
+    program = f"{shlex.quote(sys.executable)} -c 'import sys; from constellation.cli import main; sys.exit(main())'"
+    ended = subprocess.run(
+        ["sh", "-c", f"{program} run {name} --devices 1 {closed}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert Path("made").read_text() == "x"
 
 
 def test_a_deadline_of_no_time_at_all_is_refused(held_up: str, capsys: pytest.CaptureFixture[str]) -> None:

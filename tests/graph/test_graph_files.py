@@ -315,7 +315,10 @@ BAD_YAML = {
         AB + "- {source: a, target: b, trigger: failure, when: output}\n",
         "6:3: lines[0]: line 'a' → 'b': an expression goes with trigger 'when', not 'failure'",
     ),
-    "a line to itself": (AB + "- {source: a, target: a}\n", "6:3: lines[0]: star 'a' can't wait for itself; remove this line"),
+    "a line to itself": (
+        AB + "- {source: a, target: a}\n",
+        "6:3: lines[0]: star 'a' can't wait for itself; remove this line",
+    ),
     "a line twice": (
         AB + "- {source: a, target: b}\n- {source: a, target: b}\n",
         "7:3: lines[1]: there is a line 'a' → 'b' already; remove one",

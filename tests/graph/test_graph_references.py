@@ -183,6 +183,27 @@ def test_a_condition_that_does_not_parse_is_refused_in_one_line(expression: str)
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "expression", ["outptu.total > 0", "output.x == y", "output.all(i, i > j)", "true || math.pi > 3"]
+)
+def test_a_condition_that_names_what_is_not_there_is_refused_before_it_is_needed(expression: str) -> None:
+    with pytest.raises(ConditionError, match=r"names .(outptu|y|j|math)., but .*'output'"):
+        compile_condition(expression)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "output.all( i , i.exists(j, j > i))",
+        "type(output) == int",
+        "output.map(k, k.v).exists(v, v > 1)",
+        "output == null",
+    ],
+)
+def test_variables_of_macros_and_names_of_types_are_there(expression: str) -> None:
+    compile_condition(expression)
+
+
 def test_a_condition_has_a_limit_of_length() -> None:
     with pytest.raises(ConditionError, match="is over 4,000 characters long"):
         compile_condition("1" + "+1" * (MAX_LENGTH // 2))

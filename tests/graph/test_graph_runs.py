@@ -125,7 +125,7 @@ def test_a_fan_in_is_skipped_as_soon_as_one_line_can_not_be_met() -> None:
         ("output.count > 3", {"count": "4"}, StarState.FAILED),
         ("output.count", {"count": 4}, StarState.FAILED),
         ("1 / output == 1", 0, StarState.FAILED),
-        ("nothing == 1", None, StarState.FAILED),
+        ("output.nothing == 1", None, StarState.FAILED),
     ],
 )
 def test_a_condition_decides_over_the_output(when: str, output: object, state: StarState) -> None:

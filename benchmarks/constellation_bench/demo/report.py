@@ -68,7 +68,7 @@ def _overview(audit: AuditSummary | None, imports: ImportSummary | None, copies:
             ("Longest import cycle", _cycle_length(imports)),
         ]
     if copies is not None:
-        rows.append(("Copied functions", f"{copies.groups:,}, {counted(copies.copied_lines, 'line')} too many"))
+        rows.append(("Copied functions", f"{copies.groups:,} ({counted(copies.copied_lines, 'line')} too many)"))
     return table(("What", "How many"), rows, right=(1,)) if rows else []
 
 

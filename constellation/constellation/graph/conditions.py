@@ -31,16 +31,36 @@ def compile_condition(expression: str) -> Any:
     """Parse an expression.
 
     Raises:
-        ConditionError: it does not parse; the message shows where.
+        ConditionError: it does not parse, and the message shows where; or it names a variable that is not there.
     """
     import cel
 
     if len(expression) > MAX_LENGTH:
         raise ConditionError(f"the condition {expression[:40]!r}… is over {MAX_LENGTH:,} characters long")
     try:
-        return cel.compile(expression)
+        program = cel.compile(expression)
     except ValueError as error:
         raise ConditionError(f"the condition {expression!r} does not parse{_where(str(error))}") from error
+    for name in program.variables():
+        if name != "output" and not _is_bound(name, expression) and not _is_constant(name):
+            raise ConditionError(f"the condition {expression!r} names {name!r}, but all there is to name is 'output'")
+    return program
+
+
+def _is_bound(name: str, expression: str) -> bool:
+    """Whether a macro such as `all(name, ...)` may have brought a variable; the library does not tell it apart."""
+    return re.search(rf"\(\s*{re.escape(name)}\s*,", expression) is not None
+
+
+def _is_constant(name: str) -> bool:
+    """Whether a name means something by itself, as those of types do."""
+    import cel
+
+    try:
+        cel.compile(name).execute({})
+    except (RuntimeError, ValueError):
+        return False
+    return True
 
 
 def evaluate_condition(expression: str, output: Any) -> bool:

@@ -209,7 +209,7 @@ class RunFinished(Event):
     Attributes:
         state: `succeeded`, `failed` or `cancelled`.
         stars: How many stars ended in each state.
-        width: The largest number of stars that ran at once.
+        width: The largest number of stars that ran at once; of each star only the last try counts.
         makespan_s: Seconds from the start of the first attempt to the end of the last.
         error: Why, when it did not succeed.
         report: The path of the report file, when one was written.

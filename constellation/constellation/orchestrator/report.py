@@ -36,7 +36,7 @@ class RunReport:
         state: `succeeded`, `failed` or `cancelled`, or `running` for a run that goes on.
         stars: How many stars are in each state.
         rows: One row per star, in the order of the graph.
-        width: The largest number of stars that ran at once.
+        width: The largest number of stars that ran at once; of each star only the last try counts.
         makespan_s: Seconds from the start of the first attempt to the end of the last.
         serial_s: The sum of all stars' durations.
         speedup: `serial_s / makespan_s`.

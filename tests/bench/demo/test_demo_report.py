@@ -95,7 +95,7 @@ def test_findings_are_told_in_tables(done: Any) -> None:
         "| Source files | 1,234 |",
         "| Unparsable files | 1 |",
         "| Longest import cycle | 20 modules |",
-        "| Copied functions | 3, 60 lines too many |",
+        "| Copied functions | 3 (60 lines too many) |",
         "| A.\\_\\_init\\_\\_ | deep:5 | 250 |",
         "| deep | 12 | 3.5 | tangle | 80 | 21 | 4 | 9 |",
         "| messy | 9 |",
