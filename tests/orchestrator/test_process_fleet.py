@@ -17,7 +17,7 @@ import pytest
 
 from constellation import EditBuilder, Orchestrator, Review, RunFailed, TaskConstellation
 from constellation.orchestrator import events as seen
-from constellation.orchestrator.errors import CannotResume, DeviceUnsuited, RunInUse
+from constellation.orchestrator.errors import CannotResume, DecisionNeeded, DeviceUnsuited, RunInUse
 
 pytestmark = [pytest.mark.anyio, pytest.mark.e2e]
 
@@ -202,6 +202,21 @@ async def test_a_person_decides_whether_work_of_unknown_outcome_is_run_again(tmp
         program.process.wait()
         stars, _ = await finish(program.run, program, rerun_unknown=rerun)
         assert stars == ({"succeeded": 11} if rerun else {"succeeded": 6, "failed": 4, "skipped": 1})
+
+
+async def test_until_that_is_decided_nothing_is_changed(tmp_path: Path) -> None:
+    with interrupted(tmp_path) as program:
+        program.process.kill()
+        for pid in program.devices.values():
+            os.kill(pid, signal.SIGKILL)
+        program.process.wait()
+        for _ in range(2):
+            with pytest.raises(DecisionNeeded, match="--rerun-unknown") as asked:
+                await finish(program.run, program)
+            assert {star.partition("-")[0] for star in asked.value.stars} == {"late"}
+            assert len(asked.value.stars) == 4
+        stars, _ = await finish(program.run, program, rerun_unknown=True)
+        assert stars == {"succeeded": 11}
 
 
 async def test_after_an_interrupt_nothing_is_left_behind_and_the_run_can_be_resumed(tmp_path: Path) -> None:

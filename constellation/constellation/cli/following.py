@@ -25,7 +25,7 @@ ReportWriter = Callable[["Run", Path], Awaitable[None]]
 STOPPED = 128
 """Exit codes above this are of commands that were stopped by a signal."""
 
-CUT_OFF = "what was cut off is run again if it is idempotent, and fails if not, unless --rerun-unknown is added"
+CUT_OFF = "what was cut off is run again if it is idempotent; for other work add --rerun-unknown or --fail-unknown"
 """Said before a run is resumed: a star that has failed then is not run again by resuming once more."""
 
 

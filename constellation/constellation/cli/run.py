@@ -113,12 +113,13 @@ def resume(
     token_file: TokenFile = None,
     approve: Approvals = Approve.ASK,
     rerun_unknown: Annotated[
-        bool,
+        bool | None,
         typer.Option(
-            "--rerun-unknown",
-            help="Run again what may or may not have had its effect when the orchestrator stopped.",
+            "--rerun-unknown/--fail-unknown",
+            help="What becomes of work that was cut off and may have had its effect: run again, or counted as failed.",
+            show_default=False,
         ),
-    ] = False,
+    ] = None,
     report: Report = None,
     journal: Journal = None,
     as_json: AsJson = False,
@@ -141,7 +142,7 @@ def resume(
     async def body() -> int:
         if hub is not None:
             async with Orchestrator.connect(checked_hub(hub), hub_token(token_file)) as client:
-                return await following.follow(await client.resume(run, rerun_unknown=rerun_unknown))
+                return await following.follow(await client.resume(run, rerun_unknown=bool(rerun_unknown)))
         async with open_journal(journal) as known:
             summary = await known.run(run)
         app = app_of(summary.run, summary.info)

@@ -7,6 +7,7 @@ ConstellationError
 ├── RunInUse             another orchestrator works on the run
 ├── OrchestratorStopped  something was asked of an orchestrator that is being closed
 ├── CannotResume         the run has ended, or its journal does not let it go on
+│   └── DecisionNeeded   someone has to say what becomes of work that may or may not have been done
 ├── UnknownDeviceKind    there is no such kind of device; knows the kinds there are
 ├── DevicesMissing       the devices that were waited for have not come
 ├── DeviceUnsuited       functions of this process were given for devices that live in others
@@ -99,6 +100,23 @@ class OrchestratorStopped(ConstellationError):
 
 class CannotResume(ConstellationError):
     """Raised when a run is to be resumed that has ended, or whose journal does not let it go on."""
+
+
+class DecisionNeeded(CannotResume):
+    """Raised when work of a run may or may not have been done, and nobody has said what is to become of it.
+
+    Attributes:
+        stars: The stars that were being worked on.
+    """
+
+    def __init__(self, run: str, stars: Sequence[str]) -> None:
+        shown = ", ".join(stars[:8]) + (f" and {len(stars) - 8} more" if len(stars) > 8 else "")
+        super().__init__(
+            f"run {run} was stopped in the middle of {shown}, which may have had their effects and are not declared "
+            "idempotent: look at what they have done, then resume with --rerun-unknown to run them again, or with "
+            "--fail-unknown to count them as failed (rerun_unknown=True or False)"
+        )
+        self.stars = tuple(stars)
 
 
 class UnknownDeviceKind(ConstellationError):

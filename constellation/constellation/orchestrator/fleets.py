@@ -130,6 +130,11 @@ async def restart_devices(hub: Hub, fleet: str, *, home: Path, settings: Session
         watch.cancel_scope.cancel()
 
 
+def surviving(home: Path, fleet: str) -> frozenset[str]:
+    """The names of a fleet's devices whose processes live on; raises CannotResume when the fleet is not known."""
+    return frozenset(survivor.name for survivor in find_survivors(_read(_folder(home, fleet)).devices))
+
+
 async def _listen_again(stack: AsyncExitStack, hub: Hub, port: int, settings: SessionSettings) -> None:
     """Listen where the survivors dial, or, when something else has taken that port meanwhile, on a free one."""
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -14,6 +14,7 @@ import anyio
 from ..graph import GraphError, TaskConstellation
 from ..graph.documents import dump
 from ..scheduling import (
+    JournalEntry,
     RunId,
     RunOptions,
     SchedulingError,
@@ -22,7 +23,7 @@ from ..scheduling import events as ev
 from ..scheduling.run import RECONCILE_S
 from .admission import admit
 from .engine import check_size
-from .errors import CannotResume, OrchestratorStopped, RunInUse
+from .errors import CannotResume, DecisionNeeded, OrchestratorStopped, RunInUse
 from .planning import Planner
 from .recovery import MAX_RUNS, claim, read_family, replay
 from .run import LocalRun
@@ -98,9 +99,18 @@ class Intake:
         admit(graph, self._book.profiles)
 
     async def take_up(
-        self, run: RunId, planner: Planner | None, rerun_unknown: bool, *, admitted_only: bool = False
+        self,
+        run: RunId,
+        planner: Planner | None,
+        rerun_unknown: bool,
+        *,
+        admitted_only: bool = False,
+        survivors: frozenset[str] | None = None,
     ) -> LocalRun:
-        """Bring a run and those nested in it back from the journal, before or after their devices have come back."""
+        """Bring a run and those nested in it back from the journal, before or after their devices have come back.
+
+        With `survivors`, the devices that live on, it is refused when work on others may or may not have been done.
+        """
         await claim(self._book.journal, run, owner=self._book.owner, at=self._book.engine.clock())
         try:
             family = await read_family(self._book.journal, run)
@@ -110,6 +120,8 @@ class Intake:
             if top.ended:
                 await self._book.journal.set_state(run, top.state, at=self._book.engine.clock())
                 raise CannotResume(f"run {run} has {top.state} already; see it with `constellation show`")
+            if survivors is not None:
+                _refuse_to_guess(run, family, survivors)
             if admitted_only:
                 self._admit(top.graph)
         except BaseException:
@@ -138,6 +150,18 @@ class Intake:
             if summary.parent is None and FLEET_KEY not in summary.info:
                 with suppress(RunInUse, CannotResume):
                     await self.take_up(RunId(summary.run), self._planner, False)
+
+
+def _refuse_to_guess(run: RunId, family: Mapping[RunId, Sequence[JournalEntry]], survivors: frozenset[str]) -> None:
+    """Raise DecisionNeeded when a run was stopped in the middle of work that must not be done twice."""
+    cut_off = [
+        attempt.star
+        for entries in family.values()
+        for attempt in replay(entries).attempts.values()
+        if not attempt.idempotent and attempt.device not in survivors
+    ]
+    if cut_off:
+        raise DecisionNeeded(run, cut_off)
 
 
 def new_run_id(now: Callable[[], float] = time.time) -> RunId:

@@ -32,7 +32,7 @@ from .admission import find_problems
 from .devices import DeviceInfo, wait_for_devices
 from .engine import one_journal_error
 from .errors import CannotResume, Problem
-from .fleets import Fleet, restart_devices, start_devices
+from .fleets import Fleet, restart_devices, start_devices, surviving
 from .intake import FLEET_KEY, Intake
 from .planning import Planner
 from .recovery import MAX_RUNS
@@ -141,7 +141,7 @@ class Orchestrator:
         planner: Planner | None = None,
         policy: PlacementPolicy | None = None,
         no_device_patience_s: float = 30.0,
-        rerun_unknown: bool = False,
+        rerun_unknown: bool | None = None,
     ) -> AsyncIterator[Orchestrator]:
         """An orchestrator with the devices that a run had before its orchestrator stopped; `resume` gives the run.
 
@@ -154,10 +154,12 @@ class Orchestrator:
             planner: Looks at every star that ends from now on.
             policy: Chooses among the devices that can take a star.
             no_device_patience_s: How long a star waits while no device matches it, in seconds.
-            rerun_unknown: See `resume`.
+            rerun_unknown: What becomes of work that was cut off with its device and is not idempotent: True runs it
+                again, False counts it as failed, None refuses to go on where there is any.
 
         Raises:
             RunNotFound, AmbiguousRun: the journal has no such run.
+            DecisionNeeded: work was cut off, and `rerun_unknown` does not say what becomes of it.
             CannotResume: the run had no devices of its own.
         """
         async with cls._open(journal, home, planner, policy, no_device_patience_s) as self:
@@ -171,7 +173,8 @@ class Orchestrator:
                     "start an orchestrator with devices and resume it there"
                 )
             # Before the devices come back: what they then report is about a run that is known again.
-            await self._intake.take_up(RunId(summary.run), planner, rerun_unknown)
+            survivors = surviving(self.home, fleet_id) if rerun_unknown is None else None
+            await self._intake.take_up(RunId(summary.run), planner, bool(rerun_unknown), survivors=survivors)
             async with (
                 restart_devices(self._book.hub, fleet_id, home=self.home, settings=EMBEDDED_SESSIONS) as fleet,
                 self._with_fleet(fleet),
