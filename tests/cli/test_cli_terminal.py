@@ -32,9 +32,12 @@ class Terminal:
     def __init__(self, *arguments: str, environment: dict[str, str]) -> None:
         self.pid, self._fd = pty.fork()
         if self.pid == 0:  # pragma: no cover - the child
-            os.environ.update({"TERM": "xterm-256color", "LC_ALL": "C.UTF-8", "PYTHONUTF8": "1"} | environment)
-            code = "import sys; from constellation.cli import main; sys.exit(main())"
-            os.execv(sys.executable, [sys.executable, "-c", code, *arguments])
+            try:
+                os.environ.update({"TERM": "xterm-256color", "LC_ALL": "C.UTF-8", "PYTHONUTF8": "1"} | environment)
+                code = "import sys; from constellation.cli import main; sys.exit(main())"
+                os.execv(sys.executable, [sys.executable, "-c", code, *arguments])
+            finally:
+                os._exit(127)  # whatever goes wrong here, the child must not go on with the tests
         self.resize(90, 24)
         self.text = ""
         self.code: int | None = None
