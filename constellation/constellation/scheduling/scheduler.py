@@ -92,15 +92,19 @@ class Scheduler:
 
     # --- events in ---------------------------------------------------------------------------------------------------
 
-    def handle(self, event: RunEvent | FleetEvent) -> Step:
+    def handle(self, event: RunEvent | FleetEvent, into: Step | None = None) -> Step:
         """Take one event in.
+
+        Args:
+            event: What has happened.
+            into: Where to add what follows from it; a step of its own when left out.
 
         Raises:
             UnknownRun, RunExists, RunEnded, NotWaiting, EditRejected, UnknownStar, InvalidDocument: a request that
                 can't be granted; nothing has changed.
             InvariantBroken: in validate mode, the state is inconsistent.
         """
-        step = Step()
+        step = into if into is not None else Step()
         if isinstance(event, FLEET_EVENTS):
             self._handle_fleet(event, step)
         elif isinstance(event, RunStarted):
