@@ -8,6 +8,8 @@ ConstellationError
 ├── OrchestratorStopped  something was asked of an orchestrator that is being closed
 ├── CannotResume         the run has ended, or its journal does not let it go on
 │   └── DecisionNeeded   someone has to say what becomes of work that may or may not have been done
+├── BadDump              a file is no state dump, or a damaged one; knows the record
+├── DumpTooLarge         a state dump is larger than a hub hands out
 ├── UnknownDeviceKind    there is no such kind of device; knows the kinds there are
 ├── DevicesMissing       the devices that were waited for have not come
 ├── DeviceUnsuited       functions of this process were given for devices that live in others
@@ -117,6 +119,20 @@ class DecisionNeeded(CannotResume):
             "--fail-unknown to count them as failed (rerun_unknown=True or False)"
         )
         self.stars = tuple(stars)
+
+
+class BadDump(ConstellationError):
+    """Raised when a file is to be replayed that is no state dump, or one that is damaged; names the record."""
+
+
+class DumpTooLarge(ConstellationError):
+    """Raised when the state dump of a run is larger than a hub hands out to a client."""
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(
+            f"the dump takes {size / 2**20:.0f} MiB, and a hub hands out {limit / 2**20:.0f} MiB: make it on the hub's "
+            "machine, without --hub and with the --journal that the hub was given, which may go on meanwhile"
+        )
 
 
 class UnknownDeviceKind(ConstellationError):

@@ -36,15 +36,12 @@ from .matching import resource_needs, tool_of
 from .nesting import begin_nested, end_nested, nested_id
 from .placement import DeviceLoad, PlacementPolicy
 from .ranks import Ranks
+from .reconciling import reconciled, unwanted_attempts
 from .run import RunMachine
 from .timers import Timers
 
 TICK_S = 1.0
 """How often stars that no device matches are looked at."""
-
-
-_UNWANTED_GRACE_S = 1.0
-"""How long a device may take to stop what nobody waits for."""
 
 _LAST_REPORTS = (ev.AttemptSucceeded, ev.AttemptFailed, ev.AttemptCancelled, ev.AttemptRejected)
 """What a device says of an attempt when it is done with it."""
@@ -127,21 +124,34 @@ class Scheduler:
             RunExists: the run is held already.
         """
         machine: RunMachine | None = None
-        dropped = Step()
         for entry in entries:
-            commands: list[Command] = []
-            if machine is None:
-                if not isinstance(entry.event, RunStarted):
-                    raise UnknownRun(entry.event.run)
-                machine = self._make(entry.event)
-            machine.apply(entry.event, commands, entry.verdicts)
-            self._digest(machine, commands, dropped, replaying=True)
+            if machine is None and not isinstance(entry.event, RunStarted):
+                raise UnknownRun(entry.event.run)
+            self.retrace(entry)
+            machine = self.runs[entry.event.run]
         if machine is None:
             raise UnknownRun("")
         for attempt in machine.attempts.values():
             attempt.unconfirmed = True
         self.fleet.set_paused(machine.run, machine.state == "paused")
         return machine
+
+    def retrace(self, entry: JournalEntry) -> bool:
+        """Take one entry of a journal in again; nothing is carried out.
+
+        Returns:
+            Whether it has changed anything, as it did when it was written.
+
+        Raises:
+            UnknownRun: the run's start has not been taken in before.
+            RunExists: it is the start of a run that is held already.
+        """
+        event = entry.event
+        machine = self._make(event) if isinstance(event, RunStarted) else self.machine(event.run)
+        commands: list[Command] = []
+        counted = machine.apply(event, commands, entry.verdicts) is not None
+        self._digest(machine, commands, Step(), replaying=True)
+        return counted
 
     def drop(self, run: RunId) -> None:
         """Forget a run that has ended."""
@@ -325,29 +335,11 @@ class Scheduler:
 
     def _reconcile(self, machine: RunMachine, device: DeviceLoad, at: float, step: Step) -> None:
         """Hold a run's attempts on a device against what the device knew when its session began."""
-        run = machine.run
-        unwanted = [
-            (known, star)
-            for known, owner, star in device.known_attempts()
-            if owner == run and known not in machine.attempts
-        ]
-        for known, star in unwanted:
-            # An attempt of a run that is not held here may be wanted when that run is taken up again.
-            step.commands.append(
-                CancelAttempt(run, star, known, device.id, device.epoch, "not wanted any more", _UNWANTED_GRACE_S)
-            )
-        for attempt in list(machine.attempts.values()):
-            if attempt.device != device.id or attempt.epoch == device.epoch:
-                continue
-            if attempt.id in device.known and attempt.epoch < device.epoch:
-                self.fleet.occupy(device.id, attempt.id, resource_needs(machine.graph[attempt.star]))
-                self._apply(ev.AttemptAdopted(at, run, attempt.star, attempt.id, device.id, device.epoch), step)
-            else:
-                begun = not attempt.memory or attempt.memory != device.memory
-                reason = f"device {device.id!r} began a new session and does not know of it"
-                self._apply(
-                    ev.AttemptLost(at, run, attempt.star, attempt.id, device.id, attempt.epoch, reason, begun), step
-                )
+        step.commands += unwanted_attempts(machine, device)
+        for event in reconciled(machine, device, at):
+            if isinstance(event, ev.AttemptAdopted):
+                self.fleet.occupy(device.id, event.attempt, resource_needs(machine.graph[event.star]))
+            self._apply(event, step)
 
     def _lose(self, at: float, device: DeviceId, step: Step, reason: str) -> None:
         for machine in list(self.runs.values()):
