@@ -183,7 +183,7 @@ class AttemptRules(RunState):
         if event.star not in self.graph or self.graph.state(event.star) is not StarState.READY:
             return False
         self._unqueue(event.star)
-        self._settle(event.star, StarState.FAILED, error=StarError("NoDevice", event.reason))
+        self._settle(event.star, StarState.FAILED, error=StarError(event.type, event.reason))
         return True
 
     # --- what follows from an end -----------------------------------------------------------------------------------

@@ -200,12 +200,16 @@ class AttemptAdopted:
 
 @dataclass(frozen=True, slots=True)
 class PlacementFailed:
-    """No device can take the star, and none has come in the time allowed."""
+    """No device can take the star, and none has come in the time allowed; or the policy could not choose.
+
+    `type` is what the star's error is called.
+    """
 
     at: float
     run: RunId
     star: StarId
     reason: str
+    type: str = "NoDevice"
     kind: Literal["placement_failed"] = "placement_failed"
 
 

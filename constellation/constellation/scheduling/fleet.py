@@ -7,7 +7,7 @@ of each lane, so its cost does not depend on how many stars wait.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from heapq import heappop, heappush
 from typing import NamedTuple
 
@@ -23,11 +23,12 @@ _MANY_LANES = 64
 
 
 class Placement(NamedTuple):
-    """A star and the device that it goes to."""
+    """A star and the device that it goes to; None, and why, when the policy could not say."""
 
     run: RunId
     star: TaskStar
-    device: DeviceLoad
+    device: DeviceLoad | None
+    fault: str = ""
 
 
 class _Lane:
@@ -173,12 +174,26 @@ class Fleet:
             if best is None:
                 break
             lane, roomy = best
-            star = lane.heap[0][3]
-            device = self._policy.choose(star, roomy, nearby(lane.run, star.id), self.durations)
-            heappop(lane.heap)
+            star = heappop(lane.heap)[3]
             del self._queued[lane.run, star.id]
-            yield Placement(lane.run, star, device)
+            yield self._choose(lane.run, star, roomy, nearby(lane.run, star.id))
         self._changed = False
+
+    def _choose(
+        self, run: RunId, star: TaskStar, candidates: Sequence[DeviceLoad], nearby: Mapping[DeviceId, int]
+    ) -> Placement:
+        """Ask the policy. It may be anybody's code: what it does wrong is the end of the star, not of the scheduler."""
+        name = type(self._policy).__qualname__
+        try:
+            device = self._policy.choose(star, candidates, nearby, self.durations)
+        except Exception as error:
+            fault = f"the placement policy {name} raised {type(error).__name__}: {error}"
+        else:
+            if device in candidates:
+                return Placement(run, star, device)
+            chosen = getattr(device, "id", device)
+            fault = f"the placement policy {name} chose {chosen!r}, which is none of the devices that it was given"
+        return Placement(run, star, None, f"{fault}; mend the policy, or leave it out")
 
     def _most_urgent(self) -> tuple[_Lane, list[DeviceLoad]] | None:
         """The lane whose head goes first among those that some device has room for, and these devices."""

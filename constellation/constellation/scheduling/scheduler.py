@@ -34,7 +34,7 @@ from .inputs import FLEET_EVENTS, DeviceChanged, DeviceDraining, DeviceJoined, D
 from .invariants import check_scheduler
 from .matching import resource_needs, tool_of
 from .nesting import begin_nested, end_nested, nested_id
-from .placement import DeviceLoad, PlacementPolicy
+from .placement import POLICY_FAILED, DeviceLoad, PlacementPolicy
 from .ranks import Ranks
 from .reconciling import reconciled, unwanted_attempts
 from .run import RunMachine
@@ -373,7 +373,10 @@ class Scheduler:
     def _place(self, at: float, step: Step) -> None:
         if self._next_tick_at is None:
             self._next_tick_at = at + TICK_S
-        for run, star, device in self.fleet.place(lambda run, star: self.runs[run].nearby(star)):
+        for run, star, device, fault in self.fleet.place(lambda run, star: self.runs[run].nearby(star)):
+            if device is None:
+                self._apply(ev.PlacementFailed(at, run, star.id, fault, POLICY_FAILED), step)
+                continue
             machine = self.runs[run]
             tries = machine.tries[star.id]
             attempt = ev.attempt_id(run, star.id, tries.attempts + 1)
