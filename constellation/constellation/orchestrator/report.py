@@ -8,10 +8,12 @@ from heapq import heappop, heappush
 from typing import Any
 
 from ..graph import Outcome, StarState, TaskConstellation, stars_by_state
+from ..graph.node import Node
+from ..graph.record import record
 from .errors import RunFailed
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StarRow:
     """One star of a run; times in seconds since the epoch, durations in seconds."""
 
@@ -79,23 +81,28 @@ def make_report(
     error: str | None = None,
     devices_lost: Iterable[str] = (),
     moved: Mapping[str, str] | None = None,
+    span: tuple[int, float] | None = None,
 ) -> RunReport:
-    """The report of a run, from its graph with states."""
-    rows = tuple(_row(graph, star) for star in graph.in_order())
-    width, makespan_s = executed_span(graph)
+    """The report of a run, from its graph with states; `span` is its `executed_span`, where that is known."""
+    rows = []
+    outputs: dict[str, Any] = {}
     device_s: dict[str, float] = {}
-    for row in rows:
+    for star in graph.in_order():
+        node = graph._node(star)
+        row = _row(node)
+        rows.append(row)
         if row.device is not None and row.duration_s is not None:
             device_s[row.device] = device_s.get(row.device, 0.0) + row.duration_s
+        if not node.outbound and node.state is StarState.SUCCEEDED and node.outcome is not None:
+            outputs[star] = node.outcome.output
+    width, makespan_s = span if span is not None else executed_span(graph)
     serial_s = sum(device_s.values())
-    ends = [star for star in graph if graph.state(star) is StarState.SUCCEEDED and not graph.lines_from(star)]
-    outcomes = {str(star): graph.outcome(star) for star in ends}
     return RunReport(
         run=run,
         name=graph.name,
         state=state,
         stars=dict(stars_by_state(graph)),
-        rows=rows,
+        rows=tuple(rows),
         width=width,
         makespan_s=makespan_s,
         serial_s=round(serial_s, 6),
@@ -103,7 +110,7 @@ def make_report(
         device_s={device: round(seconds, 6) for device, seconds in sorted(device_s.items())},
         devices_lost=tuple(dict.fromkeys(devices_lost)),
         error=error,
-        outputs={star: outcome.output for star, outcome in outcomes.items() if outcome is not None},
+        outputs=outputs,
         moved=dict(moved or {}),
     )
 
@@ -128,15 +135,18 @@ def executed_span(graph: TaskConstellation) -> tuple[int, float]:
     return width, round(max(0.0, max(end for _, end in spans) - spans[0][0]), 6)
 
 
-def _row(graph: TaskConstellation, star: str) -> StarRow:
-    outcome = graph.outcome(star) or Outcome()
+_NO_OUTCOME = Outcome()
+
+
+def _row(node: Node) -> StarRow:
+    outcome = node.outcome or _NO_OUTCOME
     duration = None
     if outcome.started_at is not None and outcome.ended_at is not None:
         duration = round(outcome.ended_at - outcome.started_at, 6)
     return StarRow(
-        id=star,
-        name=graph[star].title,
-        state=graph.state(star).value,
+        id=node.star.id,
+        name=node.star.title,
+        state=node.state.value,
         device=outcome.device,
         attempts=outcome.attempts,
         started_at=outcome.started_at,

@@ -133,6 +133,7 @@ class LocalRun:
             error=error,
             devices_lost=self.devices_lost,
             moved=self.moved,
+            span=(finished.width, finished.makespan_s) if finished is not None else None,
         )
 
     async def result(self) -> dict[str, Any]:

@@ -164,6 +164,11 @@ class Fleet:
 
     # --- placement -------------------------------------------------------------------------------------------------
 
+    @property
+    def can_place(self) -> bool:
+        """Whether something has changed since `place` ended, so that waiting stars may find a device."""
+        return self._changed and bool(self._queued)
+
     def place(self, nearby: Callable[[RunId, StarId], Mapping[DeviceId, int]]) -> Iterator[Placement]:
         """Give waiting stars to devices with room, most urgent first, until no more can be placed.
 
@@ -183,17 +188,16 @@ class Fleet:
         self, run: RunId, star: TaskStar, candidates: Sequence[DeviceLoad], nearby: Mapping[DeviceId, int]
     ) -> Placement:
         """Ask the policy. It may be anybody's code: what it does wrong is the end of the star, not of the scheduler."""
-        name = type(self._policy).__qualname__
         try:
             device = self._policy.choose(star, candidates, nearby, self.durations)
         except Exception as error:
-            fault = f"the placement policy {name} raised {type(error).__name__}: {error}"
+            fault = f"raised {type(error).__name__}: {error}"
         else:
             if device in candidates:
                 return Placement(run, star, device)
-            chosen = getattr(device, "id", device)
-            fault = f"the placement policy {name} chose {chosen!r}, which is none of the devices that it was given"
-        return Placement(run, star, None, f"{fault}; mend the policy, or leave it out")
+            fault = f"chose {getattr(device, 'id', device)!r}, which is none of the devices that it was given"
+        name = type(self._policy).__qualname__
+        return Placement(run, star, None, f"the placement policy {name} {fault}; mend the policy, or leave it out")
 
     def _most_urgent(self) -> tuple[_Lane, list[DeviceLoad]] | None:
         """The lane whose head goes first among those that some device has room for, and these devices."""
@@ -205,11 +209,15 @@ class Fleet:
         best: _Lane | None = None
         roomy: list[DeviceLoad] = []
         for lane in self._lanes.values():
-            if lane.run in self._paused or not self._trim(lane):
+            if (self._paused and lane.run in self._paused) or not self._trim(lane):
                 continue
             if best is not None and lane.heap[0] > best.heap[0]:
                 continue
-            candidates = [device for device in self._matching(lane) if device.has_room(lane.needs)]
+            matching = self._matching(lane)
+            if lane.needs:
+                candidates = [device for device in matching if device.has_room(lane.needs)]
+            else:
+                candidates = [device for device in matching if device.free_slots > 0]
             if candidates:
                 best, roomy = lane, candidates
         return (best, roomy) if best is not None else None
