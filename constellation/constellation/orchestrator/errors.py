@@ -2,6 +2,7 @@
 
 ConstellationError
 ├── AdmissionRefused     no connected device can serve a graph; knows the stars and the reasons
+├── EmptyGraph           a graph without stars was to be run
 ├── TooLarge             a graph or an edit is larger than the journal takes
 ├── RunFailed            a run has ended without success; knows the failed stars, causes and what was skipped
 ├── RunInUse             another orchestrator works on the run
@@ -53,6 +54,17 @@ class AdmissionRefused(ConstellationError):
         lead = "" if len(problems) == 1 else f"{len(problems)} stars can't be served:\n  "
         super().__init__(f"{lead}{shown}{more}")
         self.problems = tuple(problems)
+
+
+class EmptyGraph(ConstellationError):
+    """Raised when a graph without stars is to be run.
+
+    Such a run would end before any edit could reach it, and would be told as a success of work that was never there:
+    far more often than not, whatever was to make the stars has made none.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name!r} has no stars, so there is nothing to run: add stars before it is submitted")
 
 
 class TooLarge(ConstellationError):

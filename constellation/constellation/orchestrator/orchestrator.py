@@ -331,13 +331,14 @@ class Orchestrator:
 
         Raises:
             AdmissionRefused: the connected devices can't carry it out.
+            EmptyGraph: it has no stars.
             DeviceUnsuited: it uses functions of this process, but its devices live in others.
             TooLarge: the journal does not take a graph of this size at once.
         """
         return await self._intake.submit(graph, options=options, info=info, planner=planner)
 
     async def check(self, graph: TaskConstellation) -> list[Problem]:
-        """What keeps the connected devices from carrying a graph out, star by star; empty when nothing does."""
+        """What keeps the connected devices from carrying a graph out, star by star; raises EmptyGraph."""
         await self._book.offer(graph.functions)
         return find_problems(graph, self._book.profiles)
 
