@@ -31,7 +31,15 @@ def state_of(machine: RunMachine) -> dict[str, Any]:
         "failed": list(machine._failed),
         "artifact_bytes": dict(machine.artifact_bytes),
         "tries": {
-            star: (tries.arguments, tries.attempts, tries.failures, tries.losses, tries.waiting, tries.avoid)
+            star: (
+                tries.arguments,
+                tries.attempts,
+                tries.failures,
+                tries.losses,
+                tries.waiting,
+                tries.overdue,
+                tries.avoid,
+            )
             for star, tries in machine.tries.items()
         },
         "attempts": {

@@ -34,7 +34,7 @@ from .fleet import Fleet
 from .inputs import FLEET_EVENTS, DeviceChanged, DeviceDraining, DeviceJoined, DeviceLeft, FleetEvent, Tick
 from .invariants import check_scheduler
 from .matching import resource_needs, tool_of
-from .nesting import begin_nested, end_nested, nested_id
+from .nesting import begin_nested, end_nested
 from .placement import NO_NEEDS, POLICY_FAILED, DeviceLoad, PlacementPolicy
 from .ranks import Ranks
 from .reconciling import reconciled, unwanted_attempts
@@ -279,8 +279,7 @@ class Scheduler:
     # --- nested runs -------------------------------------------------------------------------------------------------
 
     def _start_nested(self, parent: RunMachine, command: StartNested, step: Step) -> None:
-        run = nested_id(command.run, command.star)
-        known = self.runs.get(run)
+        known = self.runs.get(command.child)
         if known is not None:
             # After a restart: it goes on by itself, unless its end was all that the parent had not heard of.
             if known.ended:
@@ -290,10 +289,10 @@ class Scheduler:
             self._start(begin_nested(parent, command), step)
         except InvalidDocument as error:
             fault = StarError("InvalidDocument", f"the nested constellation can't be run: {error}")
-            self._apply(ev.NestedEnded(parent.at, command.run, command.star, error=fault), step)
+            self._apply(ev.NestedEnded(parent.at, command.run, command.star, error=fault, child=command.child), step)
 
     def _cancel_nested(self, parent: RunMachine, command: CancelNested, step: Step) -> None:
-        child = self.runs.get(nested_id(command.run, command.star))
+        child = self.runs.get(command.child)
         if child is not None and not child.closing:
             self._apply(ev.CancelRequested(parent.at, child.run, reason=command.reason), step)
 
@@ -318,7 +317,12 @@ class Scheduler:
             return
         run, star = child.parent
         parent = self.runs.get(run)
-        wanted = parent is not None and star in parent.graph and parent.graph.state(star) is StarState.RUNNING
+        wanted = (
+            parent is not None
+            and star in parent.graph
+            and parent.graph.state(star) is StarState.RUNNING
+            and parent.nested_run(star) == child.run
+        )
         if parent is None or not wanted:
             reason = "the star that it was started for has ended"
             self._apply(ev.CancelRequested(child.at, child.run, reason=reason), step)
