@@ -70,7 +70,7 @@ class AttemptRules(RunState):
         )
         tries.attempt = self.attempts[attempt.id] = attempt
         self.graph.enter(star, StarState.ASSIGNED)
-        self._out.append(Dispatch(self.run, self.graph[star], attempt.id, event.device, event.epoch, tries.arguments))
+        self._out.append(Dispatch(self.run, tries.spec, attempt.id, event.device, event.epoch, tries.arguments))
         return True
 
     def _fenced(self, event: Any) -> Attempt | None:

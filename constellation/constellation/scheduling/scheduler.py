@@ -229,9 +229,8 @@ class Scheduler:
     # What commands mean for the queue, the ranks and the timers.
 
     def _queue(self, machine: RunMachine, command: QueueStar) -> None:
-        star = command.star
-        spec = machine.graph[star]
-        self.fleet.queue(machine.run, spec, self._ranks[machine.run][star], machine.tries[star].avoid)
+        tries = machine.tries[command.star]
+        self.fleet.queue(machine.run, tries.spec, self._ranks[machine.run][command.star], tries.avoid)
 
     def _unqueue(self, machine: RunMachine, command: UnqueueStar) -> None:
         self.fleet.unqueue(machine.run, command.star)
