@@ -54,7 +54,6 @@ class Attempt:
         star: StarId,
         device: DeviceId,
         epoch: int,
-        *,
         idempotent: bool,
         memory: str,
         assigned_at: float,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 from ..graph import (
@@ -43,6 +44,8 @@ from .commands import (
 from .errors import RunEnded
 from .events import NO_VERDICTS, AttemptId, DeviceId, RunId, Verdicts
 from .expansion import fill_inputs
+
+_NOTHING_NEARBY: Mapping[DeviceId, int] = {}
 
 
 class RunState:
@@ -229,11 +232,11 @@ class RunState:
         tries = self.tries.get(star)
         return tries.attempt if tries else None
 
-    def nearby(self, star: StarId) -> dict[DeviceId, int]:
+    def nearby(self, star: StarId) -> Mapping[DeviceId, int]:
         """Bytes of a star's input files by the device that made them."""
-        found: dict[DeviceId, int] = {}
         if not self.artifact_bytes:
-            return found
+            return _NOTHING_NEARBY
+        found: dict[DeviceId, int] = {}
         for line in self.graph.lines_into(star):
             size = self.artifact_bytes.get(line.source)
             outcome = self.graph.outcome(line.source)

@@ -8,7 +8,7 @@ journal, then carry the commands out.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, cast
+from typing import Any
 
 from ..graph import InvalidDocument, StarError, StarId, StarState
 from . import events as ev
@@ -183,7 +183,7 @@ class Scheduler:
         kind = type(event)
         if kind in _LAST_REPORTS:
             # The slot is free even when the result comes too late to count.
-            report = cast("ev.AttemptSucceeded", event)
+            report: Any = event
             self.fleet.release(report.device, report.epoch, report.attempt)
         machine = self.runs.get(event.run)
         if machine is None:
