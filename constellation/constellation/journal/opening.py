@@ -35,7 +35,8 @@ async def open_journal(
 
     Args:
         url_or_path: A path; `sqlite:///relative.db` or `sqlite:////absolute.db`; `:memory:` for one that is gone
-            with the process; `:none:` for one without records, as cheap as can be; None for the user's own, in `default_home()`.
+            with the process; `:none:` for one without records, as cheap as can be; None for the user's own, in
+            `default_home()`.
         synchronous: Whether a file survives a power cut whole (`full`) or, faster, without its last commits
             (`normal`). The death of the process harms neither.
 

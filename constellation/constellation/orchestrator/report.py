@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
 from typing import Any
 
 from ..graph import Outcome, StarState, TaskConstellation, stars_by_state
@@ -85,16 +84,12 @@ def make_report(
 ) -> RunReport:
     """The report of a run, from its graph with states; `span` is its `executed_span`, where that is known."""
     rows = []
-    outputs: dict[str, Any] = {}
     device_s: dict[str, float] = {}
     for star in graph.in_order():
-        node = graph._node(star)
-        row = _row(node)
+        row = _row(graph._node(star))
         rows.append(row)
         if row.device is not None and row.duration_s is not None:
             device_s[row.device] = device_s.get(row.device, 0.0) + row.duration_s
-        if not node.outbound and node.state is StarState.SUCCEEDED and node.outcome is not None:
-            outputs[star] = node.outcome.output
     width, makespan_s = span if span is not None else executed_span(graph)
     serial_s = sum(device_s.values())
     return RunReport(
@@ -110,29 +105,40 @@ def make_report(
         device_s={device: round(seconds, 6) for device, seconds in sorted(device_s.items())},
         devices_lost=tuple(dict.fromkeys(devices_lost)),
         error=error,
-        outputs=outputs,
+        outputs=outputs_of(graph),
         moved=dict(moved or {}),
     )
 
 
 def executed_span(graph: TaskConstellation) -> tuple[int, float]:
     """The largest number of stars that ran on devices at once, and seconds from the first start to the last end."""
-    spans = []
+    starts: list[float] = []
+    ends: list[float] = []
     for star in graph:
-        outcome = graph.outcome(star)
+        outcome = graph._node(star).outcome
         if outcome is not None and outcome.started_at is not None and outcome.ended_at is not None:
-            spans.append((outcome.started_at, outcome.ended_at))
-    if not spans:
+            starts.append(outcome.started_at)
+            ends.append(outcome.ended_at)
+    if not starts:
         return 0, 0.0
-    spans.sort()
-    width = 0
-    running: list[float] = []  # when those that run will end, soonest first
-    for start, end in spans:
-        while running and running[0] <= start:
-            heappop(running)
-        heappush(running, end)
-        width = max(width, len(running))
-    return width, round(max(0.0, max(end for _, end in spans) - spans[0][0]), 6)
+    starts.sort()
+    ends.sort()
+    width = ended = 0
+    for begun, start in enumerate(starts, 1):
+        while ends[ended] <= start and ended < begun - 1:
+            ended += 1
+        width = max(width, begun - ended)
+    return width, round(max(0.0, ends[-1] - starts[0]), 6)
+
+
+def outputs_of(graph: TaskConstellation) -> dict[str, Any]:
+    """The outputs of the stars that have succeeded and that nothing waits for, by their ids."""
+    outputs: dict[str, Any] = {}
+    for star in graph:
+        node = graph._node(star)
+        if not node.outbound and node.state is StarState.SUCCEEDED and node.outcome is not None:
+            outputs[star] = node.outcome.output
+    return outputs
 
 
 _NO_OUTCOME = Outcome()

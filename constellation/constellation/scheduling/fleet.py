@@ -123,7 +123,9 @@ class Fleet:
 
     def queue(self, run: RunId, star: TaskStar, rank: float, avoid: frozenset[DeviceId] = frozenset()) -> None:
         """Let a star wait for a device; higher priority first, then higher rank, then who came first."""
-        key = (run, tool_of(star), star.device, avoid, tuple(sorted(star.requires.items())) if star.requires else ())
+        key: tuple[object, ...] = (run, tool_of(star), star.device)
+        if avoid or star.requires:
+            key = (*key, avoid, *sorted(star.requires.items()))
         lane = self._lanes.get(key)
         if lane is None:
             if len(self._lanes) >= self._many_lanes:

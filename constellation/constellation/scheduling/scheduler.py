@@ -8,7 +8,7 @@ journal, then carry the commands out.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, cast
+from typing import Any
 
 from ..graph import InvalidDocument, StarError, StarId, StarState
 from . import events as ev
@@ -193,7 +193,7 @@ class Scheduler:
         kind = type(event)
         if kind in _LAST_REPORTS:
             # The slot is free even when the result comes too late to count.
-            report = cast("ev.AttemptSucceeded", event)
+            report: Any = event
             self.fleet.release(report.device, report.epoch, report.attempt)
         machine = self.runs.get(event.run)
         if machine is None:
@@ -239,9 +239,8 @@ class Scheduler:
     # What commands mean for the queue, the ranks and the timers.
 
     def _queue(self, machine: RunMachine, command: QueueStar) -> None:
-        star = command.star
-        spec = machine.graph[star]
-        self.fleet.queue(machine.run, spec, self._ranks[machine.run][star], machine.tries[star].avoid)
+        tries = machine.tries[command.star]
+        self.fleet.queue(machine.run, tries.spec, self._ranks[machine.run][command.star], tries.avoid)
 
     def _unqueue(self, machine: RunMachine, command: UnqueueStar) -> None:
         self.fleet.unqueue(machine.run, command.star)
