@@ -111,8 +111,7 @@ class Scheduler:
             self._apply(event, step)
         if self._next_tick_at is None:
             self._next_tick_at = event.at + TICK_S
-        if self.fleet.can_place:
-            self._place(event.at, step)
+        self._place(event.at, step)
         if self._validate:
             check_scheduler(self)
         return step
@@ -397,7 +396,9 @@ class Scheduler:
     # --- placement ---------------------------------------------------------------------------------------------------
 
     def _place(self, at: float, step: Step) -> None:
-        for run, star, device in self.fleet.place(self._nearby):
+        """Give stars that wait to devices with room, until there are no more of either."""
+        while (placement := self.fleet.place(self._nearby)) is not None:
+            run, star, device = placement
             attempt = ev.attempt_id(run, star.id, self.runs[run].tries[star.id].attempts + 1)
             idempotent = star.idempotent
             if idempotent is None:
