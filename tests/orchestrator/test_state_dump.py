@@ -259,7 +259,7 @@ def test_a_replay_names_the_record_after_which_an_invariant_is_broken(
 
     def forgetful(self: Any, star: Any, *arguments: Any, **fields: Any) -> None:
         settle(self, star, *arguments, **fields)
-        self.tries[star] = Tries()
+        self.tries[star] = Tries(self.graph[star], {})
 
     monkeypatch.setattr(run_state.RunState, "_settle", forgetful)
     monkeypatch.setattr(retracing, "CHECKED_STARS", checked)

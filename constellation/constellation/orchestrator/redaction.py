@@ -23,7 +23,7 @@ _BY_STAR = frozenset({"stars", "records"})
 _KEPT = frozenset(
     {
         "format", "kind", "op", "state", "trigger", "when", "type", "code",
-        "run", "parent", "star", "source", "target", "attempt", "id", "timer",
+        "run", "parent", "child", "star", "source", "target", "attempt", "id", "timer",
         "device", "memory", "tool", "requires", "on",
     }
 )  # fmt: skip
