@@ -101,7 +101,7 @@ def test_higher_priority_goes_first_then_the_longer_way_to_the_end_then_who_came
 def test_a_star_that_loses_its_tail_goes_behind_others(h: Harness, removed: Operation) -> None:
     h.start(star("x"), star("a"), star("b"), star("c"), line("a", "b"), line("b", "c"))
     h.edit(removed, AddLine(line("x", "c")))
-    ranks = h.scheduler._ranks[R]
+    ranks = h.scheduler._waiting.ranks[R]
     assert [ranks[name] for name in ("x", "a", "c")] == [2.0, 1.0, 1.0]  # type: ignore[index]
     assert ranks["b"] == (2.0 if "b" in h.graph else 0.0)  # type: ignore[index]
 
@@ -109,7 +109,7 @@ def test_a_star_that_loses_its_tail_goes_behind_others(h: Harness, removed: Oper
 def test_a_star_that_gains_a_long_tail_goes_before_others(h: Harness) -> None:
     h.start(star("a"), star("b"), star("t1"), star("t2"), line("t1", "t2"))
     h.edit(AddLine(line("b", "t1")))
-    ranks = h.scheduler._ranks[R]
+    ranks = h.scheduler._waiting.ranks[R]
     assert [ranks[name] for name in ("a", "b", "t1", "t2")] == [1.0, 3.0, 2.0, 1.0]  # type: ignore[index]
 
 

@@ -240,11 +240,12 @@ class AttemptRules(RunState):
         self.graph.enter(star, StarState.READY)
         tried, device = (attempt.id, attempt.device) if attempt else (None, None)
         self._out.append(StarRetrying(self.run, star, tried, device, error, delay))
+        tries = self.tries[star]
         if delay > 0:
-            self.tries[star].waiting = True
+            tries.waiting = True
             self._out.append(StartTimer(self.run, f"retry:{star}", self.at + delay))
         else:
-            self._begin(star, self.tries[star])
+            self._begin(star, tries)
 
     def _end_attempt(self, attempt: Attempt) -> None:
         del self.attempts[attempt.id]

@@ -12,21 +12,7 @@ from typing import Any
 
 from ..graph import InvalidDocument, StarError, StarId, StarState
 from . import events as ev
-from .commands import (
-    CancelAttempt,
-    CancelNested,
-    Command,
-    Dispatch,
-    EditApplied,
-    QueueStar,
-    RunSettled,
-    StarSettled,
-    StartNested,
-    StartTimer,
-    Step,
-    StopTimer,
-    UnqueueStar,
-)
+from .commands import CancelAttempt, CancelNested, Command, RunSettled, StartNested, Step
 from .durations import Durations, work_key
 from .errors import RunExists, UnknownRun
 from .events import DeviceId, JournalEntry, RunEvent, RunId, RunStarted
@@ -36,10 +22,9 @@ from .invariants import check_scheduler
 from .matching import resource_needs, tool_of
 from .nesting import begin_nested, end_nested
 from .placement import NO_NEEDS, POLICY_FAILED, DeviceLoad, PlacementPolicy
-from .ranks import Ranks
 from .reconciling import reconciled, unwanted_attempts
 from .run import RunMachine
-from .timers import Timers
+from .waiting import KEPT, Waiting
 
 TICK_S = 1.0
 """How often stars that no device matches are looked at."""
@@ -49,9 +34,6 @@ _LAST_REPORTS = frozenset({ev.AttemptSucceeded, ev.AttemptFailed, ev.AttemptCanc
 
 _NEWS = _LAST_REPORTS | {ev.AttemptStarted, ev.HoldReleased}
 """What is not a request but news, and may come when the run that it is about has been dropped."""
-
-_KEPT = frozenset({QueueStar, UnqueueStar, StartTimer, StopTimer})
-"""Commands that are carried out here and not passed on."""
 
 _ABOUT_RUNS = frozenset({StartNested, CancelNested, RunSettled})
 """Commands that begin or end another run."""
@@ -78,11 +60,10 @@ class Scheduler:
         """
         self.runs: dict[RunId, RunMachine] = {}
         self.fleet = Fleet(policy, Durations())
+        self._waiting = Waiting(self.fleet)
         self.stale = 0
         self._patience_s = no_device_patience_s
         self._validate = validate
-        self._timers = Timers()
-        self._ranks: dict[RunId, Ranks] = {}
         self._next_tick_at: float | None = None
 
     # --- events in ---------------------------------------------------------------------------------------------------
@@ -108,8 +89,7 @@ class Scheduler:
             self._apply(event, step)
         if self._next_tick_at is None:
             self._next_tick_at = event.at + TICK_S
-        if self.fleet.can_place:
-            self._place(event.at, step)
+        self._place(event.at, step)
         if self._validate:
             check_scheduler(self)
         return step
@@ -157,13 +137,11 @@ class Scheduler:
     def drop(self, run: RunId) -> None:
         """Forget a run that has ended."""
         self.runs.pop(run, None)
-        self._ranks.pop(run, None)
-        self._timers.stop_all(run)
-        self.fleet.forget(run)
+        self._waiting.drop(run)
 
     def next_due_at(self) -> float | None:
         """When the scheduler wants a `Tick` at the latest; None when it waits for nothing but events."""
-        due = self._timers.next_due_at()
+        due = self._waiting.timers.next_due_at()
         if self._next_tick_at is not None and (self.fleet.waiting or any(run.attempts for run in self.runs.values())):
             return self._next_tick_at if due is None else min(due, self._next_tick_at)
         return due
@@ -186,7 +164,7 @@ class Scheduler:
             raise RunExists(event.run)
         machine = RunMachine(event)
         self.runs[event.run] = machine
-        self._ranks[event.run] = Ranks(machine.graph, self.fleet.durations)
+        self._waiting.begin(event.run, machine.graph)
         return machine
 
     def _apply(self, event: RunEvent, step: Step) -> None:
@@ -217,12 +195,8 @@ class Scheduler:
         nested: list[Command] = []
         for command in commands:
             kind = type(command)
-            do = _OWN.get(kind)
-            if do is not None:
-                do(self, machine, command)
-                if kind in _KEPT:
-                    continue
-            if replaying:
+            self._waiting.follow(machine, command)
+            if replaying or kind in KEPT:
                 continue
             passed_on.append(command)
             if kind in _ABOUT_RUNS:
@@ -235,33 +209,6 @@ class Scheduler:
                 self._cancel_nested(machine, command, step)
             elif machine.parent is not None:
                 self._end_nested(machine, step)
-
-    # What commands mean for the queue, the ranks and the timers.
-
-    def _queue(self, machine: RunMachine, command: QueueStar) -> None:
-        tries = machine.tries[command.star]
-        self.fleet.queue(machine.run, tries.spec, self._ranks[machine.run][command.star], tries.avoid)
-
-    def _unqueue(self, machine: RunMachine, command: UnqueueStar) -> None:
-        self.fleet.unqueue(machine.run, command.star)
-
-    def _start_timer(self, machine: RunMachine, command: StartTimer) -> None:
-        self._timers.start(machine.run, command.timer, command.due_at)
-
-    def _stop_timer(self, machine: RunMachine, command: StopTimer) -> None:
-        self._timers.stop(machine.run, command.timer)
-
-    def _dispatched(self, machine: RunMachine, command: Dispatch) -> None:
-        self.fleet.unqueue(machine.run, command.star.id)
-
-    def _star_settled(self, machine: RunMachine, command: StarSettled) -> None:
-        self._ranks[machine.run].discard(command.star)
-
-    def _edit_applied(self, machine: RunMachine, command: EditApplied) -> None:
-        self._ranks[machine.run].follow(command.applied)
-
-    def _run_settled(self, machine: RunMachine, command: RunSettled) -> None:
-        self._timers.stop_all(machine.run)
 
     # What events mean for what is not their run.
 
@@ -372,7 +319,7 @@ class Scheduler:
                     )
 
     def _tick(self, at: float, step: Step) -> None:
-        for run, timer in self._timers.pop_due(at):
+        for run, timer in self._waiting.timers.pop_due(at):
             if run in self.runs:
                 self._apply(ev.TimerFired(at, run, timer), step)
         if self._next_tick_at is None or at >= self._next_tick_at:
@@ -393,7 +340,9 @@ class Scheduler:
     # --- placement ---------------------------------------------------------------------------------------------------
 
     def _place(self, at: float, step: Step) -> None:
-        for run, star, device, fault in self.fleet.place(self._nearby):
+        """Give stars that wait to devices with room, until there are no more of either."""
+        while (placement := self.fleet.place(self._nearby)) is not None:
+            run, star, device, fault = placement
             if device is None:
                 self._apply(ev.PlacementFailed(at, run, star.id, fault, POLICY_FAILED), step)
                 continue
@@ -409,18 +358,6 @@ class Scheduler:
     def _nearby(self, run: RunId, star: StarId) -> Mapping[DeviceId, int]:
         return self.runs[run].nearby(star)
 
-
-_OWN: Mapping[type, Callable[[Scheduler, RunMachine, Any], None]] = {
-    QueueStar: Scheduler._queue,
-    UnqueueStar: Scheduler._unqueue,
-    StartTimer: Scheduler._start_timer,
-    StopTimer: Scheduler._stop_timer,
-    Dispatch: Scheduler._dispatched,
-    StarSettled: Scheduler._star_settled,
-    EditApplied: Scheduler._edit_applied,
-    RunSettled: Scheduler._run_settled,
-}
-"""What commands change here."""
 
 _FOLLOWED: Mapping[type, Callable[[Scheduler, RunMachine, Any, Step], None]] = {
     ev.AttemptSucceeded: Scheduler._learn,
