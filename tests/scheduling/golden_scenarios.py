@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from constellation.graph import (
     AddLine,
@@ -247,7 +248,7 @@ def played(scenario: Callable[[Harness], None]) -> Harness:
     return harness
 
 
-def final(machine: RunMachine) -> dict[str, object]:
+def final(machine: RunMachine) -> dict[str, Any]:
     """What a journal has to lead to."""
     return {"state": machine.state, "document": dump(machine.graph)}
 

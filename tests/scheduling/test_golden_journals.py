@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
@@ -27,6 +27,12 @@ def entries_of(journal: Path) -> list[JournalEntry]:
     return [decode_entry(record) for record in journal.read_bytes().splitlines()]
 
 
+def with_lines_in_order(final: dict[str, Any]) -> dict[str, Any]:
+    """In which order a release writes lines into a document says nothing of the state."""
+    lines = sorted(final["document"].get("lines", ()), key=lambda line: (line["source"], line["target"]))
+    return {**final, "document": {**final["document"], "lines": lines}}
+
+
 def all_events() -> Iterator[RunEvent]:
     return (entry.event for journal in JOURNALS for entry in entries_of(journal))
 
@@ -39,7 +45,7 @@ def test_a_golden_journal_leads_to_its_final_document(journal: Path) -> None:
     assert (retraced.problem, len(retraced.entries)) == (None, len(entries))
     for machine in (replay(entries), Scheduler(validate=True).recover(entries), retraced.machine):
         assert machine is not None
-        assert final(machine) == expected
+        assert with_lines_in_order(final(machine)) == with_lines_in_order(expected)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS.keys())
