@@ -19,7 +19,7 @@ from anyio.abc import TaskGroup
 
 from constellation_protocol.messages import DeviceProfile, Progress
 
-from ..graph import EditConflict, StarId, TaskStar
+from ..graph import EditRejected, StarId, TaskStar
 from ..journal import Journal, JournalError, RunBusy
 from ..scheduling import (
     JournalEntry,
@@ -252,14 +252,17 @@ class RunBook:
 
     async def _plan(self, planner: Planner, owner: LocalRun, star: StarId) -> None:
         """Apply what the planner makes of a star; when another edit came in between, let it look again."""
+        graph = owner.machine.graph
         for chance in range(1, MAX_LOOKS + 1):
-            edit = await consult(planner, review_of(owner.machine.run, owner.machine.graph, star))
+            version = graph.version
+            edit = await consult(planner, review_of(owner.machine.run, graph, star))
             if edit is None:
                 return
             try:
                 await owner.edit(edit)
-            except EditConflict:
-                if chance == MAX_LOOKS:
+            except EditRejected:
+                # What it names may have been changed or removed while it was made.
+                if chance == MAX_LOOKS or graph.version == version:
                     raise
             else:
                 return
