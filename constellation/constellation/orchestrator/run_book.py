@@ -19,7 +19,7 @@ from anyio.abc import TaskGroup
 
 from constellation_protocol.messages import DeviceProfile, Progress
 
-from ..graph import EditRejected, StarId, TaskStar
+from ..graph import Approval, EditRejected, StarId, TaskStar
 from ..journal import Journal, JournalError, RunBusy
 from ..scheduling import (
     JournalEntry,
@@ -32,6 +32,7 @@ from ..scheduling import (
 from ..scheduling import commands as cmd
 from ..scheduling import events as ev
 from ..scheduling.attempt_rules import DEVICE_LOST
+from ..scheduling.nesting import seen_from_outside
 from . import events as out
 from .admission import check_stars
 from .engine import Engine
@@ -179,6 +180,18 @@ class RunBook:
         if run is not None:
             run.log.tell(command, at)
 
+    def _tell_around(self, command: cmd.AskApproval | cmd.StarSettled, at: float) -> None:
+        """Tell of a question inside a nested constellation, or of the end of one, around it as well.
+
+        Whoever follows a run sees what it waits for, and may answer there.
+        """
+        self._tell(command, at)
+        inner = self.engine.scheduler.runs.get(command.run)
+        if inner is None or inner.parent is None or not isinstance(inner.graph[command.star].work, Approval):
+            return
+        for run, path in seen_from_outside(self.engine.scheduler.runs, inner, command.star):
+            self._tell(replace(command, run=run, star=path), at)
+
     def _dispatch(self, command: cmd.Dispatch, at: float) -> None:
         self.hub.dispatch(command)
         self._tell(command, at)
@@ -319,10 +332,10 @@ _ACTIONS: Mapping[type, Callable[[RunBook, Any, float], None]] = {
     cmd.CancelAttempt: RunBook._cancel,
     cmd.RequestReview: RunBook._begin_review,
     cmd.StarStarted: RunBook._tell,
-    cmd.StarSettled: RunBook._tell,
+    cmd.StarSettled: RunBook._tell_around,
     cmd.StarRetrying: RunBook._note_retry,
     cmd.EditApplied: RunBook._tell,
-    cmd.AskApproval: RunBook._tell,
+    cmd.AskApproval: RunBook._tell_around,
     cmd.RunSettled: RunBook._end,
 }
 """How commands are carried out; what is not here is for the scheduler itself."""
