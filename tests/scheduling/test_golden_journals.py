@@ -21,7 +21,10 @@ def test_a_golden_journal_leads_to_its_final_document(journal: Path) -> None:
     entries = [decode_entry(record) for record in journal.read_bytes().splitlines()]
     expected = json.loads(journal.with_suffix(".final.json").read_text("utf-8"))
     for machine in (replay(entries), Scheduler(validate=True).recover(entries)):
-        assert {"state": machine.state, "document": dump(machine.graph)} == expected
+        document = dump(machine.graph)
+        for found in (document, expected["document"]):  # the order in which lines are written has changed once
+            found["lines"].sort(key=lambda line: (line["source"], line["target"]))
+        assert {"state": machine.state, "document": document} == expected
 
 
 def test_the_golden_journals_hold_what_has_to_stay_readable() -> None:
