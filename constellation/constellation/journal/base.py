@@ -73,7 +73,12 @@ class Journal(Protocol):
 
     A call that is cancelled returns at once. It has then taken effect wholly or not at all, and which of the two
     shows in the journal only.
+
+    Attributes:
+        keeps_records: Whether `append` keeps anything; where it does not, there is no need to call it.
     """
+
+    keeps_records: bool = True
 
     async def create_run(
         self, run: str, *, name: str, at: float, parent: str | None = None, info: Mapping[str, Any] | None = None
@@ -118,6 +123,8 @@ class Journal(Protocol):
 
     async def run(self, run_or_prefix: str) -> RunSummary:
         """Return the summary of the run with this id, or else of the only one whose id begins with it.
+
+        What a run has started itself, and has an id that begins like its own, is not in the way of finding it.
 
         Raises:
             RunNotFound: none fits; names ids that are close.

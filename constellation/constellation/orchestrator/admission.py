@@ -18,8 +18,8 @@ from ..graph.documents import load
 from ..graph.errors import show_path
 from ..scheduling import DeviceId
 from ..scheduling.matching import PROMPT_TOOL, explain_mismatch, mismatch
-from .errors import AdmissionRefused, Problem
-from .hub import offer_of
+from .errors import AdmissionRefused, EmptyGraph, Problem
+from .translation import offer_of
 
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
@@ -28,14 +28,23 @@ _STRUCTURE = frozenset({"type", "required", "additionalProperties", "minProperti
 
 
 def admit(graph: TaskConstellation, profiles: Mapping[str, DeviceProfile]) -> None:
-    """Raise AdmissionRefused, with every star that can't be served and why, unless the devices can do it all."""
+    """Raise AdmissionRefused, with every star that can't be served and why, unless the devices can do it all.
+
+    Raises EmptyGraph when there is nothing to do.
+    """
     problems = find_problems(graph, profiles)
     if problems:
         raise AdmissionRefused(problems)
 
 
 def find_problems(graph: TaskConstellation, profiles: Mapping[str, DeviceProfile]) -> list[Problem]:
-    """What keeps the devices from carrying out the stars that have not ended; empty when nothing does."""
+    """What keeps the devices from carrying out the stars that have not ended; empty when nothing does.
+
+    Raises:
+        EmptyGraph: there are no stars at all.
+    """
+    if not len(graph):
+        raise EmptyGraph(graph.name)
     return check_stars((graph[star] for star in graph if graph.state(star) not in SETTLED), profiles)
 
 
@@ -49,14 +58,28 @@ def check_stars(stars: Iterable[TaskStar], profiles: Mapping[str, DeviceProfile]
                 alike.append(_OfferedTool(tool.input_schema))
     offers = {DeviceId(name): offer_of(profile) for name, profile in profiles.items()}
     problems = []
+    fitting: set[tuple[str, str | None]] = set()
     for spec in stars:
+        need = _plain_need(spec)
+        if need in fitting:
+            continue
         problem = _problem(spec, tools, profiles)
         needs_device = problem is None and isinstance(spec.work, (ToolCall, Prompt))
         if needs_device and all(mismatch(spec, device, offer) is not None for device, offer in offers.items()):
             problem = Problem(spec.id, explain_mismatch(spec, offers), ("requires",) if spec.requires else ("device",))
         if problem is not None:
             problems.append(problem)
+        elif need is not None:
+            fitting.add(need)
     return problems
+
+
+def _plain_need(star: TaskStar) -> tuple[str, str | None] | None:
+    """What a star asks for that only names a tool, and perhaps a device: large graphs have many of those alike."""
+    work = star.work
+    if not isinstance(work, ToolCall) or work.arguments or star.requires:
+        return None
+    return work.tool, star.device
 
 
 def _problem(
@@ -98,6 +121,8 @@ def _nested_problem(work: Nested, profiles: Mapping[str, DeviceProfile]) -> str 
         inner = load(work.constellation)
     except GraphError as error:
         return f"its nested constellation is not valid: {error}"
+    if not len(inner):
+        return "its nested constellation has no stars"
     problems = find_problems(inner, profiles)
     return f"in its nested constellation, {problems[0]}" if problems else None
 

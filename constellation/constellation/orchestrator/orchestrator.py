@@ -21,13 +21,8 @@ from constellation_protocol.settings import SessionSettings
 from constellation_protocol.tasks import background
 
 from ..graph import TaskConstellation
-from ..journal import Journal, JournalError, RunSummary, default_home, open_journal
-from ..scheduling import (
-    PlacementPolicy,
-    RunId,
-    RunOptions,
-    UnknownRun,
-)
+from ..journal import FLEETING, Journal, JournalError, RunSummary, default_home, open_journal
+from ..scheduling import PlacementPolicy, RunId, RunOptions, UnknownRun
 from .admission import find_problems
 from .devices import DeviceInfo, wait_for_devices
 from .engine import one_journal_error
@@ -38,6 +33,7 @@ from .planning import Planner
 from .recovery import MAX_RUNS
 from .run import LocalRun
 from .run_book import RunBook
+from .state_dump import RunDump
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -106,9 +102,10 @@ class Orchestrator:
             root: The directory that their file and shell tools are confined to, where `devices` is a number; the
                 present one when None.
             allow_hosts: Hosts that their http tools may reach, where `devices` is a number.
-            journal: The journal's path; None for the user's own; by default it is kept in memory only.
+            journal: The journal's path; None for the user's own; by default it is kept in memory only. `:none:` keeps
+                no events at all, which is the cheapest.
             home: Where artifacts and the state of devices are kept; a fresh directory, removed in the end, when the
-                journal is in memory, else the user's own.
+                journal is no file, else the user's own.
             planner: Looks at every star that ends; see `constellation.Planner`.
             policy: Chooses among the devices that can take a star.
             no_device_patience_s: How long a star waits while no device matches it, in seconds.
@@ -259,7 +256,7 @@ class Orchestrator:
         no_device_patience_s: float,
     ) -> AsyncIterator[Orchestrator]:
         async with AsyncExitStack() as stack:
-            if home is None and journal == ":memory:":
+            if home is None and journal in FLEETING:
                 from tempfile import TemporaryDirectory
 
                 home = Path(stack.enter_context(TemporaryDirectory(prefix="constellation-")))
@@ -274,7 +271,7 @@ class Orchestrator:
                 planner=planner,
                 policy=policy,
                 no_device_patience_s=no_device_patience_s,
-                resumable=journal != ":memory:",
+                resumable=journal not in FLEETING,
             )
             tasks.start_soon(self._book.engine.run)
             tasks.start_soon(self._book.renew_claims)
@@ -334,13 +331,14 @@ class Orchestrator:
 
         Raises:
             AdmissionRefused: the connected devices can't carry it out.
+            EmptyGraph: it has no stars.
             DeviceUnsuited: it uses functions of this process, but its devices live in others.
             TooLarge: the journal does not take a graph of this size at once.
         """
         return await self._intake.submit(graph, options=options, info=info, planner=planner)
 
     async def check(self, graph: TaskConstellation) -> list[Problem]:
-        """What keeps the connected devices from carrying a graph out, star by star; empty when nothing does."""
+        """What keeps the connected devices from carrying a graph out, star by star; raises EmptyGraph."""
         await self._book.offer(graph.functions)
         return find_problems(graph, self._book.profiles)
 
@@ -378,6 +376,10 @@ class Orchestrator:
     async def runs(self, *, limit: int = 100) -> list[RunSummary]:
         """The newest runs in the journal, newest first."""
         return await self._book.journal.runs(limit=limit)
+
+    async def dump(self, run: str, *, redact: bool = False) -> RunDump:
+        """All that is known of a run in the journal, for a report of a bug; raises RunNotFound, AmbiguousRun."""
+        return await self._book.dump(run, redact=redact)
 
     # --- devices ----------------------------------------------------------------------------------------------------
 

@@ -7,9 +7,8 @@ of each lane, so its cost does not depend on how many stars wait.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from heapq import heappop, heappush
-from typing import NamedTuple
 
 from ..graph import StarId, TaskStar
 from .durations import Durations
@@ -22,12 +21,8 @@ _MANY_LANES = 64
 """From how many lanes on the empty ones are cleared away."""
 
 
-class Placement(NamedTuple):
-    """A star and the device that it goes to."""
-
-    run: RunId
-    star: TaskStar
-    device: DeviceLoad
+Placement = tuple[RunId, TaskStar, DeviceLoad | None, str]
+"""The run of a star, the star, and the device that it goes to; None, and why, when the policy could not say."""
 
 
 class _Lane:
@@ -122,7 +117,9 @@ class Fleet:
 
     def queue(self, run: RunId, star: TaskStar, rank: float, avoid: frozenset[DeviceId] = frozenset()) -> None:
         """Let a star wait for a device; higher priority first, then higher rank, then who came first."""
-        key = (run, tool_of(star), star.device, avoid, tuple(sorted(star.requires.items())) if star.requires else ())
+        key: tuple[object, ...] = (run, tool_of(star), star.device)
+        if avoid or star.requires:
+            key = (*key, avoid, *sorted(star.requires.items()))
         lane = self._lanes.get(key)
         if lane is None:
             if len(self._lanes) >= self._many_lanes:
@@ -163,22 +160,37 @@ class Fleet:
 
     # --- placement -------------------------------------------------------------------------------------------------
 
-    def place(self, nearby: Callable[[RunId, StarId], Mapping[DeviceId, int]]) -> Iterator[Placement]:
-        """Give waiting stars to devices with room, most urgent first, until no more can be placed.
+    def place(self, nearby: Callable[[RunId, StarId], Mapping[DeviceId, int]]) -> Placement | None:
+        """Take out the most urgent of the waiting stars that some device has room for; None when there is none.
 
-        The caller reserves each placement on its device before it asks for the next.
+        The caller reserves the placement on its device before it asks for the next.
         """
-        while self._changed and self._queued:
-            best = self._most_urgent()
-            if best is None:
-                break
-            lane, roomy = best
-            star = lane.heap[0][3]
-            device = self._policy.choose(star, roomy, nearby(lane.run, star.id), self.durations)
-            heappop(lane.heap)
-            del self._queued[lane.run, star.id]
-            yield Placement(lane.run, star, device)
-        self._changed = False
+        if not self._changed:
+            return None
+        best = self._most_urgent() if self._queued else None
+        if best is None:
+            self._changed = False
+            return None
+        lane, roomy = best
+        star = heappop(lane.heap)[3]
+        del self._queued[lane.run, star.id]
+        device, fault = self._choose(star, roomy, nearby(lane.run, star.id))
+        return lane.run, star, device, fault
+
+    def _choose(
+        self, star: TaskStar, candidates: Sequence[DeviceLoad], nearby: Mapping[DeviceId, int]
+    ) -> tuple[DeviceLoad | None, str]:
+        """Ask the policy. It may be anybody's code: what it does wrong is the end of the star, not of the scheduler."""
+        try:
+            device = self._policy.choose(star, candidates, nearby, self.durations)
+        except Exception as error:
+            fault = f"raised {type(error).__name__}: {error}"
+        else:
+            if device in candidates:
+                return device, ""
+            fault = f"chose {getattr(device, 'id', device)!r}, which is none of the devices that it was given"
+        name = type(self._policy).__qualname__
+        return None, f"the placement policy {name} {fault}; mend the policy, or leave it out"
 
     def _most_urgent(self) -> tuple[_Lane, list[DeviceLoad]] | None:
         """The lane whose head goes first among those that some device has room for, and these devices."""
@@ -190,11 +202,15 @@ class Fleet:
         best: _Lane | None = None
         roomy: list[DeviceLoad] = []
         for lane in self._lanes.values():
-            if lane.run in self._paused or not self._trim(lane):
+            if (self._paused and lane.run in self._paused) or not self._trim(lane):
                 continue
             if best is not None and lane.heap[0] > best.heap[0]:
                 continue
-            candidates = [device for device in self._matching(lane) if device.has_room(lane.needs)]
+            matching = self._matching(lane)
+            if lane.needs:
+                candidates = [device for device in matching if device.has_room(lane.needs)]
+            else:
+                candidates = [device for device in matching if device.free_slots > 0]
             if candidates:
                 best, roomy = lane, candidates
         return (best, roomy) if best is not None else None

@@ -10,6 +10,12 @@ from .durations import Durations, work_key
 from .events import AttemptId, DeviceId, RunId, parse_attempt
 from .inputs import Offer
 
+POLICY_FAILED = "PolicyFailed"
+"""The type of the error of a star for which the policy could not choose."""
+
+NO_NEEDS: Mapping[str, float] = {}
+"""What most stars reserve beyond a slot."""
+
 _ROUNDING = 1e-9
 """What sums of fractional resources may be off by."""
 
@@ -65,12 +71,14 @@ class DeviceLoad:
         """Reserve a slot and resources."""
         self.attempts[attempt] = needs
         self.free_slots -= 1
-        for name, need in needs.items():
-            self.free_resources[name] = self.free_resources.get(name, 0.0) - need
+        if needs:
+            for name, need in needs.items():
+                self.free_resources[name] = self.free_resources.get(name, 0.0) - need
 
     def give_back(self, attempt: AttemptId) -> bool:
         """Free what an attempt has reserved; False when it has reserved nothing."""
-        self.known.discard(attempt)
+        if self.known:
+            self.known.discard(attempt)
         needs = self.attempts.pop(attempt, None)
         if needs is None:
             return False
@@ -106,6 +114,10 @@ class PlacementPolicy(Protocol):
             candidates: At least one device; each matches the star and has room.
             nearby: Bytes of the files among the star's inputs that each device already holds.
             durations: How long work was seen to take.
+
+        Returns:
+            One of the candidates. The star fails with a `PolicyFailed` error when it is none, or when this raises: a
+            policy may keep work off devices for good reasons, so no other takes its place.
         """
 
 
@@ -119,9 +131,14 @@ class LeastLoaded:
         if len(candidates) == 1:
             return candidates[0]
         work = work_key(star)
-
-        def cost(device: DeviceLoad) -> tuple[float, float, float, str]:
-            busy = 1 - device.free_slots / device.offer.slots
-            return (-nearby.get(device.id, 0), busy, durations.expected_on(work, device.id), device.id)
-
-        return min(candidates, key=cost)
+        best, best_cost = candidates[0], None
+        for device in candidates:
+            cost = (
+                -nearby[device.id] if device.id in nearby else 0,
+                1 - device.free_slots / device.offer.slots,
+                durations.expected_on(work, device.id),
+                device.id,
+            )
+            if best_cost is None or cost < best_cost:
+                best, best_cost = device, cost
+        return best

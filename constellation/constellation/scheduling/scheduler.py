@@ -7,25 +7,12 @@ journal, then carry the commands out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
-from ..graph import InvalidDocument, StarError, StarState
+from ..graph import InvalidDocument, StarError, StarId, StarState
 from . import events as ev
-from .commands import (
-    CancelAttempt,
-    CancelNested,
-    Command,
-    Dispatch,
-    EditApplied,
-    QueueStar,
-    RunSettled,
-    StarSettled,
-    StartNested,
-    StartTimer,
-    Step,
-    StopTimer,
-    UnqueueStar,
-)
+from .commands import CancelAttempt, CancelNested, Command, RunSettled, StartNested, Step
 from .durations import Durations, work_key
 from .errors import RunExists, UnknownRun
 from .events import DeviceId, JournalEntry, RunEvent, RunId, RunStarted
@@ -33,30 +20,20 @@ from .fleet import Fleet
 from .inputs import FLEET_EVENTS, DeviceChanged, DeviceDraining, DeviceJoined, DeviceLeft, FleetEvent, Tick
 from .invariants import check_scheduler
 from .matching import resource_needs, tool_of
-from .nesting import begin_nested, end_nested, nested_id
-from .placement import DeviceLoad, PlacementPolicy
-from .ranks import Ranks
+from .nesting import begin_nested, end_nested
+from .placement import NO_NEEDS, POLICY_FAILED, DeviceLoad, PlacementPolicy
+from .reconciling import reconciled, unwanted_attempts
 from .run import RunMachine
-from .timers import Timers
+from .waiting import KEPT, Waiting
 
 TICK_S = 1.0
 """How often stars that no device matches are looked at."""
 
-
-_UNWANTED_GRACE_S = 1.0
-"""How long a device may take to stop what nobody waits for."""
-
-_LAST_REPORTS = (ev.AttemptSucceeded, ev.AttemptFailed, ev.AttemptCancelled, ev.AttemptRejected)
+_LAST_REPORTS = frozenset({ev.AttemptSucceeded, ev.AttemptFailed, ev.AttemptCancelled, ev.AttemptRejected})
 """What a device says of an attempt when it is done with it."""
 
-_NEWS = (ev.AttemptStarted, *_LAST_REPORTS, ev.HoldReleased)
+_NEWS = _LAST_REPORTS | {ev.AttemptStarted, ev.HoldReleased}
 """What is not a request but news, and may come when the run that it is about has been dropped."""
-
-_KEPT = frozenset({QueueStar, UnqueueStar, StartTimer, StopTimer})
-"""Commands that are carried out here and not passed on."""
-
-_OWN = _KEPT | {Dispatch, StarSettled, EditApplied, RunSettled}
-"""Commands that change something here."""
 
 _ABOUT_RUNS = frozenset({StartNested, CancelNested, RunSettled})
 """Commands that begin or end another run."""
@@ -83,30 +60,35 @@ class Scheduler:
         """
         self.runs: dict[RunId, RunMachine] = {}
         self.fleet = Fleet(policy, Durations())
+        self._waiting = Waiting(self.fleet)
         self.stale = 0
         self._patience_s = no_device_patience_s
         self._validate = validate
-        self._timers = Timers()
-        self._ranks: dict[RunId, Ranks] = {}
         self._next_tick_at: float | None = None
 
     # --- events in ---------------------------------------------------------------------------------------------------
 
-    def handle(self, event: RunEvent | FleetEvent) -> Step:
+    def handle(self, event: RunEvent | FleetEvent, into: Step | None = None) -> Step:
         """Take one event in.
+
+        Args:
+            event: What has happened.
+            into: Where to add what follows from it; a step of its own when left out.
 
         Raises:
             UnknownRun, RunExists, RunEnded, NotWaiting, EditRejected, UnknownStar, InvalidDocument: a request that
                 can't be granted; nothing has changed.
             InvariantBroken: in validate mode, the state is inconsistent.
         """
-        step = Step()
+        step = into if into is not None else Step()
         if isinstance(event, FLEET_EVENTS):
             self._handle_fleet(event, step)
         elif isinstance(event, RunStarted):
             self._start(event, step)
         else:
             self._apply(event, step)
+        if self._next_tick_at is None:
+            self._next_tick_at = event.at + TICK_S
         self._place(event.at, step)
         if self._validate:
             check_scheduler(self)
@@ -123,15 +105,11 @@ class Scheduler:
             RunExists: the run is held already.
         """
         machine: RunMachine | None = None
-        dropped = Step()
         for entry in entries:
-            commands: list[Command] = []
-            if machine is None:
-                if not isinstance(entry.event, RunStarted):
-                    raise UnknownRun(entry.event.run)
-                machine = self._make(entry.event)
-            machine.apply(entry.event, commands, entry.verdicts)
-            self._digest(machine, commands, dropped, replaying=True)
+            if machine is None and not isinstance(entry.event, RunStarted):
+                raise UnknownRun(entry.event.run)
+            self.retrace(entry)
+            machine = self.runs[entry.event.run]
         if machine is None:
             raise UnknownRun("")
         for attempt in machine.attempts.values():
@@ -139,16 +117,31 @@ class Scheduler:
         self.fleet.set_paused(machine.run, machine.state == "paused")
         return machine
 
+    def retrace(self, entry: JournalEntry) -> bool:
+        """Take one entry of a journal in again; nothing is carried out.
+
+        Returns:
+            Whether it has changed anything, as it did when it was written.
+
+        Raises:
+            UnknownRun: the run's start has not been taken in before.
+            RunExists: it is the start of a run that is held already.
+        """
+        event = entry.event
+        machine = self._make(event) if isinstance(event, RunStarted) else self.machine(event.run)
+        commands: list[Command] = []
+        counted = machine.apply(event, commands, entry.verdicts) is not None
+        self._digest(machine, commands, Step(), replaying=True)
+        return counted
+
     def drop(self, run: RunId) -> None:
         """Forget a run that has ended."""
         self.runs.pop(run, None)
-        self._ranks.pop(run, None)
-        self._timers.stop_all(run)
-        self.fleet.forget(run)
+        self._waiting.drop(run)
 
     def next_due_at(self) -> float | None:
         """When the scheduler wants a `Tick` at the latest; None when it waits for nothing but events."""
-        due = self._timers.next_due_at()
+        due = self._waiting.timers.next_due_at()
         if self._next_tick_at is not None and (self.fleet.waiting or any(run.attempts for run in self.runs.values())):
             return self._next_tick_at if due is None else min(due, self._next_tick_at)
         return due
@@ -171,45 +164,41 @@ class Scheduler:
             raise RunExists(event.run)
         machine = RunMachine(event)
         self.runs[event.run] = machine
-        self._ranks[event.run] = Ranks(machine.graph, self.fleet.durations)
+        self._waiting.begin(event.run, machine.graph)
         return machine
 
     def _apply(self, event: RunEvent, step: Step) -> None:
-        if isinstance(event, _LAST_REPORTS):
+        kind = type(event)
+        if kind in _LAST_REPORTS:
             # The slot is free even when the result comes too late to count.
-            self.fleet.release(event.device, event.epoch, event.attempt)
-        if event.run not in self.runs and isinstance(event, _NEWS):
+            report: Any = event
+            self.fleet.release(report.device, report.epoch, report.attempt)
+        machine = self.runs.get(event.run)
+        if machine is None:
+            if kind not in _NEWS:
+                raise UnknownRun(event.run)
             self.stale += 1
             return
-        machine = self.machine(event.run)
         commands: list[Command] = []
-        attempt = machine.attempts.get(event.attempt) if isinstance(event, ev.AttemptSucceeded) else None
         entry = machine.apply(event, commands)
         if entry is None:
             return
         step.entries.append(entry)
-        if isinstance(event, ev.AttemptSucceeded) and attempt is not None:
-            self.fleet.durations.observe(work_key(machine.graph[attempt.star]), event.device, event.duration_s)
         self._digest(machine, commands, step)
-        if isinstance(event, (ev.RunPaused, ev.RunUnpaused)):
-            self._follow_pause(machine, step)
-        elif isinstance(event, ev.RunRecovered):
-            for device in list(self.fleet.devices.values()):
-                self._reconcile(machine, device, event.at, step)
-            self._reconcile_nested(machine, step)
+        follow = _FOLLOWED.get(kind)
+        if follow is not None:
+            follow(self, machine, event, step)
 
     def _digest(self, machine: RunMachine, commands: list[Command], step: Step, *, replaying: bool = False) -> None:
         """Do what concerns the queue and the timers; pass on the rest."""
+        passed_on = step.commands
         nested: list[Command] = []
         for command in commands:
             kind = type(command)
-            if kind in _OWN:
-                self._do(machine, command)
-                if kind in _KEPT:
-                    continue
-            if replaying:
+            self._waiting.follow(machine, command)
+            if replaying or kind in KEPT:
                 continue
-            step.commands.append(command)
+            passed_on.append(command)
             if kind in _ABOUT_RUNS:
                 nested.append(command)
         # What happens to other runs because of this one comes after all that has happened to this one.
@@ -221,33 +210,22 @@ class Scheduler:
             elif machine.parent is not None:
                 self._end_nested(machine, step)
 
-    def _do(self, machine: RunMachine, command: Command) -> None:
-        """Do what a command means for the queue, the ranks and the timers."""
-        run = machine.run
-        match command:
-            case QueueStar(_, star):
-                rank = self._ranks[run][star]
-                self.fleet.queue(run, machine.graph[star], rank, machine.tries[star].avoid)
-            case UnqueueStar(_, star):
-                self.fleet.unqueue(run, star)
-            case StartTimer(_, timer, due_at):
-                self._timers.start(run, timer, due_at)
-            case StopTimer(_, timer):
-                self._timers.stop(run, timer)
-            case Dispatch(_, spec):
-                self.fleet.unqueue(run, spec.id)
-            case StarSettled(_, star):
-                self._ranks[run].discard(star)
-            case EditApplied(_, applied):
-                self._ranks[run].follow(applied)
-            case RunSettled():
-                self._timers.stop_all(run)
+    # What events mean for what is not their run.
+
+    def _learn(self, machine: RunMachine, event: ev.AttemptSucceeded, step: Step) -> None:
+        """Note how long such work takes on such a device."""
+        self.fleet.durations.observe(work_key(machine.graph[event.star]), event.device, event.duration_s)
+
+    def _take_up(self, machine: RunMachine, event: ev.RunRecovered, step: Step) -> None:
+        """Bring a run that was taken up again in line with the devices, and with the run that it is nested in."""
+        for device in list(self.fleet.devices.values()):
+            self._reconcile(machine, device, event.at, step)
+        self._reconcile_nested(machine, step)
 
     # --- nested runs -------------------------------------------------------------------------------------------------
 
     def _start_nested(self, parent: RunMachine, command: StartNested, step: Step) -> None:
-        run = nested_id(command.run, command.star)
-        known = self.runs.get(run)
+        known = self.runs.get(command.child)
         if known is not None:
             # After a restart: it goes on by itself, unless its end was all that the parent had not heard of.
             if known.ended:
@@ -257,10 +235,10 @@ class Scheduler:
             self._start(begin_nested(parent, command), step)
         except InvalidDocument as error:
             fault = StarError("InvalidDocument", f"the nested constellation can't be run: {error}")
-            self._apply(ev.NestedEnded(parent.at, command.run, command.star, error=fault), step)
+            self._apply(ev.NestedEnded(parent.at, command.run, command.star, error=fault, child=command.child), step)
 
     def _cancel_nested(self, parent: RunMachine, command: CancelNested, step: Step) -> None:
-        child = self.runs.get(nested_id(command.run, command.star))
+        child = self.runs.get(command.child)
         if child is not None and not child.closing:
             self._apply(ev.CancelRequested(parent.at, child.run, reason=command.reason), step)
 
@@ -270,7 +248,7 @@ class Scheduler:
         if parent is not None and not parent.ended:
             self._apply(end_nested(child), step)
 
-    def _follow_pause(self, machine: RunMachine, step: Step) -> None:
+    def _follow_pause(self, machine: RunMachine, event: ev.RunPaused | ev.RunUnpaused, step: Step) -> None:
         """Pause the placement of a run's stars, or let it go on, and with it that of the runs nested in it."""
         paused = machine.state == "paused"
         self.fleet.set_paused(machine.run, paused)
@@ -285,7 +263,12 @@ class Scheduler:
             return
         run, star = child.parent
         parent = self.runs.get(run)
-        wanted = parent is not None and star in parent.graph and parent.graph.state(star) is StarState.RUNNING
+        wanted = (
+            parent is not None
+            and star in parent.graph
+            and parent.graph.state(star) is StarState.RUNNING
+            and parent.nested_run(star) == child.run
+        )
         if parent is None or not wanted:
             reason = "the star that it was started for has ended"
             self._apply(ev.CancelRequested(child.at, child.run, reason=reason), step)
@@ -321,29 +304,11 @@ class Scheduler:
 
     def _reconcile(self, machine: RunMachine, device: DeviceLoad, at: float, step: Step) -> None:
         """Hold a run's attempts on a device against what the device knew when its session began."""
-        run = machine.run
-        unwanted = [
-            (known, star)
-            for known, owner, star in device.known_attempts()
-            if owner == run and known not in machine.attempts
-        ]
-        for known, star in unwanted:
-            # An attempt of a run that is not held here may be wanted when that run is taken up again.
-            step.commands.append(
-                CancelAttempt(run, star, known, device.id, device.epoch, "not wanted any more", _UNWANTED_GRACE_S)
-            )
-        for attempt in list(machine.attempts.values()):
-            if attempt.device != device.id or attempt.epoch == device.epoch:
-                continue
-            if attempt.id in device.known and attempt.epoch < device.epoch:
-                self.fleet.occupy(device.id, attempt.id, resource_needs(machine.graph[attempt.star]))
-                self._apply(ev.AttemptAdopted(at, run, attempt.star, attempt.id, device.id, device.epoch), step)
-            else:
-                begun = not attempt.memory or attempt.memory != device.memory
-                reason = f"device {device.id!r} began a new session and does not know of it"
-                self._apply(
-                    ev.AttemptLost(at, run, attempt.star, attempt.id, device.id, attempt.epoch, reason, begun), step
-                )
+        step.commands += unwanted_attempts(machine, device)
+        for event in reconciled(machine, device, at):
+            if isinstance(event, ev.AttemptAdopted):
+                self.fleet.occupy(device.id, event.attempt, resource_needs(machine.graph[event.star]))
+            self._apply(event, step)
 
     def _lose(self, at: float, device: DeviceId, step: Step, reason: str) -> None:
         for machine in list(self.runs.values()):
@@ -354,7 +319,7 @@ class Scheduler:
                     )
 
     def _tick(self, at: float, step: Step) -> None:
-        for run, timer in self._timers.pop_due(at):
+        for run, timer in self._waiting.timers.pop_due(at):
             if run in self.runs:
                 self._apply(ev.TimerFired(at, run, timer), step)
         if self._next_tick_at is None or at >= self._next_tick_at:
@@ -375,16 +340,29 @@ class Scheduler:
     # --- placement ---------------------------------------------------------------------------------------------------
 
     def _place(self, at: float, step: Step) -> None:
-        if self._next_tick_at is None:
-            self._next_tick_at = at + TICK_S
-        for run, star, device in self.fleet.place(lambda run, star: self.runs[run].nearby(star)):
-            machine = self.runs[run]
-            tries = machine.tries[star.id]
-            attempt = ev.attempt_id(run, star.id, tries.attempts + 1)
+        """Give stars that wait to devices with room, until there are no more of either."""
+        while (placement := self.fleet.place(self._nearby)) is not None:
+            run, star, device, fault = placement
+            if device is None:
+                self._apply(ev.PlacementFailed(at, run, star.id, fault, POLICY_FAILED), step)
+                continue
+            attempt = ev.attempt_id(run, star.id, self.runs[run].tries[star.id].attempts + 1)
             idempotent = star.idempotent
             if idempotent is None:
                 idempotent = device.offer.tools.get(tool_of(star), False)
-            device.take(attempt, resource_needs(star) if star.requires else {})
+            device.take(attempt, resource_needs(star) if star.requires else NO_NEEDS)
             self._apply(
                 ev.StarAssigned(at, run, star.id, attempt, device.id, device.epoch, idempotent, device.memory), step
             )
+
+    def _nearby(self, run: RunId, star: StarId) -> Mapping[DeviceId, int]:
+        return self.runs[run].nearby(star)
+
+
+_FOLLOWED: Mapping[type, Callable[[Scheduler, RunMachine, Any, Step], None]] = {
+    ev.AttemptSucceeded: Scheduler._learn,
+    ev.RunPaused: Scheduler._follow_pause,
+    ev.RunUnpaused: Scheduler._follow_pause,
+    ev.RunRecovered: Scheduler._take_up,
+}
+"""What events of one run mean for devices, durations, and the runs that it is nested with."""
