@@ -1,0 +1,14 @@
+"""Case `in_process`: two devices in this process, and no journal on disk."""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+from ..subject import Prepare
+from .runs import opened_orchestrator
+
+
+def opened(folder: Path) -> AbstractAsyncContextManager[Prepare]:
+    """An orchestrator with local devices."""
+    return opened_orchestrator(folder, kind="local", journal=":memory:")
