@@ -58,10 +58,6 @@ class Executor:
         self._loop_thread = threading.get_ident()
         self._loop_token = anyio.lowlevel.current_token()
 
-    def is_instant(self, attempt: Attempt) -> bool:
-        """Whether the attempt can be done on the spot, without waiting for anything."""
-        return not (attempt.tool.blocking or attempt.tool.is_async or attempt.assign.artifacts)
-
     def call_at_once(self, attempt: Attempt) -> Any:
         """Call the tool of an instant attempt and return its output; raises whatever the tool raises."""
         return attempt.tool.call_sync(attempt.assign.work.arguments, self._context(attempt))

@@ -12,8 +12,8 @@ import pytest
 from constellation import Orchestrator, RunFailed, TaskConstellation
 from constellation.orchestrator import events as seen
 from constellation.orchestrator import hub as hub_module
-from constellation.orchestrator.hub import find_artifacts
 from constellation.orchestrator.run import LocalRun
+from constellation.orchestrator.translation import find_artifacts
 from constellation.scheduling import DeviceId
 from constellation_protocol import transfer
 from constellation_protocol.direct import direct_link

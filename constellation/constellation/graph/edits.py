@@ -8,12 +8,13 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from .line import TaskStarLine
+from .record import record
 from .star import StarId, TaskStar
 
 _STRICT = ConfigDict(extra="forbid")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AddStar:
     """Add a star. References in its arguments bring their lines with them."""
 
@@ -26,7 +27,7 @@ class AddStar:
         return f"add star {self.star.id!r}"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class UpdateStar:
     """Replace the spec of a star that has not been dispatched; the id stays."""
 
@@ -39,7 +40,7 @@ class UpdateStar:
         return f"update star {self.star.id!r}"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RemoveStar:
     """Remove a star and its lines; one that is with a device is cancelled instead and stays in the record."""
 
@@ -52,7 +53,7 @@ class RemoveStar:
         return f"remove star {self.star!r}"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AddLine:
     """Add a line into a star that has not been dispatched."""
 
@@ -65,7 +66,7 @@ class AddLine:
         return f"add {self.line}"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class UpdateLine:
     """Replace the trigger of a line into a star that has not been dispatched."""
 
@@ -78,7 +79,7 @@ class UpdateLine:
         return f"update {self.line}"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RemoveLine:
     """Remove a line into a star that has not been dispatched."""
 
@@ -96,7 +97,7 @@ Operation = Annotated[AddStar | UpdateStar | RemoveStar | AddLine | UpdateLine |
 """Any operation."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class EditBatch:
     """Operations that apply in order, whole or not at all.
 
@@ -131,7 +132,7 @@ class Changes:
     settled: list[StarId] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Applied:
     """What applying a batch did.
 

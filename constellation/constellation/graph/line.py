@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from pydantic import ConfigDict
 
 from .conditions import compile_condition
 from .errors import InvalidLine
+from .record import record
 from .star import StarId
 
 
@@ -25,7 +25,7 @@ class Trigger(StrEnum):
     """The source succeeded and an expression over its output is true."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TaskStarLine:
     """A dependency of `target` on `source`. There is at most one between two stars.
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from .errors import Path, ReferenceFault, show_path
+from .record import record
 from .star import ID_PATTERN, StarId
 
 MAX_DEPTH = 64
@@ -22,7 +22,7 @@ _BAD_ESCAPE = re.compile("~(?![01])")
 _INDEX = re.compile("0|[1-9][0-9]{0,17}")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Reference:
     """One reference: where in the arguments it stands, and what it points at."""
 
@@ -31,7 +31,7 @@ class Reference:
     pointer: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Output:
     """A star's output as a value to write into another star's arguments; indexing reaches into it.
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Annotated, NewType
 
 from pydantic import ConfigDict, Strict
 
 from .errors import InvalidStar
+from .record import record
 from .work import Work
 
 StarId = NewType("StarId", str)
@@ -34,7 +35,7 @@ def slug(name: str) -> str:
     return text[:100].rstrip("-._:") or "star"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RetryPolicy:
     """When and how often failed work is tried again.
 
@@ -74,7 +75,7 @@ class RetryPolicy:
 NO_RETRY = RetryPolicy()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TaskStar:
     """One task.
 

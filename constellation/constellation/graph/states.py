@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any
+
+from .record import record
 
 
 class StarState(StrEnum):
@@ -57,7 +59,7 @@ TRANSITIONS: Mapping[StarState, frozenset[StarState]] = {
 """For each state, the states that may follow it."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StarError:
     """Why a star failed, was cancelled or skipped. `type` is a stable name to decide by."""
 
@@ -66,7 +68,7 @@ class StarError:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Outcome:
     """How a star ended.
 

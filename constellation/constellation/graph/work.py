@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Discriminator, Tag
 
+from .record import record
+
 _STRICT = ConfigDict(extra="forbid")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ToolCall:
     """Call a tool that a device offers. Deterministic: the device's model, if any, has no part in it.
 
@@ -27,7 +29,7 @@ class ToolCall:
     __pydantic_config__ = _STRICT
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Prompt:
     """Have the device's LLM agent carry out an instruction.
 
@@ -43,7 +45,7 @@ class Prompt:
     __pydantic_config__ = _STRICT
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Approval:
     """Ask a person; succeeds with the answer when approved and fails when denied. Holds no device.
 
@@ -59,7 +61,7 @@ class Approval:
     __pydantic_config__ = _STRICT
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Nested:
     """Run a whole constellation as one star; its output maps the ids of the inner stars that end it to their outputs.
 

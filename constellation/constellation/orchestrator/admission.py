@@ -19,7 +19,7 @@ from ..graph.errors import show_path
 from ..scheduling import DeviceId
 from ..scheduling.matching import PROMPT_TOOL, explain_mismatch, mismatch
 from .errors import AdmissionRefused, Problem
-from .hub import offer_of
+from .translation import offer_of
 
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator

@@ -13,38 +13,31 @@ from typing import Protocol
 
 import anyio
 
-from ..graph import GraphError
-from ..journal import MAX_BODY_BYTES, Journal, JournalError, Record, SequenceConflict
-from ..scheduling import FleetEvent, JournalEntry, RunEvent, RunId, Scheduler, SchedulingError
-from ..scheduling import commands as cmd
+from ..journal import MAX_BODY_BYTES, Journal, JournalError, SequenceConflict
+from ..scheduling import JournalEntry, RunId, Scheduler, Step
 from ..scheduling.events import GraphEdited, RunStarted
 from ..scheduling.inputs import Tick
 from ..scheduling.records import encode_entry
 from .errors import OrchestratorStopped, TooLarge
+from .turns import AnyEvent, Carrier, Turns
 
 Clock = Callable[[], float]
 
 
-class Carrier(Protocol):
+class EngineCarrier(Carrier, Protocol):
     """Carries out what the engine's scheduler wants done; never waits."""
-
-    def entered(self, entry: JournalEntry) -> None:
-        """An entry is in the journal."""
-
-    def carry_out(self, command: cmd.Command, at: float) -> None:
-        """Do what a command says."""
 
     def lost(self, run: RunId, error: JournalError) -> set[RunId]:
         """Another writer has a run: let go of it and of those it is nested with, and return them all."""
 
 
 class _Item:
-    """An event on its way in, and what became of it for whoever waits."""
+    """Events on their way in together, and what became of them for whoever waits."""
 
-    __slots__ = ("done", "error", "event")
+    __slots__ = ("done", "error", "events")
 
-    def __init__(self, event: RunEvent | FleetEvent, done: anyio.Event | None) -> None:
-        self.event = event
+    def __init__(self, events: Sequence[AnyEvent], done: anyio.Event | None) -> None:
+        self.events = events
         self.done = done
         self.error: Exception | None = None
 
@@ -57,38 +50,38 @@ class Engine:
         clock: The time in seconds since the epoch.
     """
 
-    def __init__(self, scheduler: Scheduler, journal: Journal, carrier: Carrier, *, clock: Clock = time.time) -> None:
+    def __init__(
+        self, scheduler: Scheduler, journal: Journal, carrier: EngineCarrier, *, clock: Clock = time.time
+    ) -> None:
         self.scheduler = scheduler
         self.clock = clock
+        self._turns = Turns(scheduler)
         self._journal = journal
         self._carrier = carrier
         self._inbox: list[_Item] = []
         self._in_hand: list[_Item] = []
         self._wake = anyio.Event()
-        self._seqs: dict[str, int] = {}  # the number of the last record of every run in hand
         self._stopped = False
 
-    def post(self, event: RunEvent | FleetEvent) -> None:
+    def post(self, event: AnyEvent) -> None:
         """Take an event in, without waiting; after `stop` it is ignored."""
-        self._put(_Item(event, None))
+        self._put(_Item((event,), None))
 
-    async def ask(self, *events: RunEvent | FleetEvent) -> None:
+    async def ask(self, *events: AnyEvent) -> None:
         """Take events in and wait until what follows from them is stored and under way.
 
         Whoever is cancelled meanwhile has asked nonetheless: what follows is stored and carried out.
 
         Raises:
-            SchedulingError, GraphError: the last event can't be granted.
+            SchedulingError, GraphError: an event can't be granted; the others have been taken in.
             OrchestratorStopped: `stop` has been called, or the journal has failed.
         """
         if self._stopped:
             raise OrchestratorStopped
-        for event in events[:-1]:
-            self._put(_Item(event, None))
-        item = _Item(events[-1], anyio.Event())
+        done = anyio.Event()
+        item = _Item(events, done)
         self._put(item)
-        assert item.done is not None
-        await item.done.wait()
+        await done.wait()
         if item.error is not None:
             raise item.error
 
@@ -98,14 +91,13 @@ class Engine:
                 self._wake.set()
             self._inbox.append(item)
 
-    def recovered(self, run: str, records: int) -> None:
+    def recovered(self, run: RunId, records: int) -> None:
         """Go on numbering a run's records after those that its journal has."""
-        self._seqs[run] = records
+        self._turns.recovered(run, records)
 
     def let_go(self, run: RunId) -> None:
         """Have nothing more to do with a run: it has ended, or someone else has it."""
-        self._seqs.pop(run, None)
-        self.scheduler.drop(run)
+        self._turns.let_go(run)
 
     def stop(self) -> None:
         """Take nothing in any more; what is being stored is still stored."""
@@ -132,7 +124,7 @@ class Engine:
             now = self.clock()
             due = self.scheduler.next_due_at()
             if due is not None and due <= now:
-                self._inbox.append(_Item(Tick(now), None))
+                self._inbox.append(_Item((Tick(now),), None))
             if self._inbox:
                 break
             self._wake = anyio.Event()
@@ -140,41 +132,26 @@ class Engine:
                 await self._wake.wait()
 
     async def _work(self, items: Sequence[_Item]) -> None:
-        entries: list[JournalEntry] = []
-        commands: list[cmd.Command] = []
+        turn = Step()
         for item in items:
-            try:
-                step = self.scheduler.handle(item.event)
-            except (SchedulingError, GraphError) as error:
-                if item.done is None:
-                    raise
-                item.error = error
-                continue
-            entries += step.entries
-            commands += step.commands
-        lost = await self._store(entries)
-        for entry in entries:
-            if entry.event.run not in lost:
-                self._carrier.entered(entry)
-        at = self.clock()
-        for command in commands:
-            if command.run not in lost:
-                self._carrier.carry_out(command, at)
+            item.error = self._turns.take(item.events, turn)
+            if item.error is not None and item.done is None:
+                raise item.error
+        lost = await self._store(turn)
+        self._turns.carry_out(turn, self._carrier, self.clock(), lost=lost)
         for item in items:
             _finish(item, item.error)
 
-    async def _store(self, entries: Sequence[JournalEntry]) -> set[RunId]:
-        """Store entries, and return the runs that turn out to be someone else's by now: theirs are not stored."""
-        records = []
+    async def _store(self, turn: Step) -> set[RunId]:
+        """Store a turn, and return the runs that turn out to be someone else's by now: theirs are not stored."""
         lost: set[RunId] = set()
-        for entry in entries:
+        for entry in turn.entries:
             event = entry.event
-            run = event.run
-            if isinstance(event, RunStarted):
-                await self._create(event)
-            seq = self._seqs.get(run, 0) + 1
-            self._seqs[run] = seq
-            records.append(self._record(entry, seq))
+            if isinstance(event, RunStarted) and event.parent is not None:
+                # Runs that are submitted are in the journal already.
+                name = str(event.graph.get("name", ""))
+                await self._journal.create_run(event.run, name=name, at=event.at, parent=event.parent[0])
+        records = self._turns.records(turn)
         while records:
             try:
                 await self._journal.append(records)
@@ -183,16 +160,6 @@ class Engine:
                 lost |= self._carrier.lost(RunId(conflict.run), conflict)
                 records = [record for record in records if record.run not in lost]
         return lost
-
-    async def _create(self, event: RunStarted) -> None:
-        """Make the journal's entry of a nested run; those that are submitted have theirs already."""
-        if event.parent is not None:
-            name = str(event.graph.get("name", ""))
-            await self._journal.create_run(event.run, name=name, at=event.at, parent=event.parent[0])
-
-    def _record(self, entry: JournalEntry, seq: int) -> Record:
-        event = entry.event
-        return Record(event.run, seq, event.at, event.kind, encode_entry(entry))
 
 
 def check_size(event: RunStarted | GraphEdited) -> None:

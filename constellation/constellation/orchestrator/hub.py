@@ -16,17 +16,13 @@ from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
-from pydantic import ValidationError
 
 from constellation_protocol.direct import direct_link
 from constellation_protocol.errors import LinkClosed, LocalProtocolError, Refused, RemoteProtocolError
 from constellation_protocol.link import Link
 from constellation_protocol.messages import (
     Accept,
-    ArtifactInfo,
     Assign,
-    Cancel,
-    DeviceProfile,
     Drain,
     Hello,
     Message,
@@ -34,36 +30,23 @@ from constellation_protocol.messages import (
     Progress,
     Reject,
     Result,
-    ToolWork,
     Welcome,
 )
 from constellation_protocol.tasks import background
 
-from ..graph import StarError
-from ..scheduling import AttemptId, DeviceId, Offer, RunEvent
+from ..scheduling import DeviceId
 from ..scheduling import commands as cmd
 from ..scheduling import events as ev
 from ..scheduling.events import parse_attempt
-from ..scheduling.inputs import DeviceChanged, DeviceDraining, DeviceJoined, DeviceLeft
-from ..scheduling.matching import PROMPT_TOOL
+from ..scheduling.inputs import DeviceChanged, DeviceDraining, DeviceLeft
 from .engine import Engine
 from .errors import OrchestratorStopped
+from .translation import assign_message, attempt_event, cancel_message, joined_event, offer_of, unfit_event
 
 MAX_DEVICES = 10_000
 """How many devices may be connected at once."""
 
 _ANY_DEVICE = "*"
-_DESCRIBED = ("size", "name", "media_type")
-
-
-def offer_of(profile: DeviceProfile) -> Offer:
-    """What the scheduler needs to know of a device's profile."""
-    return Offer(
-        labels=profile.labels,
-        resources=profile.resources,
-        slots=profile.slots,
-        tools={tool.name: tool.idempotent for tool in profile.tools},
-    )
 
 
 class ConnectedDevice:
@@ -208,15 +191,10 @@ class Hub:
         device = ConnectedDevice(link, ArtifactTransfers(link, self.store))
         before = self.devices.get(device.name)
         self.devices[device.name] = device
-        known = frozenset(AttemptId(attempt) for attempt in (*link.hello.running, *link.hello.finished))
         reason = "it stopped"
         try:
             # Before the end of an earlier session is told, so that what goes on is not taken for lost.
-            self._engine.post(
-                DeviceJoined(
-                    self._engine.clock(), device.name, device.epoch, offer_of(device.profile), known, link.hello.memory
-                )
-            )
+            self._engine.post(joined_event(link.hello, device.epoch, self._engine.clock()))
             self._tell(device, None)
             if before is not None:
                 await before.link.aclose("replaced by a new session")
@@ -275,7 +253,7 @@ class Hub:
                 if where is not None:
                     self._on_progress(*where, device.name, message)
             elif isinstance(message, (Accept, Reject, Result)):
-                event = _attempt_event(message, device, now)
+                event = attempt_event(message, device.name, now)
                 if event is not None:
                     events.append(event)
             elif isinstance(message, ProfileUpdate):
@@ -299,98 +277,17 @@ class Hub:
         device = self.devices.get(command.device)
         if device is None or device.epoch != command.epoch:
             return
-        work = command.star.work
-        tool = getattr(work, "tool", PROMPT_TOOL)
-        arguments = dict(command.arguments)
-        if tool == PROMPT_TOOL:
-            arguments = {"instruction": getattr(work, "instruction", ""), "arguments": arguments}
-        device.post(
-            Assign(
-                run=command.run,
-                star=command.star.id,
-                attempt=command.attempt,
-                epoch=command.epoch,
-                name=command.star.title,
-                work=ToolWork(tool=tool, arguments=arguments),
-                timeout_s=command.star.timeout_s,
-                artifacts=tuple(find_artifacts(arguments)),
-            )
-        )
+        device.post(assign_message(command))
 
     def _unfit(self, device: ConnectedDevice, message: Message, reason: str) -> None:
         """An attempt that can't be put into a frame has failed; nothing else that is posted can be too large."""
-        where = parse_attempt(message.attempt) if isinstance(message, Assign) else None
-        if isinstance(message, Assign) and where is not None:
-            error = StarError("ArgumentsTooLarge", f"its arguments can't be sent to device {device.name!r}: {reason}")
-            self._engine.post(
-                ev.AttemptFailed(
-                    self._engine.clock(), *where, AttemptId(message.attempt), device.name, message.epoch, error, 0.0
-                )
-            )
+        if isinstance(message, Assign):
+            event = unfit_event(message, device.name, reason, self._engine.clock())
+            if event is not None:
+                self._engine.post(event)
 
     def cancel(self, command: cmd.CancelAttempt) -> None:
         """Tell a device to stop an attempt."""
         device = self.devices.get(command.device)
         if device is not None and device.epoch == command.epoch:
-            device.post(
-                Cancel(attempt=command.attempt, epoch=command.epoch, reason=command.reason, grace_s=command.grace_s)
-            )
-
-
-def _attempt_event(message: Accept | Reject | Result, device: ConnectedDevice, now: float) -> RunEvent | None:
-    """The event that a device's word on an attempt is; None when the attempt's id is none of ours.
-
-    The device is the one that the connection belongs to, whatever the message says.
-    """
-    where = parse_attempt(message.attempt)
-    if where is None:
-        return None
-    run, star = where
-    attempt = AttemptId(message.attempt)
-    if isinstance(message, Accept):
-        return ev.AttemptStarted(now, run, star, attempt, device.name, message.epoch)
-    if isinstance(message, Reject):
-        return ev.AttemptRejected(now, run, star, attempt, device.name, message.epoch, message.code, message.message)
-    if message.status == "succeeded":
-        size = sum(artifact.size for artifact in message.artifacts)
-        return ev.AttemptSucceeded(
-            now, run, star, attempt, device.name, message.epoch, message.output, message.duration_s, size
-        )
-    if message.status == "cancelled":
-        return ev.AttemptCancelled(now, run, star, attempt, device.name, message.epoch)
-    error = message.error
-    return ev.AttemptFailed(
-        now,
-        run,
-        star,
-        attempt,
-        device.name,
-        message.epoch,
-        StarError(error.type, error.message, error.details) if error else StarError("Failed", "it gave no reason"),
-        message.duration_s,
-    )
-
-
-def find_artifacts(value: Any) -> list[ArtifactInfo]:
-    """The files that some JSON refers to, each once; what only looks like a reference to a file is none."""
-    found: dict[str, ArtifactInfo] = {}
-    stack = [value]
-    while stack:
-        item = stack.pop()
-        if isinstance(item, dict):
-            info = _artifact_info(item) if "$artifact" in item else None
-            if info is None:
-                stack.extend(item.values())
-            else:
-                found.setdefault(info.sha256, info)
-        elif isinstance(item, (list, tuple)):
-            stack.extend(item)
-    return list(found.values())
-
-
-def _artifact_info(item: dict[str, Any]) -> ArtifactInfo | None:
-    described = {"sha256": item["$artifact"], **{key: item[key] for key in _DESCRIBED if item.get(key) is not None}}
-    try:
-        return ArtifactInfo.model_validate(described, strict=True)
-    except ValidationError:
-        return None
+            device.post(cancel_message(command))

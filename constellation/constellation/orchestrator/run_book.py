@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anyio
 from anyio.abc import TaskGroup
@@ -38,7 +38,7 @@ from .engine import Engine
 from .errors import AdmissionRefused, OrchestratorStopped, RunInUse
 from .event_log import EventLog
 from .hub import ConnectedDevice, Hub
-from .notices import from_command, from_entry
+from .notices import TOLD_COMMANDS, from_entry, run_finished
 from .offering import Offering
 from .planning import Planner, consult, review_of
 from .recovery import LEASE_S, owner_name
@@ -164,26 +164,22 @@ class RunBook:
 
     def carry_out(self, command: cmd.Command, at: float) -> None:
         """See `Carrier.carry_out`."""
-        if isinstance(command, cmd.Dispatch):
-            self.hub.dispatch(command)
+        kind = type(command)
+        if kind is cmd.Dispatch:
+            self.hub.dispatch(cast("cmd.Dispatch", command))
         elif isinstance(command, cmd.CancelAttempt):
             self.hub.cancel(command)
-            return
         elif isinstance(command, cmd.RequestReview):
             self._tasks.start_soon(self._review, command.run, command.star)
-            return
         run = self.runs.get(command.run)
         if run is None:
             return
+        if kind in TOLD_COMMANDS:
+            run.log.tell(command, at)
         if isinstance(command, cmd.StarRetrying) and command.error.type == DEVICE_LOST and command.device is not None:
             run.moved[command.star] = command.device
-        notice = from_command(command, run.machine, run.log.next_seq, at)
-        if notice is None:
-            return
-        if isinstance(notice, out.RunFinished):
-            self._tasks.start_soon(self._finish, run, notice)
-        else:
-            run.log.publish(notice)
+        elif isinstance(command, cmd.RunSettled):
+            self._tasks.start_soon(self._finish, run, run_finished(run.log.next_seq, at, command, run.machine))
 
     def lost(self, run: RunId, error: JournalError) -> set[RunId]:
         """See `Carrier.lost`."""

@@ -136,6 +136,7 @@ class AttemptRules(RunState):
         attempt = self._fenced(event)
         if attempt is None:
             return False
+        self._tell_of_start(attempt)
         self._end_attempt(attempt)
         if attempt.stopping is StopCause.CANCEL:
             self._stopped(attempt, confirmed=True)
@@ -154,6 +155,7 @@ class AttemptRules(RunState):
             # The device itself was killed in the middle of it, and came back.
             self._lose(attempt, event.error.message)
             return True
+        self._tell_of_start(attempt)
         self._end_attempt(attempt)
         if attempt.stopping:
             self._stopped(attempt, confirmed=True)
@@ -185,6 +187,11 @@ class AttemptRules(RunState):
         self._unqueue(event.star)
         self._settle(event.star, StarState.FAILED, error=StarError("NoDevice", event.reason))
         return True
+
+    def _tell_of_start(self, attempt: Attempt) -> None:
+        """A device need not accept what it has done by then: its result says that it has begun as well."""
+        if not attempt.started:
+            self._out.append(StarStarted(self.run, attempt.star, attempt.id, attempt.device))
 
     # --- what follows from an end -----------------------------------------------------------------------------------
 

@@ -1,0 +1,138 @@
+"""Between the language of devices and that of the scheduler: messages to events, and commands to messages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from constellation_protocol.messages import (
+    Accept,
+    ArtifactInfo,
+    Assign,
+    Cancel,
+    DeviceProfile,
+    Hello,
+    Reject,
+    Result,
+    ToolWork,
+)
+
+from ..graph import StarError
+from ..scheduling import AttemptId, DeviceId, Offer, RunEvent
+from ..scheduling import commands as cmd
+from ..scheduling import events as ev
+from ..scheduling.events import parse_attempt
+from ..scheduling.inputs import DeviceJoined
+from ..scheduling.matching import PROMPT_TOOL
+
+_DESCRIBED = ("size", "name", "media_type")
+
+
+def offer_of(profile: DeviceProfile) -> Offer:
+    """What the scheduler needs to know of a device's profile."""
+    return Offer(
+        labels=profile.labels,
+        resources=profile.resources,
+        slots=profile.slots,
+        tools={tool.name: tool.idempotent for tool in profile.tools},
+    )
+
+
+def joined_event(hello: Hello, epoch: int, now: float) -> DeviceJoined:
+    """The event that the opening of a session is."""
+    known = frozenset(AttemptId(attempt) for attempt in (*hello.running, *hello.finished))
+    return DeviceJoined(now, DeviceId(hello.device), epoch, offer_of(hello.profile), known, hello.memory)
+
+
+def attempt_event(message: Accept | Reject | Result, device: DeviceId, now: float) -> RunEvent | None:
+    """The event that a device's word on an attempt is; None when the attempt's id is none of ours.
+
+    The device is the one that the connection belongs to, whatever the message says.
+    """
+    where = parse_attempt(message.attempt)
+    if where is None:
+        return None
+    run, star = where
+    attempt = AttemptId(message.attempt)
+    if isinstance(message, Accept):
+        return ev.AttemptStarted(now, run, star, attempt, device, message.epoch)
+    if isinstance(message, Reject):
+        return ev.AttemptRejected(now, run, star, attempt, device, message.epoch, message.code, message.message)
+    if message.status == "succeeded":
+        size = sum(artifact.size for artifact in message.artifacts)
+        return ev.AttemptSucceeded(
+            now, run, star, attempt, device, message.epoch, message.output, message.duration_s, size
+        )
+    if message.status == "cancelled":
+        return ev.AttemptCancelled(now, run, star, attempt, device, message.epoch)
+    error = message.error
+    return ev.AttemptFailed(
+        now,
+        run,
+        star,
+        attempt,
+        device,
+        message.epoch,
+        StarError(error.type, error.message, error.details) if error else StarError("Failed", "it gave no reason"),
+        message.duration_s,
+    )
+
+
+def unfit_event(message: Assign, device: DeviceId, reason: str, now: float) -> RunEvent | None:
+    """The event that an assignment is which no frame can hold; None when the attempt's id is none of ours."""
+    where = parse_attempt(message.attempt)
+    if where is None:
+        return None
+    error = StarError("ArgumentsTooLarge", f"its arguments can't be sent to device {device!r}: {reason}")
+    return ev.AttemptFailed(now, *where, AttemptId(message.attempt), device, message.epoch, error, 0.0)
+
+
+def assign_message(command: cmd.Dispatch) -> Assign:
+    """The message that sends an attempt to its device."""
+    star = command.star
+    work = star.work
+    tool = getattr(work, "tool", PROMPT_TOOL)
+    arguments = dict(command.arguments)
+    if tool == PROMPT_TOOL:
+        arguments = {"instruction": getattr(work, "instruction", ""), "arguments": arguments}
+    return Assign(
+        run=command.run,
+        star=star.id,
+        attempt=command.attempt,
+        epoch=command.epoch,
+        name=star.title,
+        work=ToolWork(tool=tool, arguments=arguments),
+        timeout_s=star.timeout_s,
+        artifacts=tuple(find_artifacts(arguments)),
+    )
+
+
+def cancel_message(command: cmd.CancelAttempt) -> Cancel:
+    """The message that tells a device to stop an attempt."""
+    return Cancel(attempt=command.attempt, epoch=command.epoch, reason=command.reason, grace_s=command.grace_s)
+
+
+def find_artifacts(value: Any) -> list[ArtifactInfo]:
+    """The files that some JSON refers to, each once; what only looks like a reference to a file is none."""
+    found: dict[str, ArtifactInfo] = {}
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, dict):
+            info = _artifact_info(item) if "$artifact" in item else None
+            if info is None:
+                stack.extend(item.values())
+            else:
+                found.setdefault(info.sha256, info)
+        elif isinstance(item, (list, tuple)):
+            stack.extend(item)
+    return list(found.values())
+
+
+def _artifact_info(item: dict[str, Any]) -> ArtifactInfo | None:
+    described = {"sha256": item["$artifact"], **{key: item[key] for key in _DESCRIBED if item.get(key) is not None}}
+    try:
+        return ArtifactInfo.model_validate(described, strict=True)
+    except ValidationError:
+        return None

@@ -1,0 +1,86 @@
+"""The turns of an orchestrator, without their I/O: events in, records to store, then what is to be carried out.
+
+A turn is a group of events that the scheduler takes in one after the other. What follows from all of them is stored in
+one go, and only then carried out and told; whoever drives the turns does the storing in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Protocol
+
+from ..graph import GraphError
+from ..journal import Record
+from ..scheduling import FleetEvent, JournalEntry, RunEvent, RunId, Scheduler, SchedulingError, Step
+from ..scheduling import commands as cmd
+from ..scheduling.events import RunPaused, RunRecovered, RunStarted, RunUnpaused
+from ..scheduling.records import encode_entry
+
+AnyEvent = RunEvent | FleetEvent
+"""What an orchestrator takes in."""
+
+Refusal = SchedulingError | GraphError
+"""Why an event was not granted; nothing has changed."""
+
+TOLD_ENTRIES = frozenset({RunStarted, RunRecovered, RunPaused, RunUnpaused})
+"""The kinds of events that carriers are told of; for all others there are commands."""
+
+
+class Carrier(Protocol):
+    """Carries out what a scheduler wants done; never waits."""
+
+    def entered(self, entry: JournalEntry) -> None:
+        """An entry, of one of the kinds of `TOLD_ENTRIES`, is in the journal."""
+
+    def carry_out(self, command: cmd.Command, at: float) -> None:
+        """Do what a command says."""
+
+
+class Turns:
+    """Drives a scheduler turn by turn, and numbers the records of its runs.
+
+    Attributes:
+        scheduler: The state machine; only this class gives it events.
+    """
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self.scheduler = scheduler
+        self._seqs: dict[RunId, int] = {}  # the number of the last record of every run in hand
+
+    def recovered(self, run: RunId, records: int) -> None:
+        """Go on numbering a run's records after those that its journal has."""
+        self._seqs[run] = records
+
+    def let_go(self, run: RunId) -> None:
+        """Have nothing more to do with a run: it has ended, or someone else has it."""
+        self._seqs.pop(run, None)
+        self.scheduler.drop(run)
+
+    def take(self, events: Sequence[AnyEvent], turn: Step) -> Refusal | None:
+        """Have the scheduler take events in, and add what follows to the turn; returns the first refusal, if any."""
+        refusal: Refusal | None = None
+        for event in events:
+            try:
+                self.scheduler.handle(event, turn)
+            except (SchedulingError, GraphError) as error:
+                refusal = refusal or error
+        return refusal
+
+    def records(self, turn: Step) -> list[Record]:
+        """The records that a turn's entries are stored as, each with the next number of its run."""
+        records = []
+        seqs = self._seqs
+        for entry in turn.entries:
+            event = entry.event
+            seq = seqs[event.run] = seqs.get(event.run, 0) + 1
+            records.append(Record(event.run, seq, event.at, event.kind, encode_entry(entry)))
+        return records
+
+    def carry_out(self, turn: Step, carrier: Carrier, at: float, *, lost: Collection[RunId] = ()) -> None:
+        """Have everything done that follows from a turn which is stored, but for runs that have been lost."""
+        for entry in turn.entries:
+            if type(entry.event) in TOLD_ENTRIES and entry.event.run not in lost:
+                carrier.entered(entry)
+        for command in turn.commands:
+            if not lost or command.run not in lost:
+                carrier.carry_out(command, at)
