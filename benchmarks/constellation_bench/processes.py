@@ -11,7 +11,8 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from subprocess import DEVNULL, STDOUT
 from tempfile import TemporaryDirectory
@@ -45,13 +46,8 @@ async def measured_apart(function: str, arguments: Mapping[str, Any], *, within:
         ProcessTimedOut: it took too long.
     """
     with TemporaryDirectory(prefix="constellation-bench-", dir=within, ignore_cleanup_errors=True) as place:
-        folder, answer, said = Path(place, "folder"), Path(place, "answer.json"), Path(place, "said.txt")
-        folder.mkdir()
-        command = [sys.executable, "-m", f"{__package__}.measuring", function, json.dumps(arguments), folder, answer]
-        with said.open("wb") as output:
-            process = await anyio.open_process(
-                [str(part) for part in command], stdin=DEVNULL, stdout=output, stderr=STDOUT, start_new_session=True
-            )
+        exchange = _Exchange.within(Path(place))
+        process = await exchange.begin(function, arguments)
         async with process:
             try:
                 with anyio.fail_after(timeout_s):
@@ -60,9 +56,51 @@ async def measured_apart(function: str, arguments: Mapping[str, Any], *, within:
                 raise ProcessTimedOut(f"took longer than {timeout_s:g} s and was ended") from None
             finally:
                 await _end(process)
-        if code != 0 or not answer.exists():
-            raise ProcessFailed(f"ended with {code}: {_last_line(said)}")
-        return json.loads(answer.read_text(encoding="utf-8"))
+        return exchange.answered(code)
+
+
+@dataclass(frozen=True, slots=True)
+class _Exchange:
+    """The files by which two processes exchange what one asks and the other answers.
+
+    Attributes:
+        folder: The directory for what is measured.
+        answer: What the function has returned.
+        said: What the process has printed.
+    """
+
+    folder: Path
+    answer: Path
+    said: Path
+
+    @classmethod
+    def within(cls, place: Path) -> _Exchange:
+        folder = place / "folder"
+        folder.mkdir()
+        return cls(folder, place / "answer.json", place / "said.txt")
+
+    async def begin(self, function: str, arguments: Mapping[str, Any]) -> Process:
+        """Start the process, in a session of its own: a Ctrl-C at the terminal is for this process to pass on."""
+        program = [sys.executable, "-m", f"{__package__}.measuring"]
+        command = [*program, function, json.dumps(arguments), str(self.folder), str(self.answer)]
+        output = os.open(self.said, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            return await anyio.open_process(
+                command, stdin=DEVNULL, stdout=output, stderr=STDOUT, start_new_session=True
+            )
+        finally:
+            os.close(output)
+
+    def answered(self, code: int) -> Any:
+        if code != 0 or not self.answer.exists():
+            raise ProcessFailed(f"ended with {code}: {self._last_line()}")
+        return json.loads(self.answer.read_text(encoding="utf-8"))
+
+    def _last_line(self) -> str:
+        """The last line that says something: tracebacks of groups of errors end with a drawn one."""
+        lines = self.said.read_text(encoding="utf-8", errors="replace").splitlines()
+        words = (line.strip(" |+-") for line in reversed(lines))
+        return next((line[:TOLD_CHARACTERS] for line in words if line), "it said nothing")
 
 
 async def _end(process: Process) -> None:
@@ -93,33 +131,3 @@ def kill_all(processes: list[psutil.Process]) -> None:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
     psutil.wait_procs(processes, timeout=GRACE_S)
-
-
-def _last_line(said: Path) -> str:
-    lines = said.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return lines[-1][:TOLD_CHARACTERS] if lines else "it said nothing"
-
-
-def file_system(path: Path) -> str:
-    """The type of the file system that a path is on, such as `ext4`; `unknown` where that can't be told."""
-    mounts = {Path(mount.mountpoint): mount.fstype for mount in psutil.disk_partitions(all=True)}
-    return next((mounts[place] for place in _upwards(path.resolve()) if place in mounts), "unknown")
-
-
-def _upwards(path: Path) -> Iterator[Path]:
-    yield path
-    yield from path.parents
-
-
-def host() -> dict[str, Any]:
-    """The machine that figures were taken on, JSON."""
-    import platform
-
-    return {
-        "python": platform.python_version(),
-        "implementation": platform.python_implementation(),
-        "os": f"{platform.system()} {platform.release()}",
-        "machine": platform.machine(),
-        "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
-    }

@@ -11,7 +11,7 @@ from typing import Any
 
 import anyio
 
-from .cpu import cpu_now
+from .cpu import others_cpu_s
 from .dag import Dag, layered
 from .subject import Prepare, Subject
 
@@ -38,7 +38,7 @@ class Sample:
 
 def measure(module: str, stars: int, folder: Path) -> dict[str, Any]:
     """Carry out one run of that many stars, after a small one; returns a Sample as JSON."""
-    subject: Subject = importlib.import_module(module)  # type: ignore[assignment]
+    subject: Subject = importlib.import_module(module)
     return asdict(anyio.run(_measure, subject, stars, folder))
 
 
@@ -51,9 +51,9 @@ async def _measure(subject: Subject, stars: int, folder: Path) -> Sample:
 async def _run_once(prepare: Prepare, dag: Dag) -> Sample:
     run = await prepare(dag)
     gc.collect()
-    before, began = cpu_now(), time.perf_counter()
+    others, own, began = others_cpu_s(), time.process_time(), time.perf_counter()
     ran = await run()
-    wall_s, after = time.perf_counter() - began, cpu_now()
+    wall_s, own_s, others_s = time.perf_counter() - began, time.process_time() - own, others_cpu_s() - others
     if ran != len(dag):
         raise RuntimeError(f"{ran} of {len(dag)} stars have run")
-    return Sample(ran, wall_s, after.own_s - before.own_s, after.others_s - before.others_s)
+    return Sample(ran, wall_s, own_s, others_s)

@@ -6,9 +6,9 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 from ..subject import Prepare
-from .runs import opened_orchestrator
+from .runs import opened_orchestrator, prepared
 
 
 def opened(folder: Path) -> AbstractAsyncContextManager[Prepare]:
     """An orchestrator with local devices and a journal."""
-    return opened_orchestrator(folder, kind="local", journal=folder / "journal.db")
+    return prepared(opened_orchestrator(folder, kind="local", journal=folder / "journal.db"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 from constellation import DeviceSpec, Orchestrator, TaskConstellation
@@ -30,11 +30,18 @@ def star_id(number: int) -> str:
     return f"star-{number}"
 
 
-@asynccontextmanager
-async def opened_orchestrator(folder: Path, *, kind: str, journal: str | Path | None) -> AsyncIterator[Prepare]:
+def opened_orchestrator(
+    folder: Path, *, kind: str, journal: str | Path | None
+) -> AbstractAsyncContextManager[Orchestrator]:
     """An orchestrator with two devices of this kind, and a journal."""
     devices = [DeviceSpec(f"device-{number}", slots=SLOTS, tools=[NOTHING]) for number in (1, 2)]
-    async with Orchestrator.local(devices, kind=kind, journal=journal, home=folder / "home") as orchestrator:
+    return Orchestrator.local(devices, kind=kind, journal=journal, home=folder / "home")
+
+
+@asynccontextmanager
+async def prepared(opening: AbstractAsyncContextManager[Orchestrator]) -> AsyncIterator[Prepare]:
+    """Make graphs ready for an orchestrator: see `Subject`."""
+    async with opening as orchestrator:
 
         async def prepare(dag: Dag) -> Run:
             graph = make_graph(dag)

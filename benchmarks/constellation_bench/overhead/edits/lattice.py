@@ -1,8 +1,9 @@
 """Which lines can be added to the benchmark's graph, worked out from its shape, and which of them cost the most.
 
-A star reaches those of the next layers that lie within a cone: d layers on, the columns at most d away. Two stars of which
-neither reaches the other may be joined either way round. One way fits the order that the graph keeps, the other makes it
-move all stars that lead to the line's source and all that follow its target, as far as they lie between the two.
+A star reaches those of the next layers that lie within a cone: d layers on, the columns at most d away. Two stars of
+which neither reaches the other may be joined either way round. One way fits the order that the graph keeps, the other
+makes it move all stars that lead to the line's source and all that follow its target, as far as they lie between the
+two.
 """
 
 from __future__ import annotations
@@ -55,16 +56,18 @@ class Lattice:
                 return one.number, other.number
 
     def crossing(self, random: Random) -> tuple[Pair, Pair]:
-        """Two lines, one the reverse of the other, each to be removed before the next is added: the second undoes what
-        the first did to the order, so that both move all stars of up to fifty layers."""
+        """Two lines, one the reverse of the other, each to be removed before the next is added.
+
+        The second undoes what the first did to the order, so that both move all stars of up to fifty layers.
+        """
         early, late = self._far_apart(random)
         return (late.number, early.number), (early.number, late.number)
 
     def worst(self, random: Random) -> Iterator[Pair]:
         """Lines, each to be removed before the next is added, of which the last moves nearly all stars.
 
-        All but the last bring the order into the worst state for that one: its target as far to the front as it can lie,
-        its source as far to the end.
+        All but the last bring the order into the worst state for that one: its target as far to the front as it can
+        lie, its source as far to the end.
         """
         early, late = self._far_apart(random, layer=(self.layers - self._reach) // 2)
         last = self.layers - 1

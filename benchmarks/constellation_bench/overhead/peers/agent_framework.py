@@ -1,8 +1,8 @@
 """Peer `agent_framework`: a workflow of Microsoft Agent Framework, without checkpoints.
 
-An executor per star, joined by fan-in edges that wait for all three. Executors are coroutines, since plain functions would
-each go through a thread. A workflow begins with one executor: it is one more than there are stars, and fans out to the
-first layer. The message is a number.
+An executor per star, joined by fan-in edges that wait for all three. Executors are coroutines, since plain functions
+would each go through a thread. A workflow begins with one executor: it is one more than there are stars, and fans out
+to the first layer. The message is a number.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Peer `asyncio_graphlib`: the standard library alone, `graphlib.TopologicalSorter` and an asyncio task per ready star.
 
 The floor for anything that runs stars concurrently: what the graph and the event loop cost. The sorter is prepared
-(built, and seen to have no cycle) before the run. A star that ends says so through a queue, so that the loop never looks at
-those that are still running.
+(built, and seen to have no cycle) before the run. A star that ends says so through a queue, so that the loop never
+looks at those that are still running.
 """
 
 from __future__ import annotations

@@ -1,13 +1,14 @@
 """Peer `dask`: a local cluster of Dask distributed, a scheduler in this process and two worker processes.
 
-The graph goes in whole, as a dict of tasks, by `Client.get`: nothing is submitted one by one, and Dask does not optimise it,
-so that no tasks are fused. No dashboard. Workers have four threads each.
+The graph goes in whole, as a dict of tasks, by `Client.get`: nothing is submitted one by one, and Dask does not
+optimise it, so that no tasks are fused. No dashboard. Workers have four threads each.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ def _star(*counts: int) -> int:
 @asynccontextmanager
 async def opened(folder: Path) -> AsyncIterator[Prepare]:
     """A cluster of two workers."""
-    with dask.config.set({"temporary-directory": str(folder), "distributed.scheduler.worker-saturation": "inf"}):
+    numbers = count()
+    with dask.config.set({"temporary-directory": str(folder)}):
         async with (
             LocalCluster(
                 n_workers=2, threads_per_worker=4, processes=True, dashboard_address=None, asynchronous=True
@@ -35,7 +37,7 @@ async def opened(folder: Path) -> AsyncIterator[Prepare]:
         ):
 
             async def prepare(dag: Dag) -> Run:
-                name = f"{len(dag)}-stars"
+                name = f"run-{next(numbers)}"  # a key that is known already would not be computed again
                 graph: dict[Any, Any] = {
                     (name, number): (_star, *((name, source) for source in upstream))
                     for number, upstream in enumerate(dag)

@@ -1,7 +1,8 @@
 """Peer `dbos`: one durable workflow whose steps are the stars, with DBOS's system database in SQLite.
 
-A workflow of DBOS has to start its steps in the same order each time it is replayed. So it starts a layer's steps in order
-and waits for the layer: that is how its documentation runs steps side by side, by `asyncio.gather`. Steps are coroutines.
+A workflow of DBOS has to start its steps in the same order each time it is replayed. So it starts a layer's steps in
+order and waits for the layer: that is how its documentation runs steps side by side, by `asyncio.gather`. Steps are
+coroutines.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ async def opened(folder: Path) -> AsyncIterator[Prepare]:
 
         async def prepare(dag: Dag) -> Run:
             async def run() -> int:
-                return await layers(len(dag))
+                ran: int = await layers(len(dag))
+                return ran
 
             return run
 

@@ -32,7 +32,7 @@ async def opened(folder: Path) -> AsyncIterator[Prepare]:
                 for target in targets[number]:
                     waiting[target] -= 1
                     if not waiting[target]:
-                        ready.append(target)  # noqa: B909 - the list is the queue
+                        ready.append(target)
             return len(ready)
 
         return run

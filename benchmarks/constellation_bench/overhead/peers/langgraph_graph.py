@@ -1,13 +1,14 @@
 """The graph of both LangGraph peers: a node per star, and an edge from all three that it waits for together.
 
-Nodes are coroutines and the graph is run by `ainvoke`: plain functions would each go through a thread pool. The state has
-one key, which no node writes. Tracing stays off.
+Nodes are coroutines and the graph is run by `ainvoke`: plain functions would each go through a thread pool. The state
+has one key, which no node writes. Tracing stays off.
 """
 
 from __future__ import annotations
 
 import os
 from typing import Any, TypedDict
+from uuid import uuid4
 
 os.environ["LANGSMITH_TRACING"] = "false"  # read when it is imported
 
@@ -41,7 +42,7 @@ def compiled(dag: Dag, saver: BaseCheckpointSaver[Any] | None = None) -> Run:
     for number in ends(dag):
         graph.add_edge(f"star-{number}", END)
     app = graph.compile(checkpointer=saver)
-    config: Any = {"recursion_limit": len(dag) // WIDTH + 10, "configurable": {"thread_id": f"{len(dag)} stars"}}
+    config: Any = {"recursion_limit": len(dag) // WIDTH + 10, "configurable": {"thread_id": str(uuid4())}}
     options: Any = {} if saver is None else {"durability": "sync"}
 
     async def run() -> int:

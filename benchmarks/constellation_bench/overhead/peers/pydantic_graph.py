@@ -1,4 +1,4 @@
-"""Peer `pydantic_graph`: a graph that maps a step over the stars of a layer, joins them, and goes on with the next layer.
+"""Peer `pydantic_graph`: a graph that maps a step over the stars of a layer, joins them, and goes on with the next.
 
 Its joins have to be dominated by one fork, so three overlapping dependencies per star can't be written down as such.
 A layer that waits for the whole layer before keeps all of them; that is also its cheapest way, since the graph has five
@@ -53,7 +53,8 @@ async def opened(folder: Path) -> AsyncIterator[Prepare]:
 
     @builder.step
     async def stars_of(context: StepContext[_Progress, None, _Layer]) -> range:
-        return context.inputs.stars
+        layer: _Layer = context.inputs
+        return layer.stars
 
     @builder.step
     async def star(context: StepContext[_Progress, None, int]) -> None:
@@ -61,7 +62,8 @@ async def opened(folder: Path) -> AsyncIterator[Prepare]:
 
     @builder.step
     async def result(context: StepContext[_Progress, None, _Done]) -> int:
-        return context.inputs.ran
+        done: _Done = context.inputs
+        return done.ran
 
     joined = builder.join(reduce_null, initial=None)
     builder.add(
@@ -80,7 +82,8 @@ async def opened(folder: Path) -> AsyncIterator[Prepare]:
         layers = [range(first, min(first + WIDTH, len(dag))) for first in range(0, len(dag), WIDTH)]
 
         async def run() -> int:
-            return await graph.run(state=_Progress(layers[::-1]))
+            ran: int = await graph.run(state=_Progress(layers[::-1]))
+            return ran
 
         return run
 

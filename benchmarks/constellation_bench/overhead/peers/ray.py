@@ -1,8 +1,8 @@
 """Peer `ray`: Ray core on this machine, a task per star whose arguments are the results that it waits for.
 
-Submitting is part of the run: Ray has no graph that is built before. Results are small enough to be passed along without
-the object store. A task takes no CPU of Ray's account, so that what is ready is never held back; workers are those of a
-machine with two CPUs. No dashboard, no usage statistics.
+Submitting is part of the run: Ray has no graph that is built before. Results are small enough to be passed along
+without the object store. A task takes no CPU of Ray's account, so that what is ready is never held back; workers are
+those of a machine with two CPUs. No dashboard, no usage statistics.
 """
 
 from __future__ import annotations
