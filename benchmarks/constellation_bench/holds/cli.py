@@ -33,8 +33,8 @@ def holds(
     """How long a graph takes while a slow planner reviews some of its stars: holds, beside a global lock."""
     from constellation.cli.errors import BadInput
 
-    from ..machine import host
     from ..commands import carry_out, disk_folder, tell
+    from ..machine import host
     from ..processes import measured_apart
     from .measure import Mode
     from .workload import Workload
@@ -86,7 +86,7 @@ def print_modes(workload: Workload, modes: Sequence[Mapping[str, Any]]) -> None:
 
     table = Table(box=None, pad_edge=False)
     table.add_column("")
-    for head in ("total s", "bound s", "ratio", "unrelated stars s", "bound s"):
+    for head in ("total s", "bound s", "ratio", "unrelated stars s", "their bound s"):
         table.add_column(head, justify="right", no_wrap=True)
     for mode in modes:
         ratio = f"{mode['ratio']:.2f}" if mode["ratio"] is not None else "–"

@@ -21,7 +21,7 @@ NO_PEER = "none"
 
 
 def overhead(
-    stars: Annotated[int, typer.Option(min=400, help="How many stars our own runs have.")] = STARS,
+    stars: Annotated[int, typer.Option(min=1, help="How many stars our own runs have.")] = STARS,
     peer_stars: Annotated[int, typer.Option(min=1, help="How many stars runs of peers have.")] = PEER_STARS,
     repeats: Annotated[int, typer.Option(min=1, help="How many times each is measured.")] = REPEATS,
     case: Annotated[list[CaseName] | None, typer.Option(help="One of our cases; may be repeated. Else all.")] = None,

@@ -9,7 +9,13 @@ from .survey import Survey
 
 SUFFIXES = (".png", ".svg")
 
-_COLOURS = {CaseName.IN_PROCESS: "tab:blue", CaseName.JOURNALED: "tab:orange", CaseName.WEBSOCKET: "tab:green"}
+_COLOURS = {
+    CaseName.IN_PROCESS: "tab:blue",
+    CaseName.JOURNALED: "tab:orange",
+    CaseName.WEBSOCKET: "tab:green",
+    CaseName.EDIT_MIDDLE: "tab:gray",
+    CaseName.EDIT_BATCH: "tab:gray",
+}
 
 
 def draw(survey: Survey, file: Path) -> None:
@@ -21,27 +27,24 @@ def draw(survey: Survey, file: Path) -> None:
     """
     from matplotlib.figure import Figure
 
-    bars = [
-        (figures.name, figures.cpu_us_per_star, name, True)
-        for name in _COLOURS
-        for figures in survey.cases
-        if figures.name == name
-    ]
-    bars += [(peer.name, figures.cpu_us_per_star, peer.against, False) for peer, figures in survey.peers]
-    order = list(_COLOURS)
-    bars.sort(key=lambda bar: (order.index(bar[2]), not bar[3], bar[1]))
+    ours = [(CaseName(figures.name), figures, "") for figures in survey.cases]
+    theirs = [(peer.against, figures, "///") for peer, figures in survey.peers]
+    order = list(CaseName)
+    bars = sorted(ours + theirs, key=lambda bar: (order.index(bar[0]), bar[2], bar[1].cpu_us_per_star))
     picture = Figure(figsize=(8, 1 + 0.35 * len(bars)), layout="constrained")
     axes = picture.add_subplot()
     shown = axes.barh(
-        [name for name, *_ in bars],
-        [cost for _, cost, *_ in bars],
-        color=[_COLOURS[against] for *_, against, _ in bars],
-        hatch=["" if ours else "///" for *_, ours in bars],
+        [figures.name for _, figures, _ in bars],
+        [figures.cpu_us_per_star for _, figures, _ in bars],
+        color=[_COLOURS[case] for case, _, _ in bars],
+        hatch=[hatch for *_, hatch in bars],
         edgecolor="white",
     )
     axes.bar_label(shown, fmt="{:,.0f}", padding=3)
     axes.invert_yaxis()
     axes.set_xscale("log")
     axes.margins(x=0.15)
-    axes.set_xlabel("CPU time per star in µs, all processes; hatched: peers, in the colour of what they compare to")
+    axes.set_xlabel(
+        "CPU time per star in µs, all processes (grey: per edit)\nhatched: peers, in the colour of our case"
+    )
     picture.savefig(file)

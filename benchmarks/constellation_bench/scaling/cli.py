@@ -25,8 +25,8 @@ def scaling(
     as_json: AsJson = False,
 ) -> int:
     """CPU time and memory per star in graphs of 1,000, 10,000 and 100,000 stars, in one process."""
-    from ..machine import host
     from ..commands import carry_out, disk_folder, tell
+    from ..machine import host
     from ..processes import measured_apart
 
     sizes = sorted(set(stars or SIZES))

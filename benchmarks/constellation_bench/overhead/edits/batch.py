@@ -14,7 +14,8 @@ from constellation import EditBuilder
 
 from ..cases.runs import star_id
 from ..dag import WIDTH
-from .lattice import Lattice
+from .kinds import CYCLE, LINES, SINGLE, STARS, UNDONE, UNKNOWN_STAR
+from .lattice import LEAST_STARS, Lattice
 from .middle import add_and_remove
 from .timing import EditTimer
 
@@ -24,28 +25,23 @@ NEW_STARS = 33
 
 SEED = 2
 
-SINGLE = "one line"
-"""The single edit that batches are compared with."""
-
-FAILURE = "lines, then a cycle"
-"""The batches that the case's figure is about: like the single edit, and refused for what only the graph can tell."""
-
 
 def measure(stars: int, folder: Path) -> dict[str, Any]:
-    """Time the batches; the folder is not used."""
+    """Time the batches, in a graph of at least `LEAST_STARS`; the folder is not used."""
+    stars = max(stars, LEAST_STARS)
     random, lattice, timer = Random(SEED), Lattice(stars), EditTimer(stars)
     for _ in range(ROUNDS):
         add_and_remove(timer, SINGLE, lattice.along(random))
-        for shape, begin in (("lines", _lines), ("stars", _stars)):
+        for shape, begin in ((LINES, _lines), (STARS, _stars)):
             edit = begin(timer, lattice, random)
             edit.remove_line(star_id(0), star_id(WIDTH))
-            timer.apply(f"{shape}, undone", timer.apply(shape, edit.build()))
+            timer.apply(f"{shape}, {UNDONE}", timer.apply(shape, edit.build()))
             edit = begin(timer, lattice, random)
             edit.line(star_id(WIDTH), star_id(0))
-            timer.refuse(f"{shape}, then a cycle", edit.build())
+            timer.refuse(f"{shape}, {CYCLE}", edit.build())
             edit = begin(timer, lattice, random)
             edit.remove("star-that-is-not-there")
-            timer.refuse(f"{shape}, then an unknown star", edit.build())
+            timer.refuse(f"{shape}, {UNKNOWN_STAR}", edit.build())
     return timer.as_json()
 
 

@@ -7,9 +7,9 @@ from statistics import fmean, median
 from typing import Any
 
 from ..figures import Figures, percentile, spread
-from .batch import FAILURE, SINGLE
+from .kinds import ACROSS, ALONG, REFUSED_LINES, REMOVE, SINGLE
 
-RANDOM = ("add along", "add across", "remove")
+RANDOM = (ALONG, ACROSS, REMOVE)
 """The kinds that median and percentile are taken over; the worst is that of all kinds."""
 
 Kinds = Mapping[str, Sequence[float]]
@@ -24,8 +24,10 @@ def figures_of_batch(name: str, samples: Sequence[Mapping[str, Any]]) -> Figures
     """A batch: the median over those that are rolled back because of a cycle."""
     kinds = _repeated(samples)
     single = median(kinds[SINGLE])
-    ratio = round(median(kinds[FAILURE]) / single, 1)
-    return _figures(name, samples, headline=(FAILURE,), more={"one_edit_us": round(single, 2), "to_one_edit": ratio})
+    ratio = round(median(kinds[REFUSED_LINES]) / single, 1)
+    return _figures(
+        name, samples, headline=(REFUSED_LINES,), more={"one_edit_us": round(single, 2), "to_one_edit": ratio}
+    )
 
 
 def _figures(

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from ..dag import WIDTH
 
-LEAST_LAYERS = 4
+LEAST_STARS = 4 * WIDTH
 
 
 class Place(NamedTuple):
@@ -34,12 +34,12 @@ Pair = tuple[int, int]
 
 
 class Lattice:
-    """The whole layers of a graph of that many stars; raises ValueError when there are fewer than four."""
+    """The whole layers of a graph of that many stars, of which there have to be at least `LEAST_STARS`."""
 
     def __init__(self, stars: int) -> None:
         self.layers = stars // WIDTH
-        if self.layers < LEAST_LAYERS:
-            raise ValueError(f"a graph of {stars} stars is too small to edit; give at least {LEAST_LAYERS * WIDTH}")
+        if stars < LEAST_STARS:
+            raise ValueError(f"a graph of {stars} stars is too small to edit; give at least {LEAST_STARS}")
 
     def along(self, random: Random) -> Pair:
         """A new line from a layer to a later one."""

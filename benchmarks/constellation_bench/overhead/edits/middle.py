@@ -11,7 +11,8 @@ from random import Random
 from typing import Any
 
 from ..cases.runs import star_id
-from .lattice import Lattice, Pair
+from .kinds import ACROSS, ADVERSARIAL, ALONG, REMOVE
+from .lattice import LEAST_STARS, Lattice, Pair
 from .timing import EditTimer
 
 RANDOM_PAIRS = 2_000
@@ -24,17 +25,18 @@ SEED = 1
 
 
 def measure(stars: int, folder: Path) -> dict[str, Any]:
-    """Time the edits; the folder is not used."""
+    """Time the edits, in a graph of at least `LEAST_STARS`; the folder is not used."""
+    stars = max(stars, LEAST_STARS)
     random, lattice, timer = Random(SEED), Lattice(stars), EditTimer(stars)
     for _ in range(RANDOM_PAIRS):
-        add_and_remove(timer, "add along", lattice.along(random))
-        add_and_remove(timer, "add across", lattice.across(random))
+        add_and_remove(timer, ALONG, lattice.along(random))
+        add_and_remove(timer, ACROSS, lattice.across(random))
     for _ in range(CROSSINGS):
         for pair in lattice.crossing(random):
-            add_and_remove(timer, "adversarial", pair)
+            add_and_remove(timer, ADVERSARIAL, pair)
     for _ in range(WORSTS):
         for pair in lattice.worst(random):
-            add_and_remove(timer, "adversarial", pair)
+            add_and_remove(timer, ADVERSARIAL, pair)
     return timer.as_json()
 
 
@@ -46,4 +48,4 @@ def add_and_remove(timer: EditTimer, kind: str, pair: Pair) -> None:
     timer.apply(kind, edit.build())
     edit = timer.graph.edit()
     edit.remove_line(source, target)
-    timer.apply("remove", edit.build())
+    timer.apply(REMOVE, edit.build())

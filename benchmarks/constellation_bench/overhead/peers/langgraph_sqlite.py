@@ -1,7 +1,7 @@
 """Peer `langgraph_sqlite`: a compiled StateGraph with LangGraph's SQLite checkpointer.
 
-`durability="sync"` writes what a superstep has done before the next one begins, which is what our journal does per
-star; it costs the same CPU time as LangGraph's default, which writes it meanwhile.
+`durability="sync"` writes what a superstep has done before the next one begins, as our journal does for stars. It
+takes no more CPU time than LangGraph's default, which writes it meanwhile.
 """
 
 from __future__ import annotations

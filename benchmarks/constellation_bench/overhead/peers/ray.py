@@ -1,8 +1,8 @@
 """Peer `ray`: Ray core on this machine, a task per star whose arguments are the results that it waits for.
 
 Submitting is part of the run: Ray has no graph that is built before. Results are small enough to be passed along
-without the object store. A task takes no CPU of Ray's account, so that what is ready is never held back; workers are
-those of a machine with two CPUs. No dashboard, no usage statistics.
+without the object store. Two workers, a CPU each. No dashboard, no usage statistics, no authentication between its
+processes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # read when it is imported
+os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}  # read when it is imported
 
 import ray
 

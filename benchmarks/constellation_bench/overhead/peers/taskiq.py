@@ -1,7 +1,7 @@
 """Peer `taskiq`: its in-memory broker, which runs tasks in this process.
 
 taskiq has no graphs, so graphlib says what is ready, as in `asyncio_graphlib`. `await_inplace=True` is the cheaper of
-the broker's two ways: without it results are polled for. A task returns nothing and takes nothing.
+the broker's two ways: otherwise each result has to be polled for.
 """
 
 from __future__ import annotations
