@@ -9,7 +9,6 @@ only through the methods here, which the scheduler drives; until `activate` is c
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +16,20 @@ from .authoring import Authoring
 from .batches import apply_batch
 from .conditions import evaluate_condition
 from .edits import Applied, Changes, EditBatch, Operation
-from .errors import ConditionError, IllegalTransition, UnknownStar
+from .errors import ConditionError, IllegalTransition, UnknownStar, close_names
 from .line import TaskStarLine, Trigger
 from .node import Edge, LineStatus, Node
+from .order import Order
 from .star import StarId, TaskStar
 from .states import SETTLED, TRANSITIONS, Outcome, StarError, StarState
 
 if TYPE_CHECKING:
     from .authoring import EditBuilder
+
+_PENDING, _READY, _SUCCEEDED = StarState.PENDING, StarState.READY, StarState.SUCCEEDED
+_OPEN, _MET, _UNMET = LineStatus.OPEN, LineStatus.MET, LineStatus.UNMET
+_SUCCESS, _COMPLETION = Trigger.SUCCESS, Trigger.COMPLETION
+# Names of their own for what each transition needs: Python 3.11 looks members of enumerations up slowly.
 
 ConditionEvaluator = Callable[[TaskStarLine, Any], bool]
 """Evaluates a line's condition over its source's output; raises ConditionError when that fails."""
@@ -57,6 +62,7 @@ class TaskConstellation(Authoring):
         self.counts: dict[StarState, int] = dict.fromkeys(StarState, 0)
         self.evaluate: ConditionEvaluator = _evaluate
         self._nodes: dict[StarId, Node] = {}
+        self._order = Order()
         self._next_serial = 0
         self._held = 0
         self._kept: dict[Node, None] = {}
@@ -100,12 +106,19 @@ class TaskConstellation(Authoring):
         return [edge.line for edge in self._node(star).outbound.values()]
 
     def in_order(self) -> list[StarId]:
-        """All stars, each after those that it waits for."""
-        return [node.star.id for node in sorted(self._nodes.values(), key=lambda node: node.position)]
+        """All stars, each after those that it waits for and else in the order in which they were added.
+
+        It follows from the stars and lines alone: whatever edits led to them, a copy has the same order.
+        """
+        order: dict[StarId, None] = {}
+        for star, node in self._nodes.items():
+            if star not in order:
+                _order_with_sources(node, order)
+        return list(order)
 
     def waiting_for(self, star: str) -> list[StarId]:
         """The stars whose lines into this one are still open; raises UnknownStar."""
-        return [source for source, edge in self._node(star).inbound.items() if edge.status is LineStatus.OPEN]
+        return [source for source, edge in self._node(star).inbound.items() if edge.status is _OPEN]
 
     def descendants(self, star: str) -> set[StarId]:
         """All stars that wait for this one, directly or through others; raises UnknownStar."""
@@ -213,52 +226,53 @@ class TaskConstellation(Authoring):
     # --- inside ----------------------------------------------------------------------------------------------------
 
     def _node(self, star: str) -> Node:
-        node = self._nodes.get(StarId(star))
+        node: Node | None = self._nodes.get(star)  # type: ignore[call-overload]  # any text may be asked for
         if node is None:
-            raise UnknownStar(star, close=difflib.get_close_matches(star, self._nodes, n=3))
+            raise UnknownStar(star, close=close_names(star, self._nodes, count=3))
         return node
 
     def _enter(self, node: Node, state: StarState) -> None:
-        if state not in TRANSITIONS[node.state]:
-            raise IllegalTransition(node.star.id, node.state, state)
-        self.counts[node.state] -= 1
+        before = node.state
+        if state not in TRANSITIONS[before]:
+            raise IllegalTransition(node.star.id, before, state)
+        self.counts[before] -= 1
         self.counts[state] += 1
         node.state = state
 
     def _resolve_lines(self, node: Node) -> list[Node]:
-        """Settle the open lines out of a star that has ended; returns the stars behind them."""
+        """Settle the open lines out of a star that has ended; returns the stars behind them that may move by it."""
         targets = []
         for edge in node.outbound.values():
-            if edge.status is LineStatus.OPEN:
+            if edge.status is _OPEN:
                 self._resolve(edge)
-                targets.append(edge.target)
+                target = edge.target
+                if target.unmet or not target.unresolved:
+                    targets.append(target)
         return targets
 
     def _resolve(self, edge: Edge) -> None:
-        target = edge.target
-        edge.status = status = self._verdict(edge)
+        trigger, target = edge.line.trigger, edge.target
+        if trigger is _COMPLETION or (trigger is _SUCCESS and edge.source.state is _SUCCEEDED):
+            edge.status = _MET
+        else:
+            edge.status = status = self._verdict(edge)
+            if status is not _MET:
+                target.unmet += 1
         target.unresolved -= 1
-        if status is not LineStatus.MET:
-            target.unmet += 1
 
     def _verdict(self, edge: Edge) -> LineStatus:
-        trigger, state = edge.line.trigger, edge.source.state
-        if trigger is Trigger.SUCCESS:
-            met = state is StarState.SUCCEEDED
-        elif trigger is Trigger.COMPLETION:
-            met = True
-        elif trigger is Trigger.FAILURE:
-            met = state is StarState.FAILED
-        elif state is StarState.SUCCEEDED:
-            outcome = edge.source.outcome
+        """What has become of a line that is met by failure, by a condition, or not at all."""
+        trigger, source = edge.line.trigger, edge.source
+        if trigger is Trigger.WHEN and source.state is _SUCCEEDED:
+            outcome = source.outcome
             try:
                 met = self.evaluate(edge.line, outcome.output if outcome else None)
             except ConditionError as error:
                 edge.problem = str(error)
                 return LineStatus.BROKEN
         else:
-            met = False
-        return LineStatus.MET if met else LineStatus.UNMET
+            met = trigger is Trigger.FAILURE and source.state is StarState.FAILED
+        return _MET if met else _UNMET
 
     def _advance_all(self, nodes: list[Node], changes: Changes, at: float) -> None:
         """Move stars to where their lines put them, and on through the stars that settle by it."""
@@ -266,10 +280,10 @@ class TaskConstellation(Authoring):
             return
         while nodes:
             node = nodes.pop()
-            if node.state is StarState.READY and (node.unresolved or node.unmet):
-                self._enter(node, StarState.PENDING)
+            if node.state is _READY and (node.unresolved or node.unmet):
+                self._enter(node, _PENDING)
                 changes.unready.append(node.star.id)
-            if node.state is not StarState.PENDING or not (node.unmet or not node.unresolved):
+            if node.state is not _PENDING or not (node.unmet or not node.unresolved):
                 continue
             if self._held and is_kept(node):
                 self._kept[node] = None
@@ -280,7 +294,7 @@ class TaskConstellation(Authoring):
                 if not node.holds:
                     nodes.extend(self._resolve_lines(node))
             else:
-                self._enter(node, StarState.READY)
+                self._enter(node, _READY)
                 changes.ready.append(node.star.id)
 
     def _no_longer_kept(self) -> list[Node]:
@@ -304,6 +318,21 @@ class TaskConstellation(Authoring):
         node.outcome = Outcome(error=error, ended_at=at)
 
 
+def _order_with_sources(node: Node, order: dict[StarId, None]) -> None:
+    """Append a star, after those before it that are missing; without recursion, since a chain may be of any length."""
+    stack = [(node, iter(node.inbound.values()))]
+    while stack:
+        node, edges = stack[-1]
+        for edge in edges:
+            source = edge.source
+            if source.star.id not in order:
+                stack.append((source, iter(source.inbound.values())))
+                break
+        else:
+            order[node.star.id] = None
+            stack.pop()
+
+
 def is_kept(node: Node) -> bool:
     """Whether a star that waits must not move, because a star somewhere before it is held.
 
@@ -317,7 +346,7 @@ def is_kept(node: Node) -> bool:
     while stack:
         for edge in stack.pop().inbound.values():
             source = edge.source
-            if edge.status is LineStatus.OPEN and source not in seen:
+            if edge.status is _OPEN and source not in seen:
                 if source.holds:
                     return True
                 seen.add(source)

@@ -18,9 +18,6 @@ from .notices import from_command
 MAX_KEPT = 20_000
 """How many of the latest events of a run are kept."""
 
-_Told = tuple[int, float, cmd.Command]
-"""The number of an event, when it happened, and the command that it stands for."""
-
 _PAGE = 256
 """How many events a reader takes out at once."""
 
@@ -38,15 +35,17 @@ class EventLog:
         self.run = run
         self.next_seq = 1
         self.finished: RunFinished | None = None
-        self._kept: deque[Event | _Told] = deque(maxlen=MAX_KEPT)
+        self._kept: deque[Event | cmd.Command] = deque(maxlen=MAX_KEPT)
+        self._times: deque[float] = deque(maxlen=MAX_KEPT)
         self._closed: Exception | None = None
         self._changed: anyio.Event | None = None
         self._over = anyio.Event()
 
     def tell(self, command: cmd.Command, at: float) -> None:
-        """Add the event that a command stands for, one of the kinds of `notices.TOLD_COMMANDS`; see `publish`."""
+        """Add the event that a command stands for; see `publish`."""
         if self.finished is None:
-            self._kept.append((self.next_seq, at, command))
+            self._kept.append(command)
+            self._times.append(at)
             self.next_seq += 1
             if self._changed is not None:
                 self._wake()
@@ -57,6 +56,7 @@ class EventLog:
             return
         self.next_seq = event.seq + 1
         self._kept.append(event)
+        self._times.append(event.time)
         if isinstance(event, RunFinished):
             self.finished = event
             self._over.set()
@@ -116,7 +116,9 @@ class EventLog:
 
     def _event(self, place: int) -> Event:
         kept = self._kept[place]
-        return kept if isinstance(kept, Event) else from_command(*kept)
+        if isinstance(kept, Event):
+            return kept
+        return from_command(self.next_seq - len(self._kept) + place, self._times[place], kept)
 
     def _wake(self) -> None:
         if self._changed is not None:

@@ -28,14 +28,8 @@ def duration_of(outcome: Outcome) -> float | None:
     return round(outcome.ended_at - outcome.started_at, 6)
 
 
-TOLD_COMMANDS = frozenset(
-    {cmd.Dispatch, cmd.StarStarted, cmd.StarSettled, cmd.StarRetrying, cmd.EditApplied, cmd.AskApproval}
-)
-"""The kinds of commands that stand for an event, besides the end of a run."""
-
-
 def from_command(seq: int, time: float, command: cmd.Command) -> out.Event:
-    """The event that a command of one of the kinds of `TOLD_COMMANDS` stands for."""
+    """The event that a command stands for; those that have to do with devices or other runs alone stand for none."""
     run = command.run
     match command:
         case cmd.Dispatch(_, star, attempt, device):

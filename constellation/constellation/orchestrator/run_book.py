@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
@@ -38,7 +38,7 @@ from .engine import Engine
 from .errors import AdmissionRefused, OrchestratorStopped, RunInUse
 from .event_log import EventLog
 from .hub import ConnectedDevice, Hub
-from .notices import TOLD_COMMANDS, from_entry, run_finished
+from .notices import from_entry, run_finished
 from .offering import Offering
 from .planning import Planner, consult, review_of
 from .recovery import LEASE_S, owner_name
@@ -164,21 +164,34 @@ class RunBook:
 
     def carry_out(self, command: cmd.Command, at: float) -> None:
         """See `Carrier.carry_out`."""
-        kind = type(command)
-        if kind is cmd.Dispatch:
-            self.hub.dispatch(cast("cmd.Dispatch", command))
-        elif isinstance(command, cmd.CancelAttempt):
-            self.hub.cancel(command)
-        elif isinstance(command, cmd.RequestReview):
-            self._tasks.start_soon(self._review, command.run, command.star)
+        act = _ACTIONS.get(type(command))
+        if act is not None:
+            act(self, command, at)
+
+    def _tell(self, command: cmd.Command, at: float) -> None:
         run = self.runs.get(command.run)
-        if run is None:
-            return
-        if kind in TOLD_COMMANDS:
+        if run is not None:
             run.log.tell(command, at)
-        if isinstance(command, cmd.StarRetrying) and command.error.type == DEVICE_LOST and command.device is not None:
+
+    def _dispatch(self, command: cmd.Dispatch, at: float) -> None:
+        self.hub.dispatch(command)
+        self._tell(command, at)
+
+    def _cancel(self, command: cmd.CancelAttempt, at: float) -> None:
+        self.hub.cancel(command)
+
+    def _begin_review(self, command: cmd.RequestReview, at: float) -> None:
+        self._tasks.start_soon(self._review, command.run, command.star)
+
+    def _note_retry(self, command: cmd.StarRetrying, at: float) -> None:
+        run = self.runs.get(command.run)
+        if run is not None and command.error.type == DEVICE_LOST and command.device is not None:
             run.moved[command.star] = command.device
-        elif isinstance(command, cmd.RunSettled):
+        self._tell(command, at)
+
+    def _end(self, command: cmd.RunSettled, at: float) -> None:
+        run = self.runs.get(command.run)
+        if run is not None:
             self._tasks.start_soon(self._finish, run, run_finished(run.log.next_seq, at, command, run.machine))
 
     def lost(self, run: RunId, error: JournalError) -> set[RunId]:
@@ -290,3 +303,17 @@ class RunBook:
                 labels=profile.labels,
             )
         )
+
+
+_ACTIONS: Mapping[type, Callable[[RunBook, Any, float], None]] = {
+    cmd.Dispatch: RunBook._dispatch,
+    cmd.CancelAttempt: RunBook._cancel,
+    cmd.RequestReview: RunBook._begin_review,
+    cmd.StarStarted: RunBook._tell,
+    cmd.StarSettled: RunBook._tell,
+    cmd.StarRetrying: RunBook._note_retry,
+    cmd.EditApplied: RunBook._tell,
+    cmd.AskApproval: RunBook._tell,
+    cmd.RunSettled: RunBook._end,
+}
+"""How commands are carried out; what is not here is for the scheduler itself."""

@@ -53,24 +53,16 @@ class AttemptRules(RunState):
             tries is None
             or tries.attempt is not None
             or tries.waiting
+            or event.attempt != ev.attempt_id(self.run, star, tries.attempts + 1)
             or star not in self.graph
             or self.graph.state(star) is not StarState.READY
-            or event.attempt != ev.attempt_id(self.run, star, tries.attempts + 1)
         ):
             return False
         tries.attempts += 1
-        attempt = Attempt(
-            event.attempt,
-            star,
-            event.device,
-            event.epoch,
-            idempotent=event.idempotent,
-            memory=event.memory,
-            assigned_at=event.at,
-        )
+        attempt = Attempt(event.attempt, star, event.device, event.epoch, event.idempotent, event.memory, event.at)
         tries.attempt = self.attempts[attempt.id] = attempt
         self.graph.enter(star, StarState.ASSIGNED)
-        self._out.append(Dispatch(self.run, self.graph[star], attempt.id, event.device, event.epoch, tries.arguments))
+        self._out.append(Dispatch(self.run, tries.spec, attempt.id, event.device, event.epoch, tries.arguments))
         return True
 
     def _fenced(self, event: Any) -> Attempt | None:

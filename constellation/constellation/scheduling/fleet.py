@@ -7,9 +7,8 @@ of each lane, so its cost does not depend on how many stars wait.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from heapq import heappop, heappush
-from typing import NamedTuple
 
 from ..graph import StarId, TaskStar
 from .durations import Durations
@@ -22,12 +21,8 @@ _MANY_LANES = 64
 """From how many lanes on the empty ones are cleared away."""
 
 
-class Placement(NamedTuple):
-    """A star and the device that it goes to."""
-
-    run: RunId
-    star: TaskStar
-    device: DeviceLoad
+Placement = tuple[RunId, TaskStar, DeviceLoad]
+"""The run of a star, the star, and the device that it goes to."""
 
 
 class _Lane:
@@ -122,7 +117,9 @@ class Fleet:
 
     def queue(self, run: RunId, star: TaskStar, rank: float, avoid: frozenset[DeviceId] = frozenset()) -> None:
         """Let a star wait for a device; higher priority first, then higher rank, then who came first."""
-        key = (run, tool_of(star), star.device, avoid, tuple(sorted(star.requires.items())) if star.requires else ())
+        key: tuple[object, ...] = (run, tool_of(star), star.device)
+        if avoid or star.requires:
+            key = (*key, avoid, *sorted(star.requires.items()))
         lane = self._lanes.get(key)
         if lane is None:
             if len(self._lanes) >= self._many_lanes:
@@ -163,25 +160,21 @@ class Fleet:
 
     # --- placement -------------------------------------------------------------------------------------------------
 
-    @property
-    def can_place(self) -> bool:
-        """Whether something has changed since `place` ended, so that waiting stars may find a device."""
-        return self._changed and bool(self._queued)
+    def place(self, nearby: Callable[[RunId, StarId], Mapping[DeviceId, int]]) -> Placement | None:
+        """Take out the most urgent of the waiting stars that some device has room for; None when there is none.
 
-    def place(self, nearby: Callable[[RunId, StarId], Mapping[DeviceId, int]]) -> Iterator[Placement]:
-        """Give waiting stars to devices with room, most urgent first, until no more can be placed.
-
-        The caller reserves each placement on its device before it asks for the next.
+        The caller reserves the placement on its device before it asks for the next.
         """
-        while self._changed and self._queued:
-            best = self._most_urgent()
-            if best is None:
-                break
-            lane, roomy = best
-            star = heappop(lane.heap)[3]
-            del self._queued[lane.run, star.id]
-            yield Placement(lane.run, star, self._policy.choose(star, roomy, nearby(lane.run, star.id), self.durations))
-        self._changed = False
+        if not self._changed:
+            return None
+        best = self._most_urgent() if self._queued else None
+        if best is None:
+            self._changed = False
+            return None
+        lane, roomy = best
+        star = heappop(lane.heap)[3]
+        del self._queued[lane.run, star.id]
+        return lane.run, star, self._policy.choose(star, roomy, nearby(lane.run, star.id), self.durations)
 
     def _most_urgent(self) -> tuple[_Lane, list[DeviceLoad]] | None:
         """The lane whose head goes first among those that some device has room for, and these devices."""

@@ -8,7 +8,7 @@ journal, then carry the commands out.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, cast
+from typing import Any
 
 from ..graph import InvalidDocument, StarError, StarId, StarState
 from . import events as ev
@@ -111,8 +111,7 @@ class Scheduler:
             self._apply(event, step)
         if self._next_tick_at is None:
             self._next_tick_at = event.at + TICK_S
-        if self.fleet.can_place:
-            self._place(event.at, step)
+        self._place(event.at, step)
         if self._validate:
             check_scheduler(self)
         return step
@@ -183,7 +182,7 @@ class Scheduler:
         kind = type(event)
         if kind in _LAST_REPORTS:
             # The slot is free even when the result comes too late to count.
-            report = cast("ev.AttemptSucceeded", event)
+            report: Any = event
             self.fleet.release(report.device, report.epoch, report.attempt)
         machine = self.runs.get(event.run)
         if machine is None:
@@ -229,9 +228,8 @@ class Scheduler:
     # What commands mean for the queue, the ranks and the timers.
 
     def _queue(self, machine: RunMachine, command: QueueStar) -> None:
-        star = command.star
-        spec = machine.graph[star]
-        self.fleet.queue(machine.run, spec, self._ranks[machine.run][star], machine.tries[star].avoid)
+        tries = machine.tries[command.star]
+        self.fleet.queue(machine.run, tries.spec, self._ranks[machine.run][command.star], tries.avoid)
 
     def _unqueue(self, machine: RunMachine, command: UnqueueStar) -> None:
         self.fleet.unqueue(machine.run, command.star)
@@ -398,7 +396,9 @@ class Scheduler:
     # --- placement ---------------------------------------------------------------------------------------------------
 
     def _place(self, at: float, step: Step) -> None:
-        for run, star, device in self.fleet.place(self._nearby):
+        """Give stars that wait to devices with room, until there are no more of either."""
+        while (placement := self.fleet.place(self._nearby)) is not None:
+            run, star, device = placement
             attempt = ev.attempt_id(run, star.id, self.runs[run].tries[star.id].attempts + 1)
             idempotent = star.idempotent
             if idempotent is None:
