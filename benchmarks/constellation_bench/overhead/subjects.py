@@ -56,7 +56,7 @@ def _edit_case(name: CaseName, about: str, module: str, summarise: Summarise) ->
 CASES: Mapping[CaseName, Case] = {
     case.name: case
     for case in (
-        _run_case(CaseName.IN_PROCESS, "devices in this process, no journal on disk"),
+        _run_case(CaseName.IN_PROCESS, "devices in this process, no journal"),
         _run_case(CaseName.JOURNALED, "devices in this process, journal in SQLite"),
         _run_case(CaseName.WEBSOCKET, "two device processes over WebSocket, journal in SQLite"),
         _edit_case(CaseName.EDIT_MIDDLE, "a line added or removed", "middle", figures_of_middle),

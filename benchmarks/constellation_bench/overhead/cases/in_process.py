@@ -1,4 +1,4 @@
-"""Case `in_process`: two devices in this process, and no journal on disk."""
+"""Case `in_process`: two devices in this process, and no journal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .runs import opened_orchestrator, prepared
 
 def orchestrator(folder: Path) -> AbstractAsyncContextManager[Orchestrator]:
     """The orchestrator of this case."""
-    return opened_orchestrator(folder, kind="local", journal=":memory:")
+    return opened_orchestrator(folder, kind="local", journal=":none:")
 
 
 def opened(folder: Path) -> AbstractAsyncContextManager[Prepare]:

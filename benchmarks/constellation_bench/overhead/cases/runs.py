@@ -31,7 +31,7 @@ def star_id(number: int) -> str:
 
 
 def opened_orchestrator(
-    folder: Path, *, kind: str, journal: str | Path | None
+    folder: Path, *, kind: str, journal: str | Path
 ) -> AbstractAsyncContextManager[Orchestrator]:
     """An orchestrator with two devices of this kind, and a journal."""
     devices = [DeviceSpec(f"device-{number}", slots=SLOTS, tools=[NOTHING]) for number in (1, 2)]
