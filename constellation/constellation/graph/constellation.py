@@ -215,7 +215,7 @@ class TaskConstellation(Authoring):
         if not node.holds:
             if node.state in SETTLED:
                 self._resolve_lines(node)
-            targets = [edge.target for edge in node.outbound.values()]
+            targets = [edge.target for edge in reversed(node.outbound.values())]
             self._advance_all([*self._no_longer_kept(), *targets], changes, at)
         return changes
 
@@ -240,9 +240,12 @@ class TaskConstellation(Authoring):
         node.state = state
 
     def _resolve_lines(self, node: Node) -> list[Node]:
-        """Settle the open lines out of a star that has ended; returns the stars behind them that may move by it."""
+        """Settle the open lines out of a star that has ended; returns the stars behind them that may move by it.
+
+        The last one comes first: they are taken from the end, so that those that were added first move first.
+        """
         targets = []
-        for edge in node.outbound.values():
+        for edge in reversed(node.outbound.values()):
             if edge.status is _OPEN:
                 self._resolve(edge)
                 target = edge.target

@@ -7,7 +7,7 @@ of each lane, so its cost does not depend on how many stars wait.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from heapq import heappop, heappush
 
 from ..graph import StarId, TaskStar
@@ -21,8 +21,8 @@ _MANY_LANES = 64
 """From how many lanes on the empty ones are cleared away."""
 
 
-Placement = tuple[RunId, TaskStar, DeviceLoad]
-"""The run of a star, the star, and the device that it goes to."""
+Placement = tuple[RunId, TaskStar, DeviceLoad | None, str]
+"""The run of a star, the star, and the device that it goes to; None, and why, when the policy could not say."""
 
 
 class _Lane:
@@ -174,7 +174,23 @@ class Fleet:
         lane, roomy = best
         star = heappop(lane.heap)[3]
         del self._queued[lane.run, star.id]
-        return lane.run, star, self._policy.choose(star, roomy, nearby(lane.run, star.id), self.durations)
+        device, fault = self._choose(star, roomy, nearby(lane.run, star.id))
+        return lane.run, star, device, fault
+
+    def _choose(
+        self, star: TaskStar, candidates: Sequence[DeviceLoad], nearby: Mapping[DeviceId, int]
+    ) -> tuple[DeviceLoad | None, str]:
+        """Ask the policy. It may be anybody's code: what it does wrong is the end of the star, not of the scheduler."""
+        try:
+            device = self._policy.choose(star, candidates, nearby, self.durations)
+        except Exception as error:
+            fault = f"raised {type(error).__name__}: {error}"
+        else:
+            if device in candidates:
+                return device, ""
+            fault = f"chose {getattr(device, 'id', device)!r}, which is none of the devices that it was given"
+        name = type(self._policy).__qualname__
+        return None, f"the placement policy {name} {fault}; mend the policy, or leave it out"
 
     def _most_urgent(self) -> tuple[_Lane, list[DeviceLoad]] | None:
         """The lane whose head goes first among those that some device has room for, and these devices."""

@@ -1,0 +1,38 @@
+"""What a run makes of a device that begins a new session: which attempts it takes over, gives up, or wants stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .commands import CancelAttempt
+from .events import AttemptAdopted, AttemptLost
+from .placement import DeviceLoad
+from .run import RunMachine
+
+_UNWANTED_GRACE_S = 1.0
+"""How long a device may take to stop what nobody waits for."""
+
+
+def unwanted_attempts(machine: RunMachine, device: DeviceLoad) -> Iterator[CancelAttempt]:
+    """Have a device stop what it has of a run that the run does not want any more.
+
+    An attempt of a run that is not held here may be wanted when that run is taken up again, and is left alone.
+    """
+    run = machine.run
+    for attempt, owner, star in device.known_attempts():
+        if owner == run and attempt not in machine.attempts:
+            yield CancelAttempt(run, star, attempt, device.id, device.epoch, "not wanted any more", _UNWANTED_GRACE_S)
+
+
+def reconciled(machine: RunMachine, device: DeviceLoad, at: float) -> Iterator[AttemptAdopted | AttemptLost]:
+    """What becomes of a run's attempts of earlier sessions, by what the device knew when its present one began."""
+    run = machine.run
+    for attempt in list(machine.attempts.values()):
+        if attempt.device != device.id or attempt.epoch == device.epoch:
+            continue
+        if attempt.id in device.known and attempt.epoch < device.epoch:
+            yield AttemptAdopted(at, run, attempt.star, attempt.id, device.id, device.epoch)
+        else:
+            begun = not attempt.memory or attempt.memory != device.memory
+            reason = f"device {device.id!r} began a new session and does not know of it"
+            yield AttemptLost(at, run, attempt.star, attempt.id, device.id, attempt.epoch, reason, begun)
