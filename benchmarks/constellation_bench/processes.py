@@ -105,24 +105,31 @@ class _Exchange:
 
 async def _end(process: Process) -> None:
     """End a process with all that it has started: kindly first, so that it can do so itself."""
-    if process.returncode is not None:
-        return
     with anyio.CancelScope(shield=True):
-        family = _descendants(process.pid)
-        process.send_signal(signal.SIGINT)
-        with anyio.move_on_after(GRACE_S):
-            await process.wait()
-        kill_all(family)
+        family = _family(process.pid)
+        if process.returncode is None:
+            process.send_signal(signal.SIGINT)
+            with anyio.move_on_after(GRACE_S):
+                await process.wait()
+        kill_all([*family, *_family(process.pid)])
         if process.returncode is None:
             process.kill()
             await process.wait()
 
 
-def _descendants(pid: int) -> list[psutil.Process]:
+def _family(leader: int) -> list[psutil.Process]:
+    """What a process has started: its descendants, and what is still in its session after its own parent has died."""
+    found = [process for process in psutil.process_iter() if process.pid != leader and _session(process.pid) == leader]
+    with contextlib.suppress(psutil.NoSuchProcess):
+        found += psutil.Process(leader).children(recursive=True)
+    return found
+
+
+def _session(pid: int) -> int | None:
     try:
-        return psutil.Process(pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
+        return os.getsid(pid)
+    except OSError:
+        return None
 
 
 def kill_all(processes: list[psutil.Process]) -> None:

@@ -40,6 +40,11 @@ def wait(ready, folder):
     ready.with_suffix(".part").rename(ready)
     time.sleep(600)
 
+def die_and_leave(ready, folder):
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    pathlib.Path(ready).write_text(str(child.pid))
+    os._exit(7)
+
 def leave(folder):
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
     return child.pid
@@ -109,6 +114,13 @@ async def test_what_a_function_leaves_running_is_killed(tmp_path: Path) -> None:
     pid = await measured("leave", tmp_path)
     assert isinstance(pid, int)
     assert gone(pid)
+
+
+async def test_what_a_process_that_died_had_started_is_killed(tmp_path: Path) -> None:
+    ready = tmp_path / "ready"
+    with pytest.raises(ProcessFailed, match="ended with 7"):
+        await measured("die_and_leave", tmp_path, ready=str(ready))
+    assert gone(int(ready.read_text()))
 
 
 async def test_the_machine_is_told_as_json(tmp_path: Path) -> None:

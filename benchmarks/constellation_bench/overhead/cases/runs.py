@@ -30,9 +30,7 @@ def star_id(number: int) -> str:
     return f"star-{number}"
 
 
-def opened_orchestrator(
-    folder: Path, *, kind: str, journal: str | Path
-) -> AbstractAsyncContextManager[Orchestrator]:
+def opened_orchestrator(folder: Path, *, kind: str, journal: str | Path) -> AbstractAsyncContextManager[Orchestrator]:
     """An orchestrator with two devices of this kind, and a journal."""
     devices = [DeviceSpec(f"device-{number}", slots=SLOTS, tools=[NOTHING]) for number in (1, 2)]
     return Orchestrator.local(devices, kind=kind, journal=journal, home=folder / "home")
