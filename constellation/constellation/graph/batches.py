@@ -291,7 +291,7 @@ class _Edit:
             tuple(self.cancels) if self.cancels else (),
             tuple(self.touched),
             changes,
-            partial(inverse_of, self.log, batch),
+            partial(inverse_of, self.log, batch, version),
         )
 
     # --- look-ups ----------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from .authoring import Authoring
 from .batches import apply_batch
 from .conditions import evaluate_condition
+from .copies import copy_into
 from .edits import Applied, Changes, EditBatch, Operation
 from .errors import ConditionError, IllegalTransition, UnknownStar, close_names
 from .line import TaskStarLine, Trigger
@@ -141,6 +142,17 @@ class TaskConstellation(Authoring):
             or counts[StarState.ASSIGNED]
             or counts[StarState.RUNNING]
         )
+
+    def copy(self) -> TaskConstellation:
+        """A graph of its own that starts where this one is: what `load(dump(graph))` makes, without the way there.
+
+        Specs, outcomes and functions are shared, structure and states are not. Holds and `evaluate` belong to whoever
+        runs the original and stay with it. Batches made against older versions of the original don't fit the copy.
+        """
+        made = TaskConstellation(self.name, description=self.description, tools=self.tools)
+        made.functions.update(self.functions)
+        copy_into(made, self)
+        return made
 
     # --- editing -------------------------------------------------------------------------------------------------
 

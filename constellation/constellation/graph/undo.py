@@ -89,11 +89,14 @@ class RollBack:
         self._disordered += (edge.source.outbound, edge.target.inbound)
 
 
-def inverse_of(log: Log, batch: EditBatch) -> EditBatch:
-    """The batch that undoes one that was applied; what the log refers to for this never changes later."""
+def inverse_of(log: Log, batch: EditBatch, version: int) -> EditBatch:
+    """The batch that undoes one that was applied; what the log refers to for this never changes later.
+
+    It is made against the version that the batch led to, lest it undo what others have made of the same stars since.
+    """
     operations = [_INVERSE[undo](*arguments) for undo, *arguments in reversed(log) if undo in _INVERSE]
     reason = f"undo: {batch.reason}" if batch.reason else "undo"
-    return EditBatch(tuple(operations), None, batch.author, reason)
+    return EditBatch(tuple(operations), version, batch.author, reason)
 
 
 _INVERSE: Mapping[Callable[..., None], Callable[..., Operation]] = {
