@@ -185,9 +185,12 @@ class RunBook:
 
         Whoever follows a run sees what it waits for, and may answer there.
         """
-        self._tell(command, at)
-        inner = self.engine.scheduler.runs.get(command.run)
-        if inner is None or inner.parent is None or not isinstance(inner.graph[command.star].work, Approval):
+        held = self.runs.get(command.run)
+        if held is None:
+            return
+        held.log.tell(command, at)
+        inner = held.machine
+        if inner.parent is None or not isinstance(inner.graph[command.star].work, Approval):
             return
         for run, path in seen_from_outside(self.engine.scheduler.runs, inner, command.star):
             self._tell(replace(command, run=run, star=path), at)
