@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from .authoring import Authoring
 from .batches import apply_batch
 from .conditions import evaluate_condition
-from .copies import copy_into
+from .copies import copy_into, no_collections
 from .edits import Applied, Changes, EditBatch, Operation
 from .errors import ConditionError, IllegalTransition, UnknownStar, close_names
 from .line import TaskStarLine, Trigger
@@ -148,7 +148,8 @@ class TaskConstellation(Authoring):
         """
         made = TaskConstellation(self.name, description=self.description, tools=self.tools)
         made.functions.update(self.functions)
-        copy_into(made, self)
+        with no_collections():
+            copy_into(made, self)
         return made
 
     # --- editing -------------------------------------------------------------------------------------------------

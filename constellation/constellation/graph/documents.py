@@ -27,6 +27,7 @@ from .errors import (
 from .line import TaskStarLine, Trigger
 from .node import Edge
 from .record import record
+from .snapshot import Snapshot
 from .star import RetryPolicy, StarId, TaskStar
 from .states import IN_FLIGHT, SETTLED, Outcome, StarState
 from .work import Approval, Nested, Prompt, ToolCall
@@ -142,6 +143,8 @@ def load(data: object) -> TaskConstellation:
     Raises:
         InvalidDocument: something is wrong with it; the error names the place and what to write instead.
     """
+    if isinstance(data, Snapshot):
+        return data.graph()
     if not isinstance(data, Mapping):
         raise InvalidDocument("a constellation is an object with the keys 'name', 'stars' and 'lines'")
     if "format" in data:
