@@ -21,26 +21,43 @@ class Snapshot(Mapping[str, Any]):
     To copy a graph costs a sixth of what it costs to write and read it, so `load` does that with a snapshot.
     """
 
-    __slots__ = ("_document", "_graph")
+    __slots__ = ("_document", "_graph", "_once")
 
-    def __init__(self, graph: TaskConstellation) -> None:
-        """Take a snapshot, at the cost of a copy."""
-        self._graph = graph.copy()
-        self._graph.functions.clear()
-        self._document: dict[str, Any] | None = None
-        for node in self._graph._nodes.values():
+    def __init__(self, graph: TaskConstellation, *, once: bool = False) -> None:
+        """Take a snapshot, at the cost of a copy.
+
+        Args:
+            graph: What to take it of.
+            once: Whether it is good for one graph or one document and no more, which saves another copy.
+        """
+        made = graph.copy()
+        made.functions.clear()
+        for node in made._nodes.values():
             if node.star.requires or node.star.work.arguments or isinstance(node.star.work, Nested):
                 node.star = _own(node.star)
+        self._graph: TaskConstellation | None = made
+        self._document: dict[str, Any] | None = None
+        self._once = once
 
     def graph(self) -> TaskConstellation:
         """Another graph like the one that it was taken of."""
-        return self._graph.copy()
+        from .documents import load
+
+        kept = self._graph
+        if kept is None:
+            return load(self.document())
+        if self._document is None and not self._once:
+            return kept.copy()
+        self._graph = None
+        return kept
 
     def document(self) -> dict[str, Any]:
         """The document, to be read only; see `dump`."""
-        if self._document is None:
-            from .documents import dump
+        from .documents import dump
 
+        if self._document is None:
+            if self._graph is None:
+                raise RuntimeError("this snapshot was good for one graph, which has been taken")
             self._document = dump(self._graph)
         return self._document
 

@@ -63,8 +63,9 @@ class Intake:
         planner = planner if planner is not None else self._planner
         options = replace(options if options is not None else RunOptions(), review=planner is not None)
         kept = {**(info or {}), **({FLEET_KEY: self.fleet} if self.fleet else {})}
-        started = ev.RunStarted(self._book.engine.clock(), run, Snapshot(graph), options)
-        if self._book.journal.keeps_records:
+        journaled = self._book.journal.keeps_records
+        started = ev.RunStarted(self._book.engine.clock(), run, Snapshot(graph, once=not journaled), options)
+        if journaled:
             check_size(started)
         # Shielded for as long as the journal takes: a run is in it with its first record, or not at all.
         with anyio.CancelScope(shield=True):

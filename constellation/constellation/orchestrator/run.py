@@ -145,7 +145,7 @@ class LocalRun:
 
     async def graph(self) -> TaskConstellation:
         """See `Run.graph`."""
-        return Snapshot(self._machine.graph).graph()
+        return Snapshot(self._machine.graph, once=True).graph()
 
     async def _ask(self, event: ev.RunEvent) -> None:
         if self._machine.ended:
