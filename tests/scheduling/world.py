@@ -123,6 +123,7 @@ class World:
 
     def calm(self) -> None:
         """From now on nothing goes wrong any more."""
+        self.faults_until = self.now
         for device in self.devices:
             device.reliable()
             for attempt in list(device.running):
@@ -185,7 +186,8 @@ class World:
                 attempt = machine.attempts.get(command.attempt)
                 load = self.scheduler.fleet.devices.get(device)
                 if attempt is not None and load is not None and load.epoch == epoch:
-                    self.idempotent[run, star.id] = attempt.idempotent
+                    # An edit may put another star in the place of one of its id.
+                    self.idempotent[run, star.id] = self.idempotent.get((run, star.id), False) or attempt.idempotent
                     assert load.free_slots >= 0, f"{device} was given more than it has slots for"
                 self.to_device(device, epoch, lambda: self.take(self.device(device), command))
             case cmd.CancelAttempt(_, _, attempt_id, device, epoch):
