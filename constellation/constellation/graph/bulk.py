@@ -38,7 +38,7 @@ def fill(graph: TaskConstellation, stars: Collection[TaskStar], lines: Iterable[
             return False
         if source.serial > target.serial:
             is_sorted = False
-        Edge(line, source, target, serial).connect()
+        Edge(source, target, line.trigger, line.when, serial).connect()
         serial += 1
     if not all(_has_its_sources(node) for node in nodes.values() if node.references):
         return False
@@ -57,7 +57,7 @@ def _has_its_sources(node: Node) -> bool:
     """Whether every star that it refers to has a line to it, and one that brings an output."""
     for reference in node.references:
         edge = node.inbound.get(reference.star)
-        if edge is None or edge.line.trigger is Trigger.FAILURE:
+        if edge is None or edge.trigger is Trigger.FAILURE:
             return False
     return True
 

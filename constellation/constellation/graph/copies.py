@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from .node import Edge, Node
@@ -11,31 +14,46 @@ if TYPE_CHECKING:
     from .constellation import TaskConstellation
 
 
+@contextmanager
+def no_collections() -> Iterator[None]:
+    """Keep the collector of cyclic garbage out of what makes very many objects and no garbage.
+
+    It would walk over all of them several times: for a large graph that takes longer than to make them.
+    """
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
 def copy_into(made: TaskConstellation, graph: TaskConstellation) -> None:
     """Give a graph without stars those of another one, with their lines and what has become of both."""
     version = made.version = graph.version
-    made._next_serial = graph._next_serial
     made.counts.update(graph.counts)
     made.active = graph.counts[StarState.PENDING] < len(graph)
     nodes, original = made._nodes, graph._nodes
-    for star, node in original.items():
-        nodes[star] = twin = Node(node.star, node.references, node.serial)
+    for serial, (star, node) in enumerate(original.items()):
+        nodes[star] = twin = Node(node.star, node.references, serial)
         twin.state = node.state
         twin.outcome = node.outcome
         twin.unresolved = node.unresolved
         twin.unmet = node.unmet
         twin.edited_at = version
-    for node, twin in zip(original.values(), nodes.values(), strict=True):
+    serial = len(nodes)
+    for source, node in original.items():
+        twin = nodes[source]
         outbound = twin.outbound
         for target, edge in node.outbound.items():
-            outbound[target] = copied = Edge(edge.line, twin, nodes[target], edge.serial)
+            behind = nodes[target]
+            outbound[target] = behind.inbound[source] = copied = Edge(twin, behind, edge.trigger, edge.when, serial)
             copied.status = edge.status
             copied.problem = edge.problem
-    # At both of its ends a line stands among others in the order of time: the inbound ones can't be linked in passing.
-    for star, node in original.items():
-        inbound = nodes[star].inbound
-        for source in node.inbound:
-            inbound[source] = nodes[source].outbound[star]
+            serial += 1
+    made._next_serial = serial
     for node in graph._order:
         made._order.append(nodes[node.star.id])
     if graph._held:

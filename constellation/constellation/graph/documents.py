@@ -7,7 +7,6 @@ from them (counters, order, which lines are met) is not written but rebuilt.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
@@ -25,8 +24,10 @@ from .errors import (
     Path,
     did_you_mean,
 )
-from .line import TaskStarLine
+from .line import TaskStarLine, Trigger
+from .node import Edge
 from .record import record
+from .snapshot import Snapshot
 from .star import RetryPolicy, StarId, TaskStar
 from .states import IN_FLIGHT, SETTLED, Outcome, StarState
 from .work import Approval, Nested, Prompt, ToolCall
@@ -85,7 +86,6 @@ class ConstellationDocument(BaseModel):
 
 
 _WRITE_STARS = TypeAdapter(dict[str, TaskStar]).serializer.to_python
-_WRITE_LINES = TypeAdapter(list[TaskStarLine]).serializer.to_python
 _WRITE_RECORDS = TypeAdapter(dict[str, StarRecord]).serializer.to_python
 
 
@@ -105,13 +105,11 @@ def check_format(value: object) -> None:
 
 
 def dump(graph: TaskConstellation) -> dict[str, Any]:
-    """A graph as JSON values; what has its default value is left out. Lines stand in the order of their coming."""
+    """A graph as JSON values; what has its default value is left out."""
     nodes = graph._nodes.values()
     stars = _WRITE_STARS({node.star.id: node.star for node in nodes}, mode="json", exclude_defaults=True)
     for star in stars.values():
         del star["id"]
-    edges = sorted((edge for node in nodes for edge in node.outbound.values()), key=attrgetter("serial"))
-    lines = _WRITE_LINES([edge.line for edge in edges], mode="json", exclude_defaults=True)
     records = {
         node.star.id: StarRecord(node.state, node.outcome) for node in nodes if node.state is not StarState.PENDING
     }
@@ -120,7 +118,7 @@ def dump(graph: TaskConstellation) -> dict[str, Any]:
         "version": graph.version,
         "tools": list(graph.tools),
         "stars": stars,
-        "lines": lines,
+        "lines": [_line_of(edge) for node in nodes for edge in node.outbound.values()],
         "records": _WRITE_RECORDS(records, mode="json", exclude_defaults=True),
     }
     return {
@@ -130,12 +128,23 @@ def dump(graph: TaskConstellation) -> dict[str, Any]:
     }
 
 
+def _line_of(edge: Edge) -> dict[str, str]:
+    line: dict[str, str] = {"source": edge.source.star.id, "target": edge.target.star.id}
+    if edge.trigger is not Trigger.SUCCESS:
+        line["trigger"] = edge.trigger.value
+    if edge.when is not None:
+        line["when"] = edge.when
+    return line
+
+
 def load(data: object) -> TaskConstellation:
     """A graph from JSON values.
 
     Raises:
         InvalidDocument: something is wrong with it; the error names the place and what to write instead.
     """
+    if isinstance(data, Snapshot):
+        return data.graph()
     if not isinstance(data, Mapping):
         raise InvalidDocument("a constellation is an object with the keys 'name', 'stars' and 'lines'")
     if "format" in data:
@@ -192,7 +201,7 @@ def _path_of(error: EditRejected, stars: int) -> Path:
     if error.star is not None:
         return ("stars", error.star, "work", "arguments", *error.path)
     assert error.index is not None
-    return ("lines", error.index - stars)
+    return ("lines", error.index - stars) if error.index >= stars else ("stars",)
 
 
 def _check_nested(document: ConstellationDocument) -> None:
