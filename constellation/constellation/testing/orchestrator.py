@@ -1,0 +1,283 @@
+"""The orchestrator of the simulated world: the product's own turns, scheduler and records, over a disk that can crash.
+
+What it does beside them is what the anyio shell does: it gathers what comes while a turn is being stored, rings the
+scheduler's timers, has people and planners asked, and notes the ends of runs. It can die before a turn is written, while
+that is being synced, before any of it is carried out, and in the middle of that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from ..orchestrator.recovery import replay
+from ..orchestrator.turns import TOLD_ENTRIES, AnyEvent, Refusal, Turns
+from ..scheduling import JournalEntry, PlacementPolicy, RunId, RunMachine, Scheduler, Step
+from ..scheduling import commands as cmd
+from ..scheduling import events as ev
+from ..scheduling.inputs import Tick
+from ..scheduling.records import decode_entry
+from .clock import Alarm
+from .disk import SimulatedDisk
+from .faults import Scene
+from .hub import SimulatedHub
+from .journal import SimulatedJournal
+from .network import Network
+from .watch import Watch
+
+PATIENCE_S = 3.0
+"""How long a star may wait while no device matches it, in virtual seconds."""
+
+
+class Audience(Protocol):
+    """Those whom an orchestrator asks for answers: people and planners."""
+
+    def asked_approval(self, run: RunId, star: str) -> None:
+        """A person is to answer."""
+
+    def asked_review(self, run: RunId, star: str) -> None:
+        """A planner is to look at a star."""
+
+
+class _Died(Exception):
+    """The orchestrator has died in the middle of carrying something out."""
+
+
+class _Item:
+    """Events on their way in together, and whom to tell what became of them."""
+
+    __slots__ = ("done", "events", "refusal")
+
+    def __init__(self, events: Sequence[AnyEvent], done: Callable[[Refusal | None], None] | None) -> None:
+        self.events = events
+        self.done = done
+        self.refusal: Refusal | None = None
+
+
+class SimulatedOrchestrator:
+    """One life of an orchestrator: from its start on what the disk has to its death.
+
+    Attributes:
+        scheduler: The state machine, to read.
+        alive: Whether it still works.
+    """
+
+    def __init__(
+        self,
+        scene: Scene,
+        disk: SimulatedDisk,
+        network: Network,
+        watch: Watch,
+        audience: Audience,
+        *,
+        policy: PlacementPolicy | None,
+        review: bool,
+        on_death: Callable[[], None],
+    ) -> None:
+        self.scheduler = Scheduler(policy=policy, no_device_patience_s=PATIENCE_S, validate=True)
+        self.alive = True
+        self._scene = scene
+        self._disk = disk
+        self._network = network
+        self._watch = watch
+        self._audience = audience
+        self._review = review
+        self._on_death = on_death
+        self._turns = Turns(self.scheduler)
+        self._journal = SimulatedJournal(disk)
+        self._hub = SimulatedHub(scene, self, watch.sent)
+        self._inbox: list[_Item] = []
+        self._working = False
+        self._tick: Alarm | None = None
+
+    # --- taking in ---------------------------------------------------------------------------------------------------
+
+    def post(self, *events: AnyEvent) -> None:
+        """Take events in that nobody waits for; one of them that is refused would be the end of the product's engine."""
+        self._put(_Item(events, None))
+
+    def ask(self, events: Sequence[AnyEvent], done: Callable[[], None]) -> None:
+        """Take events in, and say when what follows is stored and under way; what is refused is the asker's affair."""
+        self._put(_Item(events, lambda refusal: done()))
+
+    def request(self, event: ev.RunEvent, done: Callable[[Refusal | None], None] = lambda refusal: None) -> None:
+        """Take in what a person or a planner wants, and say what became of it."""
+        self._put(_Item((event,), done))
+
+    def _put(self, item: _Item) -> None:
+        if not self.alive:
+            return
+        self._inbox.append(item)
+        self._wake()
+
+    def _wake(self) -> None:
+        if not self._working:
+            self._working = True
+            self._scene.clock.after(0.0, self._work)
+
+    def _ring(self) -> None:
+        self._tick = None
+        if self.alive:
+            self._put(_Item((Tick(self._scene.clock.now),), None))
+
+    # --- turns -------------------------------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        if not self.alive:
+            return
+        items, self._inbox = self._inbox, []
+        turn = Step()
+        for item in items:
+            for event in item.events:
+                refusal = self._watch.handled(self.scheduler, turn, event, lambda: self._turns.take((event,), turn))
+                item.refusal = item.refusal or refusal
+                if refusal is not None and item.done is None:
+                    raise refusal
+        if self._dies("before a turn is written"):
+            return
+        self._write(turn)
+        if turn.entries and self._dies("before a turn is synced"):
+            return
+        self._scene.clock.after(self._scene.soon() if turn.entries else 0.0, self._stored, items, turn)
+
+    def _write(self, turn: Step) -> None:
+        for entry in turn.entries:
+            event = entry.event
+            if isinstance(event, ev.RunStarted) and event.parent is not None:
+                self._journal.create_run(event.run, parent=event.parent[0])
+        records = self._turns.records(turn)
+        if records:
+            self._journal.append(records)
+
+    def _stored(self, items: Sequence[_Item], turn: Step) -> None:
+        if not self.alive:
+            return
+        if turn.entries:
+            self._journal.sync()
+            self._watch.stored(turn.entries)
+            if self._dies("before a turn is carried out"):
+                return
+        try:
+            self._turns.carry_out(turn, self, self._scene.clock.now)
+        except _Died:
+            return
+        for item in items:
+            if item.done is not None:
+                item.done(item.refusal)
+        self._working = False
+        if self._inbox:
+            self._wake()
+        self._set_tick()
+
+    def _set_tick(self) -> None:
+        due_at = self.scheduler.next_due_at()
+        if self._tick is not None:
+            self._tick.cancel()
+        self._tick = self._scene.clock.at(due_at, self._ring) if due_at is not None else None
+
+    # --- carrying out ------------------------------------------------------------------------------------------------
+
+    def entered(self, entry: JournalEntry) -> None:
+        """See `Carrier.entered`: nobody here watches runs begin and pause."""
+        assert type(entry.event) in TOLD_ENTRIES
+
+    def carry_out(self, command: cmd.Command, at: float) -> None:
+        """See `Carrier.carry_out`."""
+        if self._dies("in the middle of carrying out"):
+            raise _Died
+        self._watch.carried_out(command)
+        match command:
+            case cmd.Dispatch():
+                self._hub.dispatch(command)
+            case cmd.CancelAttempt():
+                self._hub.cancel(command)
+            case cmd.AskApproval(run, star):
+                self._audience.asked_approval(run, star)
+            case cmd.RequestReview(run, star):
+                self._audience.asked_review(run, star)
+            case cmd.RunSettled(run, state):
+                self._scene.clock.after(self._scene.soon(), self._finish, run, state)
+            case _:
+                pass
+
+    def _finish(self, run: RunId, state: str) -> None:
+        """Note the end of a run in the journal's summary, and let go of it only then."""
+        if self.alive and run in self.scheduler.runs:
+            self._journal.set_state(run, state)
+            self._journal.sync()
+            self._watch.let_go(self.scheduler.runs[run])
+            self._turns.let_go(run)
+
+    # --- lives -------------------------------------------------------------------------------------------------------
+
+    def start(self, first: ev.RunStarted) -> None:
+        """Take up what the journal has, submit what it lacks, and let devices in."""
+        taken_up = [run for run in self._journal.runs.values() if run.parent is None and run.state == "running"]
+        for run in taken_up:
+            self._take_up(RunId(run.run))
+        if first.run not in self._journal.runs:
+            self._submit(first)
+        self._network.accept = self._hub.accept
+        self._set_tick()
+
+    def _submit(self, first: ev.RunStarted) -> None:
+        self._journal.create_run(first.run)
+        self._journal.set_state(first.run, "running")
+        self._journal.sync()
+        self._put(_Item((first,), None))
+
+    def _take_up(self, run: RunId) -> None:
+        """What `Intake.take_up` does."""
+        if not self._journal.read(run):
+            # It was being submitted; whoever did that submits it again.
+            self._journal.delete(run)
+            return
+        family = self._family(run)
+        top = replay(family[run])
+        if top.ended:
+            self._journal.set_state(run, top.state)
+            self._watch.let_go(top)
+            return
+        for member, entries in family.items():
+            machine = self.scheduler.recover(entries)
+            self._turns.recovered(member, len(entries))
+            self._watch.recovered(machine)
+        going_on = [member for member in family if not self.scheduler.runs[member].ended]
+        now = self._scene.clock.now
+        self.post(*(ev.RunRecovered(now, member, self._review and member == run) for member in going_on))
+        for member in family:
+            if member not in going_on:
+                self._scene.clock.after(self._scene.soon(), self._finish, member, self.scheduler.runs[member].state)
+
+    def _family(self, run: RunId) -> dict[RunId, list[JournalEntry]]:
+        """The entries of a run and of those nested in it, outer ones first; one that never began is removed."""
+        family = {run: [decode_entry(record.body) for record in self._journal.read(run)]}
+        for child in [child for child in self._journal.runs.values() if child.parent in family]:
+            if not child.records:
+                self._journal.delete(child.run)
+            else:
+                family |= self._family(RunId(child.run))
+        return family
+
+    def machine(self, run: RunId) -> RunMachine | None:
+        """A run that it has in hand, to read."""
+        return self.scheduler.runs.get(run)
+
+    def _dies(self, when: str) -> bool:
+        if not self.alive or not self._scene.chance(self._scene.faults.crash):
+            return False
+        self.die(when)
+        return True
+
+    def die(self, when: str) -> None:
+        """Die, with what was not synced: all of it is lost, or none, or all from some byte on."""
+        scene, unsynced = self._scene, self._disk.unsynced
+        kept = scene.rng.choice([0, unsynced, scene.rng.randint(0, unsynced)])
+        scene.trace.fault(f"orchestrator dies {when}", f"keeping {kept} of {unsynced} bytes")
+        if 0 < kept < unsynced:
+            scene.trace.fault("record torn")
+        self.alive = False
+        self._hub.die()
+        self._network.orchestrator_died()
+        self._disk.crash(kept)
+        self._on_death()

@@ -1,0 +1,197 @@
+"""Holds everything that happens in a simulated world against its invariants, and remembers what that takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from constellation_protocol.messages import Assign, Result
+
+from ..graph import StarId
+from ..orchestrator.turns import AnyEvent, Refusal
+from ..scheduling import InvariantBroken, JournalEntry, RunEvent, RunId, RunMachine, Scheduler, Step
+from ..scheduling import commands as cmd
+from ..scheduling import events as ev
+from ..scheduling.events import parse_attempt
+from ..scheduling.inputs import FLEET_EVENTS
+from ..scheduling.records import decode_entry
+from ..scheduling.story import story
+from . import invariants as inv
+from .device import FakeDevice
+from .errors import InvariantBreached
+from .faults import Scene
+from .history import REPORTS, History
+from .journal import SimulatedJournal
+from .snapshot import State, state_of
+
+
+class Watch:
+    """The eyes of a world.
+
+    Attributes:
+        finished: The runs that have ended, as they were when they were let go of.
+    """
+
+    def __init__(self, scene: Scene, devices: Sequence[FakeDevice]) -> None:
+        self.finished: dict[RunId, RunMachine] = {}
+        self._scene = scene
+        self._devices = {device.id: device for device in devices}
+        self._live = History()
+        self._durable = History()
+        self._entries: dict[RunId, list[JournalEntry]] = {}
+        self._states: dict[RunId, dict[int, State]] = {}
+        self._settled: set[tuple[RunId, StarId]] = set()
+
+    # --- the scheduler -----------------------------------------------------------------------------------------------
+
+    def handled(
+        self, scheduler: Scheduler, turn: Step, event: AnyEvent, take: Callable[[], Refusal | None]
+    ) -> Refusal | None:
+        """Have an event taken in, and look at what follows; returns the refusal, if it was refused."""
+        self._scene.trace.say(_describe(event))
+        run = None if isinstance(event, FLEET_EVENTS) else scheduler.runs.get(event.run)
+        stale = run is not None and isinstance(event, REPORTS) and not self._live.is_current(event)
+        before = state_of(run) if run is not None and (stale or isinstance(event, _REQUESTS)) else None
+        entries, commands = len(turn.entries), len(turn.commands)
+        ignored = scheduler.stale + (run.stale if run is not None else 0)
+        try:
+            refusal = take()
+        except InvariantBroken as error:
+            raise self.breach(inv.counters_match_a_recount, str(error), event) from error
+        new = turn.entries[entries:]
+        if before is not None and run is not None:
+            if refusal is not None:
+                self._scene.trace.say(f"  refused: {refusal}")
+                self.check(inv.refusals_change_nothing, inv.refusals_change_nothing(before, state_of(run)), event)
+            elif stale and not isinstance(event, FLEET_EVENTS):
+                self._scene.trace.faults["stale report"] += 1
+                counted = scheduler.stale + run.stale > ignored
+                problem = inv.stale_reports_are_inert(event, new, before, state_of(run), counted=counted)
+                self.check(inv.stale_reports_are_inert, problem, event)
+        for entry in new:
+            self._entered(scheduler, entry)
+        for changed in {entry.event.run: None for entry in new}:
+            self._states[changed][len(self._entries[changed])] = state_of(scheduler.runs[changed])
+        for command in turn.commands[commands:]:
+            if isinstance(command, cmd.StarSettled):
+                problem = inv.stars_settle_once(self._settled, command.run, command.star)
+                self.check(inv.stars_settle_once, problem, event)
+                self._settled.add((command.run, command.star))
+        return refusal
+
+    def _entered(self, scheduler: Scheduler, entry: JournalEntry) -> None:
+        event = entry.event
+        self._scene.trace.events[event.kind] += 1
+        problem = inv.a_star_has_one_lease_at_most(self._live, event)
+        self.check(inv.a_star_has_one_lease_at_most, problem, event)
+        self.check(inv.only_current_reports_count, inv.only_current_reports_count(self._live, event), event)
+        self.check(inv.only_true_results_count, inv.only_true_results_count(self._devices, event), event)
+        if isinstance(event, (ev.GraphEdited, ev.RunStarted)):
+            graph = scheduler.runs[event.run].graph
+            self.check(inv.graphs_are_acyclic, inv.graphs_are_acyclic(graph), event)
+        self._entries.setdefault(event.run, []).append(entry)
+        self._states.setdefault(event.run, {})
+        self._live.add(event)
+
+    def carried_out(self, command: cmd.Command) -> None:
+        """A command is being carried out."""
+        self._scene.trace.commands[type(command).__name__] += 1
+
+    def let_go(self, machine: RunMachine) -> None:
+        """A run has ended, and its orchestrator has let go of it."""
+        self._scene.trace.say(f"{machine.run} has {machine.state}")
+        self.finished[machine.run] = machine
+
+    # --- the disk ----------------------------------------------------------------------------------------------------
+
+    def stored(self, entries: Sequence[JournalEntry]) -> None:
+        """Entries are durable."""
+        for entry in entries:
+            self._durable.add(entry.event)
+
+    def sent(self, assign: Assign) -> None:
+        """An assignment goes out to a device."""
+        self.check(inv.sent_is_stored, inv.sent_is_stored(self._durable, assign.attempt), assign.attempt)
+
+    def forgotten(self, device: FakeDevice, result: Result) -> None:
+        """A device is told that it need not keep a result."""
+        if self._durable.assigned.get(ev.AttemptId(result.attempt)) is not None:
+            problem = inv.forgotten_is_stored(self._durable, result.attempt)
+            self.check(inv.forgotten_is_stored, problem, result.attempt)
+
+    def reborn(self, journal: SimulatedJournal) -> None:
+        """An orchestrator begins on what a crash has left."""
+        for run in list(self._entries):
+            kept = len(journal.runs[run].records) if run in journal.runs else 0
+            del self._entries[run][kept:]
+            self._states[run] = {seq: state for seq, state in self._states[run].items() if seq <= kept}
+            if not kept:
+                del self._entries[run], self._states[run]
+        events = [entry.event for entries in self._entries.values() for entry in entries]
+        self._live, self._durable = History(events), History(events)
+        self._settled.clear()
+
+    def recovered(self, machine: RunMachine) -> None:
+        """A run was brought back."""
+        graph = machine.graph
+        self._settled |= {(machine.run, star) for star in graph if graph.outcome(star) is not None}
+
+    # --- at the end --------------------------------------------------------------------------------------------------
+
+    def check_effects(self) -> None:
+        """See that nothing was repeated that may not be."""
+        problem = inv.nothing_is_repeated_silently(self._live, self._devices.values())
+        self.check(inv.nothing_is_repeated_silently, problem, _named_attempt(problem))
+
+    def check_replays(self, journal: SimulatedJournal) -> None:
+        """See that what the disk has gives every state that each run was in."""
+        for id, run in journal.runs.items():
+            entries = [decode_entry(record.body) for record in run.records]
+            problem = inv.replays_give_every_state(RunId(id), entries, self._states.get(RunId(id), {}))
+            self.check(inv.replays_give_every_state, problem, None)
+
+    # --- breaches ----------------------------------------------------------------------------------------------------
+
+    def check(self, invariant: Callable[..., object], problem: str | None, about: AnyEvent | str | None) -> None:
+        """Raise InvariantBreached if there is a problem; `about` is an event or an attempt."""
+        if problem is not None:
+            raise self.breach(invariant, problem, about)
+
+    def breach(
+        self, invariant: Callable[..., object], problem: str, about: AnyEvent | str | None
+    ) -> InvariantBreached:
+        """The error that tells of a breach, with the story of the star that it is about."""
+        scene = self._scene
+        return InvariantBreached(
+            invariant.__name__, problem, seed=scene.seed, at_s=scene.trace.elapsed_s, story=self._story(about)
+        )
+
+    def _story(self, about: AnyEvent | str | None) -> list[str]:
+        if isinstance(about, str):
+            run, star = parse_attempt(about) or (None, None)
+        else:
+            run, star = getattr(about, "run", None), getattr(about, "star", None)
+        recent = self._scene.trace.lines[-10:]
+        entries = self._entries.get(run) if run is not None else None
+        if star is None or entries is None:
+            return recent
+        return [*story(entries, star), "and in the world:", *recent]
+
+
+_REQUESTS = (ev.GraphEdited, ev.RunPaused, ev.RunUnpaused, ev.CancelRequested, ev.HoldTaken, ev.ApprovalAnswered)
+"""Events that may be refused."""
+
+
+def _named_attempt(problem: str | None) -> str | None:
+    """The first attempt that a problem names."""
+    return next((word for word in (problem or "").split() if word.count("/") == 2), None)
+
+
+def _describe(event: AnyEvent) -> str:
+    """An event in one short line."""
+    kind = getattr(event, "kind", None) or type(event).__name__
+    about = [
+        str(value)
+        for name in ("run", "star", "attempt", "device", "epoch", "timer")
+        if (value := getattr(event, name, None)) is not None
+    ]
+    return " ".join([kind, *about])
