@@ -21,6 +21,7 @@ class Attempt:
         id: The attempt's id.
         assign: What was asked.
         tool: The tool that does it.
+        instant: Whether it can be done on the spot, without waiting for anything.
         session: The session that it was last assigned in; only compared, never asked.
         started_at: When it was accepted, in seconds since the epoch.
         started: The same moment on the monotonic clock.
@@ -37,6 +38,7 @@ class Attempt:
         "assign",
         "grace_s",
         "id",
+        "instant",
         "limit_s",
         "progress",
         "scope",
@@ -55,13 +57,13 @@ class Attempt:
         self.id = assign.attempt
         self.assign = assign
         self.tool = tool
+        self.instant = not (tool.blocking or tool.is_async or assign.artifacts)
         self.session = session
         self.started_at = started_at
         self.started = started
         self.progress = ProgressBuffer()
         self.scope: anyio.CancelScope | None = None
-        limits = [limit for limit in (assign.timeout_s, tool.timeout_s) if limit is not None]
-        self.limit_s = min(limits, default=None)
+        self.limit_s = _shorter(assign.timeout_s, tool.timeout_s)
         self.stop: StopReason | None = None
         self.stop_message = ""
         self.grace_s = 0.0
@@ -81,3 +83,8 @@ class Attempt:
         if self.scope is not None:
             self.scope.cancel()
         return True
+
+
+def _shorter(one: float | None, other: float | None) -> float | None:
+    """The shorter of two time limits, either of which may be missing."""
+    return one if other is None or (one is not None and one < other) else other

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +59,6 @@ class Executor:
         self._loop_thread = threading.get_ident()
         self._loop_token = anyio.lowlevel.current_token()
 
-    def is_instant(self, attempt: Attempt) -> bool:
-        """Whether the attempt can be done on the spot, without waiting for anything."""
-        return not (attempt.tool.blocking or attempt.tool.is_async or attempt.assign.artifacts)
-
     def call_at_once(self, attempt: Attempt) -> Any:
         """Call the tool of an instant attempt and return its output; raises whatever the tool raises."""
         return attempt.tool.call_sync(attempt.assign.work.arguments, self._context(attempt))
@@ -80,7 +77,7 @@ class Executor:
                 tool.reference,
                 arguments,
                 files=attempt.assign.artifacts,
-                progress=self._progress_of(attempt),
+                progress=partial(self._progress, attempt),
                 grace_s=lambda: attempt.grace_s * _COOPERATIVE_SHARE,
             )
         return await tool.call(arguments, self._context(attempt))
@@ -88,25 +85,22 @@ class Executor:
     def _context(self, attempt: Attempt) -> ToolContext:
         return ToolContext(
             workdir=self._workdir,
-            progress=self._progress_of(attempt),
+            progress=partial(self._progress, attempt),
             store=self._files.keep,
             resolve=self._files.find,
             cancelled=attempt.is_stopping,
         )
 
-    def _progress_of(self, attempt: Attempt) -> Callable[[str | None, float | None, Any], None]:
-        def take(text: str | None, fraction: float | None, data: Any) -> None:
-            if not attempt.settled:
-                attempt.progress.add(text, fraction, data)
-                self._reported(attempt)
+    def _progress(self, attempt: Attempt, text: str | None, fraction: float | None, data: Any) -> None:
+        if threading.get_ident() == self._loop_thread:
+            self._take_progress(attempt, text, fraction, data)
+            return
+        try:
+            anyio.from_thread.run_sync(self._take_progress, attempt, text, fraction, data, token=self._loop_token)
+        except anyio.RunFinishedError:
+            return  # an abandoned thread that outlives its device has nobody to report to
 
-        def progress(text: str | None, fraction: float | None, data: Any) -> None:
-            if threading.get_ident() == self._loop_thread:
-                take(text, fraction, data)
-                return
-            try:
-                anyio.from_thread.run_sync(take, text, fraction, data, token=self._loop_token)
-            except anyio.RunFinishedError:
-                return  # an abandoned thread that outlives its device has nobody to report to
-
-        return progress
+    def _take_progress(self, attempt: Attempt, text: str | None, fraction: float | None, data: Any) -> None:
+        if not attempt.settled:
+            attempt.progress.add(text, fraction, data)
+            self._reported(attempt)

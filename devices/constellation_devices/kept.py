@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from constellation_protocol.messages import ErrorInfo, Result
+from constellation_protocol.messages import RESULT, ErrorInfo, Result
 
 from .errors import BadDeviceSetup, StateInUse
 
@@ -193,7 +193,7 @@ class SqliteKept:
     def keep(self, result: Result) -> None:
         """Keep the result until it is acknowledged."""
         self._database.execute(
-            "UPDATE attempts SET result = ? WHERE attempt = ?", (result.model_dump_json(), result.attempt)
+            "UPDATE attempts SET result = ? WHERE attempt = ?", (RESULT.dump_json(result).decode(), result.attempt)
         )
         self._waiting[result.attempt] = None
 
@@ -219,7 +219,7 @@ class SqliteKept:
     def result_of(self, attempt: str) -> Result | None:
         """The result of a begun attempt, acknowledged or not."""
         row = self._database.execute("SELECT result FROM attempts WHERE attempt = ?", (attempt,)).fetchone()
-        return Result.model_validate_json(row[0]) if row and row[0] is not None else None
+        return RESULT.validate_json(row[0]) if row and row[0] is not None else None
 
     def waiting(self) -> Sequence[str]:
         """The attempts whose results wait for their acknowledgement, oldest first."""
@@ -230,7 +230,7 @@ class SqliteKept:
         rows = self._database.execute(
             "SELECT result FROM attempts WHERE acknowledged = 0 AND result IS NOT NULL ORDER BY number"
         )
-        return [Result.model_validate_json(result) for (result,) in rows]
+        return [RESULT.validate_json(result) for (result,) in rows]
 
     def close(self) -> None:
         """Close the file; another device may then use it."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from constellation_protocol.errors import LocalProtocolError
 from constellation_protocol.link import Link
@@ -76,6 +77,4 @@ class Outbox:
                 log.warning("a message of kind %s could not be sent: %s", message.kind, error)
                 if isinstance(message, Result):
                     failure = ErrorInfo(type=INVALID_OUTPUT, message=f"the result could not be sent: {error}")
-                    await self._link.send(
-                        message.model_copy(update={"status": "failed", "output": None, "error": failure})
-                    )
+                    await self._link.send(replace(message, status="failed", output=None, error=failure))

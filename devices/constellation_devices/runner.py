@@ -113,7 +113,7 @@ class AttemptRunner:
     def begin(self, attempts: Sequence[Attempt]) -> None:
         """Start attempts that have their slots; those that can be done on the spot are done on return."""
         for attempt in attempts:
-            if self._executor.is_instant(attempt):
+            if attempt.instant:
                 self._run_at_once(attempt)
                 continue
             if attempt.limit_s is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from anyio.abc import TaskGroup
 
@@ -58,17 +59,17 @@ class Session:
         """Send the attempt's progress as soon as the link takes it."""
         self._outbox.report(attempt)
 
-    def deliver(self, result: Result, replace: Callable[[Result], None]) -> None:
+    def deliver(self, result: Result, keep: Callable[[Result], None]) -> None:
         """Send a result, after the files that it refers to.
 
         Args:
             result: The result, from this session or an earlier one.
-            replace: Keeps another result in its place when its files can't be carried.
+            keep: Keeps another result in its place when its files can't be carried.
         """
         if result.epoch != self.epoch:
-            result = result.model_copy(update={"epoch": self.epoch})
+            result = replace(result, epoch=self.epoch)
         if result.artifacts:
-            self.task_group.start_soon(self._deliver_files, result, replace, name="device files")
+            self.task_group.start_soon(self._deliver_files, result, keep, name="device files")
         else:
             self._outbox.put(result)
 
@@ -90,7 +91,7 @@ class Session:
         """Take what the orchestrator says of files."""
         self._transfers.handle(message)
 
-    async def _deliver_files(self, result: Result, replace: Callable[[Result], None]) -> None:
+    async def _deliver_files(self, result: Result, keep: Callable[[Result], None]) -> None:
         try:
             for info in result.artifacts:
                 await self._transfers.offer(info)
@@ -100,8 +101,8 @@ class Session:
             failure = ErrorInfo(
                 type=ARTIFACT_UNAVAILABLE, message=f"a file that the tool made could not be carried: {error}"
             )
-            result = result.model_copy(update={"status": "failed", "output": None, "artifacts": (), "error": failure})
-            replace(result)
+            result = replace(result, status="failed", output=None, artifacts=(), error=failure)
+            keep(result)
         self._outbox.put(result)
 
     async def _send(self) -> None:

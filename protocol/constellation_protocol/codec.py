@@ -20,20 +20,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 from pydantic_core import PydanticSerializationError
 
 from .errors import FrameTooLarge, LocalProtocolError, RemoteProtocolError
 from .messages import (
+    Accept,
     Ack,
     ArtifactChunk,
+    Assign,
     Hello,
     Message,
     Ping,
     Pong,
     ProtocolFault,
     Refuse,
+    Result,
     TextMessage,
     Welcome,
 )
@@ -87,6 +90,17 @@ class WireFrame:
 WIRE_FRAME: TypeAdapter[WireFrame] = TypeAdapter(WireFrame)
 
 
+_RECORD_WRITERS = {kind: TypeAdapter(kind).serializer.to_json for kind in (Assign, Accept, Result)}
+"""What writes the messages that are no models."""
+
+
+def as_json(message: TextMessage) -> str:
+    """A message as JSON text; raises what pydantic raises when it holds a value that JSON has no form for."""
+    if isinstance(message, BaseModel):
+        return message.model_dump_json()
+    return _RECORD_WRITERS[type(message)](message).decode()
+
+
 def encode_message(message: Message, *, limit: int) -> Encoded:
     """Encode one message so that it fits into a frame of at most `limit` bytes.
 
@@ -103,7 +117,7 @@ def encode_message(message: Message, *, limit: int) -> Encoded:
         size = len(wire)
     else:
         try:
-            wire = message.model_dump_json()
+            wire = as_json(message)
         except (PydanticSerializationError, UnicodeEncodeError) as error:
             raise LocalProtocolError(f"a {message.kind!r} message can't be written as JSON: {error}") from error
         size = len(wire) if wire.isascii() else len(wire.encode())

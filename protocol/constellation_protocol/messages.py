@@ -7,9 +7,10 @@ with the device and the session's epoch it is the fence that keeps late answers 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, TypeVar, dataclass_transform
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
 
 PROTOCOL_VERSION = 1
 
@@ -30,6 +31,20 @@ class WireModel(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, hide_input_in_errors=True)
+
+
+T = TypeVar("T")
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
+def wire_record(cls: type[T]) -> type[T]:
+    """Make a message that travels once or twice for every task a slotted dataclass, lenient as a `WireModel` is.
+
+    It is validated where it comes off the wire; made by this program it costs a quarter of what a model costs. To the
+    type checker it is frozen.
+    """
+    cls.__pydantic_config__ = ConfigDict(extra="ignore", allow_inf_nan=False)  # type: ignore[attr-defined]
+    return dataclass(slots=True, kw_only=True)(cls)
 
 
 # --- parts -----------------------------------------------------------------------------------------------------
@@ -87,12 +102,13 @@ class ErrorInfo(WireModel):
     details: dict[str, Any] = Field(default_factory=dict)
 
 
-class ToolWork(WireModel):
+@wire_record
+class ToolWork:
     """Work of an attempt: call one of the device's tools with arguments in which all references are resolved."""
 
     kind: Literal["tool"] = "tool"
     tool: str
-    arguments: dict[str, Any] = Field(default_factory=dict)
+    arguments: dict[str, Any] = field(default_factory=dict)
 
 
 class Limits(WireModel):
@@ -174,7 +190,8 @@ class ProfileUpdate(WireModel):
     profile: DeviceProfile
 
 
-class Assign(WireModel):
+@wire_record
+class Assign:
     """Do this work. `artifacts` lists the files that the arguments refer to."""
 
     kind: Literal["assign"] = "assign"
@@ -189,7 +206,8 @@ class Assign(WireModel):
     traceparent: str | None = None
 
 
-class Accept(WireModel):
+@wire_record
+class Accept:
     """The attempt has a slot on the device and starts now."""
 
     kind: Literal["accept"] = "accept"
@@ -218,7 +236,8 @@ class Progress(WireModel):
     data: Any = None
 
 
-class Result(WireModel):
+@wire_record
+class Result:
     """How an attempt ended. Kept by the device until the orchestrator has acknowledged it."""
 
     kind: Literal["result"] = "result"
@@ -228,7 +247,7 @@ class Result(WireModel):
     output: Any = None
     error: ErrorInfo | None = None
     started_at: float = 0.0
-    duration_s: float = Field(default=0.0, ge=0)
+    duration_s: Annotated[float, Field(ge=0)] = 0.0
     artifacts: tuple[ArtifactInfo, ...] = ()
 
 
@@ -336,3 +355,6 @@ TextMessage = Annotated[
 
 Message = Annotated[TextMessage | ArtifactChunk, Field(discriminator="kind")]
 """Any message of the protocol."""
+
+RESULT: TypeAdapter[Result] = TypeAdapter(Result)
+"""Reads and writes results, for those who keep them."""

@@ -61,7 +61,7 @@ class Session:
         self._limits = Limits()
         self._outbox = Outbox(credits=0, max_bytes=0)
         self._inbox = Inbox(credits=0, max_bytes=0, max_frame_bytes=0)
-        self._control: deque[Message] = deque()
+        self._control: deque[Hello | Welcome | Ping | ProtocolFault] = deque()
         self._pong: Pong | None = None
         self._heartbeat: Heartbeat | None = None
         self._pings = 0

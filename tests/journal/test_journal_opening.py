@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from constellation.journal import UnsupportedJournal, default_home, open_journal
+from constellation.journal import Record, UnsupportedJournal, default_home, open_journal
 
 
 @pytest.fixture
@@ -106,3 +106,13 @@ def test_a_relative_home_is_made_absolute(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CONSTELLATION_HOME", "here")
     assert default_home() == tmp_path / "here"
+
+
+@pytest.mark.anyio
+async def test_a_journal_named_none_keeps_which_runs_there_are_but_no_records():
+    async with open_journal(":none:") as journal:
+        await write_one(journal)
+        await journal.append([Record("r1", 1, 1.0, "x", b"{}")])
+        assert not journal.keeps_records
+        assert [(summary.run, summary.events) for summary in await journal.runs()] == [("r1", 0)]
+        assert [record async for record in journal.read("r1")] == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -16,6 +17,7 @@ from constellation.orchestrator.run import LocalRun
 from constellation.orchestrator.translation import find_artifacts
 from constellation.scheduling import DeviceId
 from constellation_protocol import transfer
+from constellation_protocol.codec import as_json
 from constellation_protocol.direct import direct_link
 from constellation_protocol.errors import LinkClosed, LocalProtocolError, Refused
 from constellation_protocol.link import Link
@@ -84,7 +86,7 @@ class Line:
         return self._link.connected and not self.cut
 
     async def send(self, *messages: Message) -> None:
-        if any(len(message.model_dump_json()) > 2000 for message in messages):
+        if any(len(as_json(message)) > 2000 for message in messages):
             raise LocalProtocolError("too large: send large content as an artifact")
         await self._link.send(*messages)
 
@@ -178,7 +180,7 @@ async def test_what_comes_under_another_fence_is_ignored(wrong: str) -> None:
         device, other = await play.join("device"), await play.join("other")
         run = await play.submit("work", device="device")
         assign = await device.assigned()
-        forged = assign.model_copy(update={"attempt": "nonsense" if wrong == "attempt" else assign.attempt})
+        forged = replace(assign, attempt="nonsense" if wrong == "attempt" else assign.attempt)
         await (other if wrong == "device" else device).finish(forged, "forged", epoch=assign.epoch - (wrong == "epoch"))
         await device.link.send(Progress(attempt="nonsense", epoch=1, text="ignored"))
         await other.link.send(Progress(attempt=assign.attempt, epoch=assign.epoch, text="ignored"))

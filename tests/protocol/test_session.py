@@ -22,6 +22,7 @@ from constellation_protocol import (
     ToolWork,
     Welcome,
 )
+from constellation_protocol.codec import as_json
 from constellation_protocol.handshake import read_hello
 from constellation_protocol.heartbeat import MISSED_BEATS
 from constellation_protocol.session import Session
@@ -91,7 +92,7 @@ def sent(session: Session) -> list[dict[str, Any]]:
 
 
 def text_frame(*messages: Message, seq: int = 0) -> str:
-    body = ",".join(message.model_dump_json() for message in messages)
+    body = ",".join(as_json(message) for message in messages)
     return f'{{"v":1,"seq":{seq},"messages":[{body}]}}'
 
 

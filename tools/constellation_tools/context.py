@@ -48,13 +48,15 @@ class ToolContext:
             resolve: Finds a kept file; may be called from the tool's own thread.
             cancelled: Whether the call should stop; may be called from the tool's own thread.
         """
-        local = _LocalFiles()
+        if store is None or resolve is None:
+            local = _LocalFiles()
+            store, resolve = store or local.keep, resolve or local.find
         self._workdir = workdir
         self._progress = progress
-        self._store = store or local.keep
-        self._resolve = resolve or local.find
+        self._store = store
+        self._resolve = resolve
         self._cancelled = cancelled
-        self._stop = threading.Event()
+        self._stopped = False
         self._lock = threading.Lock()
 
     @property
@@ -106,7 +108,7 @@ class ToolContext:
     @property
     def cancelled(self) -> bool:
         """Whether the call has been cancelled or has timed out: its result is no longer wanted."""
-        return self._stop.is_set() or (self._cancelled is not None and self._cancelled())
+        return self._stopped or (self._cancelled is not None and self._cancelled())
 
     def check_cancelled(self) -> None:
         """Raise when the call should stop; a tool in a thread calls this where stopping is safe.
@@ -119,7 +121,7 @@ class ToolContext:
 
     def cancel(self) -> None:
         """Tell the tool to stop at its next check."""
-        self._stop.set()
+        self._stopped = True
 
     def for_call(self) -> ToolContext:
         """Return a context for one call with the same surroundings, which can be cancelled alone."""

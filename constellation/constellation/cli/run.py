@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
 
-IN_MEMORY = ":memory:"
-
-
 def run(
     file: Annotated[str, typer.Argument(help="The workflow, a YAML or JSON file.", metavar="FILE")],
     devices: Annotated[
@@ -62,6 +59,7 @@ def run(
 ) -> int:
     """Run a workflow on devices started here, or at a hub, and show how it goes."""
     from ..graph.files import read_file
+    from ..journal import FLEETING
     from ..orchestrator.errors import AdmissionRefused
     from ..orchestrator.orchestrator import Orchestrator
     from ..scheduling import RunOptions
@@ -78,7 +76,7 @@ def run(
         approve=approve,
         report=checked_report(report),
         resume_options=_resume_options(hub, token_file, journal, report),
-        lasting=journal != IN_MEMORY,
+        lasting=journal not in FLEETING,
         at_hub=hub is not None,
     )
     graph = read_file(file)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .edits import (
@@ -18,25 +18,29 @@ from .edits import (
     UpdateLine,
     UpdateStar,
 )
-from .errors import CycleRejected, EditConflict, EditRejected, ReferenceFault, show_path
+from .errors import CycleRejected, EditConflict, EditRejected, ReferenceFault, did_you_mean, show_path
 from .line import TaskStarLine, Trigger
 from .node import Edge, LineStatus, Node
-from .order import Moves, make_room, move_back
 from .references import Reference, find_references
 from .star import StarId, TaskStar
 from .states import IN_FLIGHT, OPEN, SETTLED, StarState
+from .undo import Log, RollBack, count_in, count_out, inverse_of
 
 if TYPE_CHECKING:
     from .constellation import TaskConstellation
 
+_OPEN = LineStatus.OPEN
+
 
 def apply_batch(graph: TaskConstellation, batch: EditBatch, at: float) -> Applied:
     """Apply a batch to a graph; see `TaskConstellation.apply`."""
-    _check_base(graph, batch)
+    if batch.base_version is not None:
+        _check_base(graph, batch, batch.base_version)
     edit = _Edit(graph)
     try:
-        for edit.index, operation in enumerate(batch.operations):
+        for operation in batch.operations:
             _PERFORM[type(operation)](edit, operation)
+            edit.index += 1
         edit.check_references()
     except BaseException as error:
         edit.roll_back()
@@ -46,9 +50,8 @@ def apply_batch(graph: TaskConstellation, batch: EditBatch, at: float) -> Applie
     return edit.commit(batch, at)
 
 
-def _check_base(graph: TaskConstellation, batch: EditBatch) -> None:
-    base = batch.base_version
-    if base is None or base == graph.version:
+def _check_base(graph: TaskConstellation, batch: EditBatch, base: int) -> None:
+    if base == graph.version:
         return
     if base > graph.version:
         raise EditRejected(f"made against version {base}, but the graph is only at {graph.version}")
@@ -76,66 +79,96 @@ def _touches(operation: Operation) -> tuple[StarId, ...]:
 
 
 class _Edit:
-    """A batch on its way: the changes made so far, how to undo them, and what they touched."""
+    """A batch on its way: the changes made so far, how to undo them, and what they touched.
+
+    Attributes:
+        graph: The graph that it changes.
+        nodes: The graph's stars. Those that the batch removes stay in it, at their places, until it is done.
+        index: The operation under way.
+        log: How to take back each change so far.
+        added: The stars that are new.
+        gone: The stars that are removed, with their nodes.
+        removed: Those of them that were there before.
+        cancels: The stars in flight whose attempts have to be cancelled.
+        touched: The stars whose spec or incoming lines have changed, each with the operation that touched it last.
+        decided: The new lines whose sources have ended.
+        unlinked: The lines that the batch removes in so many words.
+        unready: The stars that were ready and are gone.
+    """
+
+    __slots__ = (
+        "added",
+        "cancels",
+        "decided",
+        "first_serial",
+        "gone",
+        "graph",
+        "index",
+        "log",
+        "nodes",
+        "removed",
+        "touched",
+        "unlinked",
+        "unready",
+    )
 
     def __init__(self, graph: TaskConstellation) -> None:
         self.graph = graph
         self.nodes = graph._nodes
-        self.undo: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
-        """How to take each change back: methods with their arguments. Bound ones or closures would lead back here, and
-        a cycle of references for each edit costs as much in garbage collection as the edit itself."""
-        self.inverse: list[Operation] = []
-        self.added: dict[StarId, None] = {}
-        self.removed: dict[StarId, None] = {}
-        self.cancels: dict[StarId, None] = {}
         self.index = 0
         self.first_serial = graph._next_serial
+        self.log: Log = []
+        self.added: dict[StarId, None] = {}
+        self.gone: dict[StarId, Node] = {}
+        self.removed: dict[StarId, None] = {}
+        self.cancels: dict[StarId, None] = {}
         self.touched: dict[StarId, int] = {}
-        """The stars touched, each with the operation that touched it last."""
+        self.decided: list[Edge] = []
         self.unlinked: set[tuple[StarId, StarId]] = set()
-        """The lines that the batch removes in so many words."""
-        self.disordered: list[dict[StarId, Node] | dict[StarId, Edge]] = []
-        """What rolling back puts something back into, at the end rather than at its place."""
         self.unready: list[StarId] = []
 
     # --- operations --------------------------------------------------------------------------------------------
 
-    def add_star(self, star: TaskStar) -> None:
-        if star.id in self.nodes:
-            raise EditRejected(f"there is a star {star.id!r} already; give the new one another id")
-        node = Node(star, _references_of(star), self._serial())
-        self._insert(node)
-        self.undo.append((_Edit._delete, (node,)))
-        self.inverse.append(RemoveStar(star.id))
-        self.added[star.id] = None
-        self.touched[star.id] = self.index
+    def add_star(self, operation: AddStar) -> None:
+        star = operation.star
+        id = star.id
+        if not self._is_free(id):
+            raise EditRejected(f"there is a star {id!r} already; give the new one another id")
+        node = Node(star, _references_of(star), self.graph._next_serial)
+        self.graph._next_serial += 1
+        self.nodes[id] = node
+        count_in(self.graph, node)
+        self.log.append((RollBack.remove_star, node))
+        self.added[id] = None
+        self.touched[id] = self.index
 
-    def update_star(self, star: TaskStar) -> None:
+    def update_star(self, operation: UpdateStar) -> None:
+        star = operation.star
         node = self._open(star.id)
         before, references = node.star, node.references
-        self._set_star(node, star, _references_of(star))
-        self.undo.append((_Edit._set_star, (node, before, references)))
-        self.inverse.append(UpdateStar(before))
+        node.references = _references_of(star)
+        node.star = star
+        self.log.append((RollBack.set_star, node, before, references))
         self.touched[star.id] = self.index
 
-    def remove_star(self, star: StarId) -> None:
+    def remove_star(self, operation: RemoveStar) -> None:
+        star = operation.star
         node = self._find(star)
         if node.state in IN_FLIGHT:
             self.cancels[star] = None
             return
         if node.state in SETTLED:
             raise EditRejected(f"star {star!r} has {node.state.value} already; its record stays")
-        for edge in list(node.outbound.values()):
+        for edge in node.outbound.values():
             if edge.target.state not in OPEN:
                 raise EditRejected(
                     f"star {edge.target.star.id!r} waits for it and has been {edge.target.state.value} already"
                 )
-        lines = [edge.line for edge in (*node.inbound.values(), *node.outbound.values())]
-        for line in lines:
-            self.remove_line(line.source, line.target)
-        self._delete(node)
-        self.undo.append((_Edit._put_back, (node,)))
-        self.inverse.append(AddStar(node.star))
+        for edge in (*node.inbound.values(), *node.outbound.values()):
+            self._remove_edge(edge)
+        count_out(self.graph, node)
+        self.gone[star] = node
+        self.log.append((RollBack.restore_star, node))
         if node.state is StarState.READY:
             self.unready.append(star)
         if star in self.added:
@@ -143,193 +176,150 @@ class _Edit:
         else:
             self.removed[star] = None
 
-    def add_line(self, line: TaskStarLine) -> None:
-        source, target = self._find(line.source), self._open(line.target)
-        if line.source in target.inbound:
+    def add_line(self, operation: AddLine) -> None:
+        line = operation.line
+        source_id, target_id = line.source, line.target
+        source, target = self._find(source_id), self._open(target_id)
+        if source_id in target.inbound:
             raise EditRejected(f"{line} is there already; update it instead")
-        moves = make_room(source, target)
-        edge = Edge(line, source, target, self._serial())
-        self._connect(edge)
-        self.undo.append((_Edit._take_back_line, (edge, moves)))
-        self.inverse.append(RemoveLine(line.source, line.target))
-        self.touched[line.target] = self.index
+        graph = self.graph
+        if source.position > target.position:
+            graph._order.make_room(source, target)
+        edge = Edge(line, source, target, graph._next_serial)
+        graph._next_serial += 1
+        edge.connect()
+        if source.state in SETTLED:
+            self.decided.append(edge)
+        self.log.append((RollBack.remove_line, edge))
+        self.touched[target_id] = self.index
 
-    def update_line(self, line: TaskStarLine) -> None:
+    def update_line(self, operation: UpdateLine) -> None:
+        line = operation.line
         edge = self._edge(line.source, line.target)
         before = edge.line
-        self.undo.append((_Edit._set_line, (edge, before, edge.status, edge.problem)))
-        self._set_line(edge, line, LineStatus.OPEN, "")
-        self.inverse.append(UpdateLine(before))
+        self.log.append((RollBack.set_line, edge, before, edge.status, edge.problem))
+        edge.become(line, _OPEN, "")
+        if edge.source.state in SETTLED:
+            self.decided.append(edge)
         self.touched[line.target] = self.index
 
-    def unlink(self, operation: RemoveLine) -> None:
-        self.remove_line(operation.source, operation.target)
-        self.unlinked.add((operation.source, operation.target))
+    def remove_line(self, operation: RemoveLine) -> None:
+        source, target = operation.source, operation.target
+        self._remove_edge(self._edge(source, target))
+        self.unlinked.add((source, target))
 
-    def remove_line(self, source: StarId, target: StarId) -> None:
-        edge = self._edge(source, target)
-        self._disconnect(edge)
-        self.undo.append((_Edit._put_back_line, (edge,)))
-        self.inverse.append(AddLine(edge.line))
-        self.touched[target] = self.index
+    def _remove_edge(self, edge: Edge) -> None:
+        edge.disconnect()
+        self.log.append((RollBack.restore_line, edge))
+        self.touched[edge.line.target] = self.index
 
     # --- references --------------------------------------------------------------------------------------------
 
     def check_references(self) -> None:
         """See that the references of all touched stars hold, adding the lines that they imply."""
+        gone = self.gone
         for star, index in list(self.touched.items()):
-            self.index = index
-            node = self.nodes.get(star)
-            if node is not None:
+            node = self.nodes[star]
+            if node.references and star not in gone:
+                self.index = index
                 self._check_node(node)
 
     def _check_node(self, node: Node) -> None:
         star = node.star.id
         for reference in node.references:
-            path = reference.path
-            where = f"star {star!r}: the reference at {show_path(path)}"
             source = self.nodes.get(reference.star)
-            if source is None:
-                hint = self._close_to(reference.star) or "; add it, or refer to one that is there"
-                reason = f"{where} names {reference.star!r}, and there is no such star{hint}"
-                raise EditRejected(reason, star=star, path=path)
+            if source is None or reference.star in self.gone:
+                hint = self._hint(reference.star) or "; add it, or refer to one that is there"
+                raise self._fault(node, reference, f"names {reference.star!r}, and there is no such star{hint}")
             if source is node:
-                reason = f"{where} names the star itself; it can only use outputs of stars upstream of it"
-                raise EditRejected(reason, star=star, path=path)
+                problem = "names the star itself; it can only use outputs of stars upstream of it"
+                raise self._fault(node, reference, problem)
             edge = node.inbound.get(reference.star)
             if edge is None:
                 if (reference.star, star) in self.unlinked:
-                    reason = f"{where} needs the line from {reference.star!r}; update the star as well"
-                    raise EditRejected(reason, star=star, path=path)
-                self._imply_line(node, reference, where)
+                    problem = f"needs the line from {reference.star!r}; update the star as well"
+                    raise self._fault(node, reference, problem)
+                self._imply_line(node, reference)
             elif edge.line.trigger is Trigger.FAILURE:
-                raise EditRejected(
-                    f"{where} needs the output of {reference.star!r}, but the line between them waits for its failure; "
-                    "a failed star has no output: change the line's trigger or drop the reference",
-                    star=star,
-                    path=path,
+                problem = (
+                    f"needs the output of {reference.star!r}, but the line between them waits for its failure; "
+                    "a failed star has no output: change the line's trigger or drop the reference"
                 )
+                raise self._fault(node, reference, problem)
 
-    def _imply_line(self, node: Node, reference: Reference, where: str) -> None:
+    def _imply_line(self, node: Node, reference: Reference) -> None:
         try:
-            self.add_line(TaskStarLine(reference.star, node.star.id))
+            self.add_line(AddLine(TaskStarLine(reference.star, node.star.id)))
         except CycleRejected as error:
             path = " → ".join(error.cycle)
             reason = (
-                f"{where} names {reference.star!r}, which is not upstream but downstream of it ({path}): "
-                "that would close a cycle; refer to a star that runs before it"
+                f"{_where(node, reference)} names {reference.star!r}, which is not upstream but downstream of it "
+                f"({path}): that would close a cycle; refer to a star that runs before it"
             )
             raise CycleRejected(error.cycle, reason, star=node.star.id, path=reference.path) from None
+
+    def _fault(self, node: Node, reference: Reference, problem: str) -> EditRejected:
+        return EditRejected(f"{_where(node, reference)} {problem}", star=node.star.id, path=reference.path)
 
     # --- ends --------------------------------------------------------------------------------------------------
 
     def roll_back(self) -> None:
-        """Leave no trace: what follows must not depend on edits that were refused, lest a replay goes another way."""
-        for undo, arguments in reversed(self.undo):
-            undo(self, *arguments)
-        for entries in {id(entries): entries for entries in self.disordered}.values():
-            _sort_by_serial(entries)
+        RollBack(self.graph).run(self.log)
         self.graph._next_serial = self.first_serial
 
     def commit(self, batch: EditBatch, at: float) -> Applied:
-        graph = self.graph
-        graph.version += 1
-        changes = Changes(unready=self.unready)
-        moved = graph._no_longer_kept()
+        graph, nodes, gone = self.graph, self.nodes, self.gone
+        graph.version = version = graph.version + 1
+        changes = Changes([], self.unready, [])
+        for star in gone:
+            del nodes[star]
+        moved = graph._no_longer_kept() if graph._kept else []
         for star in reversed(self.touched):
-            node = self.nodes.get(star)
-            if node is None:
-                continue
-            node.edited_at = graph.version
-            if node.unresolved:
-                for edge in node.inbound.values():
-                    if edge.status is LineStatus.OPEN and edge.source.state in SETTLED and not edge.source.holds:
-                        graph._resolve(edge)
-            moved.append(node)
-        graph._advance_all(moved, changes, at)
-        self.inverse.reverse()
-        reason = f"undo: {batch.reason}" if batch.reason else "undo"
+            if star not in gone:
+                node = nodes[star]
+                node.edited_at = version
+                moved.append(node)
+        for edge in self.decided:
+            if edge.status is _OPEN and edge.target.inbound.get(edge.line.source) is edge and not edge.source.holds:
+                graph._resolve(edge)
+        if graph.active:
+            graph._advance_all(moved, changes, at)
         return Applied(
-            version=graph.version,
-            inverse=EditBatch(tuple(self.inverse), None, batch.author, reason),
-            added=tuple(self.added),
-            removed=tuple(self.removed),
-            cancels=tuple(self.cancels),
-            touched=tuple(self.touched),
-            changes=changes,
+            version,
+            tuple(self.added) if self.added else (),
+            tuple(self.removed) if self.removed else (),
+            tuple(self.cancels) if self.cancels else (),
+            tuple(self.touched),
+            changes,
+            partial(inverse_of, self.log, batch),
         )
-
-    # --- primitives, each the other's inverse --------------------------------------------------------------------
-
-    def _insert(self, node: Node) -> None:
-        graph = self.graph
-        self.nodes[node.star.id] = node
-        graph.counts[node.state] += 1
-        graph._held += node.holds
-
-    def _delete(self, node: Node) -> None:
-        del self.nodes[node.star.id]
-        self.graph.counts[node.state] -= 1
-        self.graph._held -= node.holds
-
-    def _connect(self, edge: Edge) -> None:
-        edge.source.outbound[edge.line.target] = edge
-        edge.target.inbound[edge.line.source] = edge
-        self._count(edge, +1)
-
-    def _disconnect(self, edge: Edge) -> None:
-        del edge.source.outbound[edge.line.target]
-        del edge.target.inbound[edge.line.source]
-        self._count(edge, -1)
-
-    def _set_star(self, node: Node, star: TaskStar, references: tuple[Reference, ...]) -> None:
-        node.star, node.references = star, references
-
-    def _set_line(self, edge: Edge, line: TaskStarLine, status: LineStatus, problem: str) -> None:
-        self._count(edge, -1)
-        edge.line, edge.status, edge.problem = line, status, problem
-        self._count(edge, +1)
-
-    def _count(self, edge: Edge, by: int) -> None:
-        """Count a line in or out of what its target waits for."""
-        if edge.status is LineStatus.OPEN:
-            edge.target.unresolved += by
-        elif edge.status is not LineStatus.MET:
-            edge.target.unmet += by
-
-    # --- rolling back --------------------------------------------------------------------------------------------
-
-    def _take_back_line(self, edge: Edge, moves: Moves) -> None:
-        self._disconnect(edge)
-        move_back(moves)
-
-    def _put_back(self, node: Node) -> None:
-        self._insert(node)
-        self.disordered.append(self.nodes)
-
-    def _put_back_line(self, edge: Edge) -> None:
-        self._connect(edge)
-        self.disordered += (edge.source.outbound, edge.target.inbound)
-
-    def _serial(self) -> int:
-        serial = self.graph._next_serial
-        self.graph._next_serial = serial + 1
-        return serial
 
     # --- look-ups ----------------------------------------------------------------------------------------------
 
+    def _is_free(self, star: StarId) -> bool:
+        """Whether a new star may have this id; one that the batch has removed makes way for it."""
+        if star not in self.nodes:
+            return True
+        node = self.gone.pop(star, None)
+        if node is None:
+            return False
+        del self.nodes[star]
+        self.log.append((RollBack.restore_entry, node))
+        return True
+
     def _find(self, star: StarId) -> Node:
         node = self.nodes.get(star)
-        if node is None:
-            raise EditRejected(f"there is no star {star!r}{self._close_to(star)}")
+        if node is None or star in self.gone:
+            raise EditRejected(f"there is no star {star!r}{self._hint(star)}")
         return node
 
-    def _close_to(self, star: str) -> str:
-        close = difflib.get_close_matches(star, self.nodes, n=1)
-        return f"; did you mean {close[0]!r}?" if close else ""
+    def _hint(self, star: StarId) -> str:
+        return did_you_mean(star, (name for name in self.nodes if name not in self.gone))
 
     def _open(self, star: StarId) -> Node:
-        node = self._find(star)
+        node = self.nodes.get(star)
+        if node is None or star in self.gone:
+            node = self._find(star)
         if node.state not in OPEN:
             raise EditRejected(
                 f"star {star!r} has been dispatched ({node.state.value}), so neither it nor the lines into it "
@@ -345,19 +335,13 @@ class _Edit:
 
 
 _PERFORM: Mapping[type[Operation], Callable[[_Edit, Any], None]] = {
-    AddStar: lambda edit, operation: edit.add_star(operation.star),
-    UpdateStar: lambda edit, operation: edit.update_star(operation.star),
-    RemoveStar: lambda edit, operation: edit.remove_star(operation.star),
-    AddLine: lambda edit, operation: edit.add_line(operation.line),
-    UpdateLine: lambda edit, operation: edit.update_line(operation.line),
-    RemoveLine: _Edit.unlink,
+    AddStar: _Edit.add_star,
+    UpdateStar: _Edit.update_star,
+    RemoveStar: _Edit.remove_star,
+    AddLine: _Edit.add_line,
+    UpdateLine: _Edit.update_line,
+    RemoveLine: _Edit.remove_line,
 }
-
-
-def _sort_by_serial(entries: dict[StarId, Node] | dict[StarId, Edge]) -> None:
-    in_order: Any = sorted(entries.items(), key=lambda entry: entry[1].serial)
-    entries.clear()
-    entries.update(in_order)
 
 
 def _references_of(star: TaskStar) -> tuple[Reference, ...]:
@@ -365,3 +349,7 @@ def _references_of(star: TaskStar) -> tuple[Reference, ...]:
         return find_references(star.work.arguments)
     except ReferenceFault as error:
         raise EditRejected(f"star {star.id!r}: {error}", star=star.id, path=error.path) from error
+
+
+def _where(node: Node, reference: Reference) -> str:
+    return f"star {node.star.id!r}: the reference at {show_path(reference.path)}"

@@ -9,7 +9,6 @@ only through the methods here, which the scheduler drives; until `activate` is c
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +16,10 @@ from .authoring import Authoring
 from .batches import apply_batch
 from .conditions import evaluate_condition
 from .edits import Applied, Changes, EditBatch, Operation
-from .errors import ConditionError, IllegalTransition, UnknownStar
+from .errors import ConditionError, IllegalTransition, UnknownStar, close_names
 from .line import TaskStarLine, Trigger
 from .node import Edge, LineStatus, Node
+from .order import Order
 from .star import StarId, TaskStar
 from .states import SETTLED, TRANSITIONS, Outcome, StarError, StarState
 
@@ -57,6 +57,7 @@ class TaskConstellation(Authoring):
         self.counts: dict[StarState, int] = dict.fromkeys(StarState, 0)
         self.evaluate: ConditionEvaluator = _evaluate
         self._nodes: dict[StarId, Node] = {}
+        self._order = Order()
         self._next_serial = 0
         self._held = 0
         self._kept: dict[Node, None] = {}
@@ -100,8 +101,15 @@ class TaskConstellation(Authoring):
         return [edge.line for edge in self._node(star).outbound.values()]
 
     def in_order(self) -> list[StarId]:
-        """All stars, each after those that it waits for."""
-        return [node.star.id for node in sorted(self._nodes.values(), key=lambda node: node.position)]
+        """All stars, each after those that it waits for and else in the order in which they were added.
+
+        It follows from the stars and lines alone: whatever edits led to them, a copy has the same order.
+        """
+        order: dict[StarId, None] = {}
+        for star, node in self._nodes.items():
+            if star not in order:
+                _order_with_sources(node, order)
+        return list(order)
 
     def waiting_for(self, star: str) -> list[StarId]:
         """The stars whose lines into this one are still open; raises UnknownStar."""
@@ -215,7 +223,7 @@ class TaskConstellation(Authoring):
     def _node(self, star: str) -> Node:
         node = self._nodes.get(StarId(star))
         if node is None:
-            raise UnknownStar(star, close=difflib.get_close_matches(star, self._nodes, n=3))
+            raise UnknownStar(star, close=close_names(star, self._nodes, count=3))
         return node
 
     def _enter(self, node: Node, state: StarState) -> None:
@@ -302,6 +310,21 @@ class TaskConstellation(Authoring):
             state = StarState.SKIPPED
         self._enter(node, state)
         node.outcome = Outcome(error=error, ended_at=at)
+
+
+def _order_with_sources(node: Node, order: dict[StarId, None]) -> None:
+    """Append a star, after those before it that are missing; without recursion, since a chain may be of any length."""
+    stack = [(node, iter(node.inbound.values()))]
+    while stack:
+        node, edges = stack[-1]
+        for edge in edges:
+            source = edge.source
+            if source.star.id not in order:
+                stack.append((source, iter(source.inbound.values())))
+                break
+        else:
+            order[node.star.id] = None
+            stack.pop()
 
 
 def is_kept(node: Node) -> bool:

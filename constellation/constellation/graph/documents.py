@@ -6,7 +6,6 @@ from them (counters, order, which lines are met) is not written but rebuilt.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,16 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from .constellation import TaskConstellation
 from .edits import AddLine, AddStar, EditBatch, Operation
-from .errors import ConditionError, CycleRejected, EditRejected, GraphError, InvalidDocument, NewerFormat, Path
+from .errors import (
+    ConditionError,
+    CycleRejected,
+    EditRejected,
+    GraphError,
+    InvalidDocument,
+    NewerFormat,
+    Path,
+    did_you_mean,
+)
 from .line import TaskStarLine
 from .star import RetryPolicy, StarId, TaskStar
 from .states import IN_FLIGHT, SETTLED, Outcome, StarState
@@ -161,7 +169,7 @@ def _check_lines(document: ConstellationDocument) -> None:
         for end in ("source", "target"):
             star = getattr(line, end)
             if star not in document.stars:
-                hint = _did_you_mean(star, document.stars) or "; add it to 'stars', or name one that is there"
+                hint = did_you_mean(star, document.stars) or "; add it to 'stars', or name one that is there"
                 problem = f"there is no star {star!r}{hint}"
                 raise InvalidDocument(problem, path=("lines", index, end))
         pair = line.source, line.target
@@ -192,7 +200,7 @@ def _restore(graph: TaskConstellation, records: Mapping[str, StarRecord]) -> Non
     for star, record in records.items():
         path = ("records", star)
         if star not in graph:
-            raise InvalidDocument(f"there is no such star{_did_you_mean(star, graph)}", path=path)
+            raise InvalidDocument(f"there is no such star{did_you_mean(star, graph)}", path=path)
         if record.state in SETTLED and record.outcome is None:
             raise InvalidDocument(f"a star that has {record.state.value} needs an outcome", path=path)
         node = graph._nodes[StarId(star)]
@@ -300,13 +308,8 @@ def _fields_at(location: Path) -> Iterable[str]:
 
 
 def _unknown_field(name: str, fields: Iterable[str]) -> str:
-    close = _did_you_mean(name, fields)
+    close = did_you_mean(name, fields)
     if close:
         return f"there is no such field{close}"
     known = ", ".join(fields)
     return "there is no such field" + (f"; the fields here are {known}" if known else "; remove it")
-
-
-def _did_you_mean(name: str, names: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(names), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
@@ -138,7 +139,6 @@ class Applied:
 
     Attributes:
         version: The graph's version after it.
-        inverse: The batch that undoes it, for as long as nothing it touches has been dispatched.
         added: Stars that are new.
         removed: Stars that are gone.
         cancels: Stars in flight that the batch removes: their attempts have to be cancelled.
@@ -147,9 +147,14 @@ class Applied:
     """
 
     version: int
-    inverse: EditBatch
     added: tuple[StarId, ...]
     removed: tuple[StarId, ...]
     cancels: tuple[StarId, ...]
     touched: tuple[StarId, ...]
     changes: Changes
+    _undo: Callable[[], EditBatch] = field(repr=False, compare=False)
+
+    @property
+    def inverse(self) -> EditBatch:
+        """The batch that undoes it, for as long as nothing it touches has been dispatched; made when asked for."""
+        return self._undo()

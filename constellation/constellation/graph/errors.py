@@ -16,7 +16,9 @@ GraphError
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
+from itertools import islice
 
 Path = tuple[str | int, ...]
 """The way into nested data: keys of objects and indices of lists."""
@@ -32,6 +34,21 @@ def show_path(path: Sequence[str | int]) -> str:
             shown = step if step and step.isprintable() else repr(step)
             text += f".{shown}" if text else shown
     return text or "the top"
+
+
+_COMPARED = 256
+"""With how many names one that is unknown is compared: a hint should not cost more than the edit that it is about."""
+
+
+def close_names(name: str, names: Iterable[str], *, count: int) -> list[str]:
+    """Names that look like one that is not among them, best first; of very many only the first are looked at."""
+    return difflib.get_close_matches(name, islice(names, _COMPARED), n=count)
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """A hint to append to a message about an unknown name; empty where nothing looks like it."""
+    close = close_names(name, names, count=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 class GraphError(Exception):

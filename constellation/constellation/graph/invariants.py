@@ -42,15 +42,17 @@ def _check_order(graph: TaskConstellation) -> None:
     digraph.add_nodes_from(nodes)
     digraph.add_edges_from((line.source, line.target) for line in graph.lines)
     _holds(nx.is_directed_acyclic_graph(digraph), "the graph has a cycle")
-    positions = {node.position for node in nodes.values()}
-    _same("number of positions", len(positions), len(nodes))
+    order = list(graph._order)
+    _same("the stars in the order", set(order), set(nodes.values()))
+    positions = [node.position for node in order]
+    _same("positions in the order", positions, sorted(set(positions)))
     for node in nodes.values():
         for edge in node.outbound.values():
             _holds(node.position < edge.target.position, f"the order has {edge.line} backwards")
     in_time = [node.serial for node in nodes.values()]
     _same("serials in the order of the stars", in_time, sorted(in_time))
     last = max((edge.serial for node in nodes.values() for edge in node.outbound.values()), default=-1)
-    _holds(max([last, *in_time, *positions]) < graph._next_serial, "the next serial has been used")
+    _holds(max([last, *in_time]) < graph._next_serial, "the next serial has been used")
 
 
 def _check_links(graph: TaskConstellation, node: Node) -> None:

@@ -22,6 +22,10 @@ class LineStatus(Enum):
     """Its condition could not be evaluated."""
 
 
+_OPEN, _MET = LineStatus.OPEN, LineStatus.MET
+"""By names of their own: each edit needs them, and Python 3.11 looks members of enumerations up slowly."""
+
+
 class Edge:
     """A line between two nodes, and whether it is met.
 
@@ -37,16 +41,59 @@ class Edge:
         self.line = line
         self.source = source
         self.target = target
-        self.status = LineStatus.OPEN
+        self.status = _OPEN
         self.problem = ""
 
+    def connect(self) -> None:
+        """Join it to both of its stars, and count it in what its target waits for."""
+        line, source, target = self.line, self.source, self.target
+        source.outbound[line.target] = target.inbound[line.source] = self
+        if self.status is _OPEN:
+            target.unresolved += 1
+        else:
+            self._count(+1)
 
-class Node:
+    def disconnect(self) -> None:
+        """Take it out of both of its stars, and of what its target waits for."""
+        line = self.line
+        del self.source.outbound[line.target]
+        del self.target.inbound[line.source]
+        self._count(-1)
+
+    def become(self, line: TaskStarLine, status: LineStatus, problem: str) -> None:
+        """Replace its trigger, and what is known of it, at its place."""
+        self._count(-1)
+        self.line, self.status, self.problem = line, status, problem
+        self._count(+1)
+
+    def _count(self, by: int) -> None:
+        if self.status is _OPEN:
+            self.target.unresolved += by
+        elif self.status is not _MET:
+            self.target.unmet += by
+
+
+class Place:
+    """A place in the topological order, which is a list linked both ways.
+
+    Attributes:
+        position: Larger than that of the place before it.
+        before: The place before it.
+        after: The place after it.
+    """
+
+    __slots__ = ("after", "before", "position")
+
+    position: int
+    before: Place
+    after: Place
+
+
+class Node(Place):
     """A star in a constellation.
 
     Attributes:
         serial: Its place among all stars and lines in the order in which they were added.
-        position: Its place in the topological order: smaller than that of every star that waits for it.
         unresolved: How many lines into it are open.
         unmet: How many lines into it are unmet or broken.
         holds: How many reviews of it are going on; while there are any, nothing that waits for it moves.
@@ -59,7 +106,6 @@ class Node:
         "inbound",
         "outbound",
         "outcome",
-        "position",
         "references",
         "serial",
         "star",
@@ -72,7 +118,6 @@ class Node:
         self.star = star
         self.references = references
         self.serial = serial
-        self.position = serial
         self.state = StarState.PENDING
         self.outcome: Outcome | None = None
         self.inbound: dict[StarId, Edge] = {}

@@ -16,9 +16,10 @@ from .errors import (
     UnsupportedJournal,
 )
 from .home import default_home
-from .opening import open_journal
+from .opening import FLEETING, open_journal
 
 __all__ = [
+    "FLEETING",
     "INITIAL_STATE",
     "MAX_BODY_BYTES",
     "AmbiguousRun",

@@ -73,7 +73,12 @@ class Journal(Protocol):
 
     A call that is cancelled returns at once. It has then taken effect wholly or not at all, and which of the two
     shows in the journal only.
+
+    Attributes:
+        keeps_records: Whether `append` keeps anything; where it does not, there is no need to call it.
     """
+
+    keeps_records: bool = True
 
     async def create_run(
         self, run: str, *, name: str, at: float, parent: str | None = None, info: Mapping[str, Any] | None = None

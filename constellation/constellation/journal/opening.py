@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 MEMORY = ":memory:"
 """The name of a journal that is kept in memory only."""
 
+NONE = ":none:"
+"""The name of a journal that keeps, in memory, which runs there are and nothing of what happens in them."""
+
+FLEETING = (MEMORY, NONE)
+"""The names of journals that are gone with the process."""
+
 DEFAULT_FILE = "journal.db"
 """The file's name in the directory of the user's state."""
 
@@ -29,7 +35,8 @@ async def open_journal(
 
     Args:
         url_or_path: A path; `sqlite:///relative.db` or `sqlite:////absolute.db`; `:memory:` for one that is gone
-            with the process; None for the user's own, in `default_home()`.
+            with the process; `:none:` for one without records, as cheap as can be; None for the user's own, in
+            `default_home()`.
         synchronous: Whether a file survives a power cut whole (`full`) or, faster, without its last commits
             (`normal`). The death of the process harms neither.
 
@@ -37,25 +44,29 @@ async def open_journal(
         UnsupportedJournal: there is no store for such a URL.
         JournalError: the store can't be opened.
     """
-    journal = await _open(_path(url_or_path), synchronous)
+    journal = await _open(_place(url_or_path), synchronous)
     try:
         yield journal
     finally:
         await journal.aclose()
 
 
-async def _open(path: Path | None, synchronous: Synchronous) -> Journal:
-    if path is None:
+async def _open(place: Path | str, synchronous: Synchronous) -> Journal:
+    if place == MEMORY:
         from .memory import MemoryJournal
 
         return MemoryJournal()
+    if place == NONE:
+        from .unrecorded import UnrecordedJournal
+
+        return UnrecordedJournal()
     from .sqlite import SqliteJournal
 
-    return await SqliteJournal.open(path, synchronous=synchronous)
+    return await SqliteJournal.open(Path(place), synchronous=synchronous)
 
 
-def _path(url_or_path: str | Path | None) -> Path | None:
-    """Return the absolute path of the file that is meant; None stands for memory."""
+def _place(url_or_path: str | Path | None) -> Path | str:
+    """Return the absolute path of the file that is meant, or one of the names in `FLEETING`."""
     if url_or_path is None:
         return default_home() / DEFAULT_FILE
     if isinstance(url_or_path, Path):
@@ -68,8 +79,8 @@ def _path(url_or_path: str | Path | None) -> Path | None:
     else:  # the rest of the URL may hold a password
         raise UnsupportedJournal(
             f"no journal can be opened by this {scheme}:// URL; supported are a file's path, sqlite:///relative.db, "
-            f"sqlite:////absolute.db (without options) and {MEMORY}"
+            f"sqlite:////absolute.db (without options), {MEMORY} and {NONE}"
         )
     if not name:
         raise UnsupportedJournal(f"the journal's path is empty; give a file's path or {MEMORY}")
-    return None if name == MEMORY else Path(name).expanduser().absolute()
+    return name if name in FLEETING else Path(name).expanduser().absolute()

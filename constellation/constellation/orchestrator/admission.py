@@ -49,14 +49,28 @@ def check_stars(stars: Iterable[TaskStar], profiles: Mapping[str, DeviceProfile]
                 alike.append(_OfferedTool(tool.input_schema))
     offers = {DeviceId(name): offer_of(profile) for name, profile in profiles.items()}
     problems = []
+    fitting: set[tuple[str, str | None]] = set()
     for spec in stars:
+        need = _plain_need(spec)
+        if need in fitting:
+            continue
         problem = _problem(spec, tools, profiles)
         needs_device = problem is None and isinstance(spec.work, (ToolCall, Prompt))
         if needs_device and all(mismatch(spec, device, offer) is not None for device, offer in offers.items()):
             problem = Problem(spec.id, explain_mismatch(spec, offers), ("requires",) if spec.requires else ("device",))
         if problem is not None:
             problems.append(problem)
+        elif need is not None:
+            fitting.add(need)
     return problems
+
+
+def _plain_need(star: TaskStar) -> tuple[str, str | None] | None:
+    """What a star asks for that only names a tool, and perhaps a device: large graphs have many of those alike."""
+    work = star.work
+    if not isinstance(work, ToolCall) or work.arguments or star.requires:
+        return None
+    return work.tool, star.device
 
 
 def _problem(

@@ -151,6 +151,8 @@ class Engine:
                 # Runs that are submitted are in the journal already.
                 name = str(event.graph.get("name", ""))
                 await self._journal.create_run(event.run, name=name, at=event.at, parent=event.parent[0])
+        if not self._journal.keeps_records:
+            return lost
         records = self._turns.records(turn)
         while records:
             try:

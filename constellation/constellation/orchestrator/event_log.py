@@ -1,4 +1,8 @@
-"""The events of one run, kept for observers that come late, and handed to each at its own pace."""
+"""The events of one run, kept for observers that come late, and handed to each at its own pace.
+
+Most events stand for a command of the scheduler. Such a command is kept as it is and becomes an event when somebody
+reads it, so that what nobody looks at costs next to nothing.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,9 @@ from collections.abc import AsyncIterator
 
 import anyio
 
+from ..scheduling import commands as cmd
 from .events import Event, EventsMissed, RunFinished
+from .notices import from_command
 
 MAX_KEPT = 20_000
 """How many of the latest events of a run are kept."""
@@ -29,10 +35,20 @@ class EventLog:
         self.run = run
         self.next_seq = 1
         self.finished: RunFinished | None = None
-        self._kept: deque[Event] = deque(maxlen=MAX_KEPT)
+        self._kept: deque[Event | cmd.Command] = deque(maxlen=MAX_KEPT)
+        self._times: deque[float] = deque(maxlen=MAX_KEPT)
         self._closed: Exception | None = None
         self._changed: anyio.Event | None = None
         self._over = anyio.Event()
+
+    def tell(self, command: cmd.Command, at: float) -> None:
+        """Add the event that a command stands for; see `publish`."""
+        if self.finished is None:
+            self._kept.append(command)
+            self._times.append(at)
+            self.next_seq += 1
+            if self._changed is not None:
+                self._wake()
 
     def publish(self, event: Event) -> None:
         """Add an event that was made with `next_seq`; nothing comes after the end of the run."""
@@ -40,6 +56,7 @@ class EventLog:
             return
         self.next_seq = event.seq + 1
         self._kept.append(event)
+        self._times.append(event.time)
         if isinstance(event, RunFinished):
             self.finished = event
             self._over.set()
@@ -90,12 +107,18 @@ class EventLog:
             if self._changed is None:
                 self._changed = anyio.Event()
             await self._changed.wait()
-        oldest = self._kept[0]
+        oldest = self._event(0)
         missed = oldest.seq - after - 1
         if missed > 0:
             return [EventsMissed(seq=oldest.seq - 1, time=oldest.time, run=self.run, count=missed)]
         first = -missed
-        return [self._kept[place] for place in range(first, min(first + _PAGE, len(self._kept)))]
+        return [self._event(place) for place in range(first, min(first + _PAGE, len(self._kept)))]
+
+    def _event(self, place: int) -> Event:
+        kept = self._kept[place]
+        if isinstance(kept, Event):
+            return kept
+        return from_command(self.next_seq - len(self._kept) + place, self._times[place], kept)
 
     def _wake(self) -> None:
         if self._changed is not None:

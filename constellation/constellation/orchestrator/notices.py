@@ -28,9 +28,9 @@ def duration_of(outcome: Outcome) -> float | None:
     return round(outcome.ended_at - outcome.started_at, 6)
 
 
-def from_command(command: cmd.Command, machine: RunMachine, seq: int, time: float) -> out.Event | None:
-    """The event that a command is told as, if it is one that observers care for."""
-    run = machine.run
+def from_command(seq: int, time: float, command: cmd.Command) -> out.Event:
+    """The event that a command stands for; those that have to do with devices or other runs alone stand for none."""
+    run = command.run
     match command:
         case cmd.Dispatch(_, star, attempt, device):
             return out.StarAssigned(seq=seq, time=time, run=run, star=star.id, device=device, attempt=_number(attempt))
@@ -75,19 +75,22 @@ def from_command(command: cmd.Command, machine: RunMachine, seq: int, time: floa
             return out.ApprovalRequested(
                 seq=seq, time=time, run=run, star=star_id, question=question, arguments=arguments
             )
-        case cmd.RunSettled(_, state_name, error):
-            width, makespan_s = executed_span(machine.graph)
-            return out.RunFinished(
-                seq=seq,
-                time=time,
-                run=run,
-                state=state_name,
-                stars=stars_by_state(machine.graph),
-                width=width,
-                makespan_s=makespan_s,
-                error=error_json(error),
-            )
-    return None
+    raise TypeError(f"{type(command).__name__} stands for no event")
+
+
+def run_finished(seq: int, time: float, command: cmd.RunSettled, machine: RunMachine) -> out.RunFinished:
+    """The event that the end of a run is."""
+    width, makespan_s = executed_span(machine.graph)
+    return out.RunFinished(
+        seq=seq,
+        time=time,
+        run=machine.run,
+        state=command.state,
+        stars=stars_by_state(machine.graph),
+        width=width,
+        makespan_s=makespan_s,
+        error=error_json(command.error),
+    )
 
 
 def from_entry(event: ev.RunEvent, machine: RunMachine, seq: int) -> out.Event | None:

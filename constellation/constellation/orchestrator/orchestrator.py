@@ -21,7 +21,7 @@ from constellation_protocol.settings import SessionSettings
 from constellation_protocol.tasks import background
 
 from ..graph import TaskConstellation
-from ..journal import Journal, JournalError, RunSummary, default_home, open_journal
+from ..journal import FLEETING, Journal, JournalError, RunSummary, default_home, open_journal
 from ..scheduling import (
     PlacementPolicy,
     RunId,
@@ -106,9 +106,10 @@ class Orchestrator:
             root: The directory that their file and shell tools are confined to, where `devices` is a number; the
                 present one when None.
             allow_hosts: Hosts that their http tools may reach, where `devices` is a number.
-            journal: The journal's path; None for the user's own; by default it is kept in memory only.
+            journal: The journal's path; None for the user's own; by default it is kept in memory only. `:none:` keeps
+                no events at all, which is the cheapest.
             home: Where artifacts and the state of devices are kept; a fresh directory, removed in the end, when the
-                journal is in memory, else the user's own.
+                journal is no file, else the user's own.
             planner: Looks at every star that ends; see `constellation.Planner`.
             policy: Chooses among the devices that can take a star.
             no_device_patience_s: How long a star waits while no device matches it, in seconds.
@@ -259,7 +260,7 @@ class Orchestrator:
         no_device_patience_s: float,
     ) -> AsyncIterator[Orchestrator]:
         async with AsyncExitStack() as stack:
-            if home is None and journal == ":memory:":
+            if home is None and journal in FLEETING:
                 from tempfile import TemporaryDirectory
 
                 home = Path(stack.enter_context(TemporaryDirectory(prefix="constellation-")))
@@ -274,7 +275,7 @@ class Orchestrator:
                 planner=planner,
                 policy=policy,
                 no_device_patience_s=no_device_patience_s,
-                resumable=journal != ":memory:",
+                resumable=journal not in FLEETING,
             )
             tasks.start_soon(self._book.engine.run)
             tasks.start_soon(self._book.renew_claims)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
 from typing import Any
 
 from ..graph import Outcome, StarState, TaskConstellation, stars_by_state
+from ..graph.node import Node
+from ..graph.record import record
 from .errors import RunFailed
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StarRow:
     """One star of a run; times in seconds since the epoch, durations in seconds."""
 
@@ -79,23 +80,24 @@ def make_report(
     error: str | None = None,
     devices_lost: Iterable[str] = (),
     moved: Mapping[str, str] | None = None,
+    span: tuple[int, float] | None = None,
 ) -> RunReport:
-    """The report of a run, from its graph with states."""
-    rows = tuple(_row(graph, star) for star in graph.in_order())
-    width, makespan_s = executed_span(graph)
+    """The report of a run, from its graph with states; `span` is its `executed_span`, where that is known."""
+    rows = []
     device_s: dict[str, float] = {}
-    for row in rows:
+    for star in graph.in_order():
+        row = _row(graph._node(star))
+        rows.append(row)
         if row.device is not None and row.duration_s is not None:
             device_s[row.device] = device_s.get(row.device, 0.0) + row.duration_s
+    width, makespan_s = span if span is not None else executed_span(graph)
     serial_s = sum(device_s.values())
-    ends = [star for star in graph if graph.state(star) is StarState.SUCCEEDED and not graph.lines_from(star)]
-    outcomes = {str(star): graph.outcome(star) for star in ends}
     return RunReport(
         run=run,
         name=graph.name,
         state=state,
         stars=dict(stars_by_state(graph)),
-        rows=rows,
+        rows=tuple(rows),
         width=width,
         makespan_s=makespan_s,
         serial_s=round(serial_s, 6),
@@ -103,40 +105,54 @@ def make_report(
         device_s={device: round(seconds, 6) for device, seconds in sorted(device_s.items())},
         devices_lost=tuple(dict.fromkeys(devices_lost)),
         error=error,
-        outputs={star: outcome.output for star, outcome in outcomes.items() if outcome is not None},
+        outputs=outputs_of(graph),
         moved=dict(moved or {}),
     )
 
 
 def executed_span(graph: TaskConstellation) -> tuple[int, float]:
     """The largest number of stars that ran on devices at once, and seconds from the first start to the last end."""
-    spans = []
+    starts: list[float] = []
+    ends: list[float] = []
     for star in graph:
-        outcome = graph.outcome(star)
+        outcome = graph._node(star).outcome
         if outcome is not None and outcome.started_at is not None and outcome.ended_at is not None:
-            spans.append((outcome.started_at, outcome.ended_at))
-    if not spans:
+            starts.append(outcome.started_at)
+            ends.append(outcome.ended_at)
+    if not starts:
         return 0, 0.0
-    spans.sort()
-    width = 0
-    running: list[float] = []  # when those that run will end, soonest first
-    for start, end in spans:
-        while running and running[0] <= start:
-            heappop(running)
-        heappush(running, end)
-        width = max(width, len(running))
-    return width, round(max(0.0, max(end for _, end in spans) - spans[0][0]), 6)
+    starts.sort()
+    ends.sort()
+    width = ended = 0
+    for begun, start in enumerate(starts, 1):
+        while ends[ended] <= start and ended < begun - 1:
+            ended += 1
+        width = max(width, begun - ended)
+    return width, round(max(0.0, ends[-1] - starts[0]), 6)
 
 
-def _row(graph: TaskConstellation, star: str) -> StarRow:
-    outcome = graph.outcome(star) or Outcome()
+def outputs_of(graph: TaskConstellation) -> dict[str, Any]:
+    """The outputs of the stars that have succeeded and that nothing waits for, by their ids."""
+    outputs: dict[str, Any] = {}
+    for star in graph:
+        node = graph._node(star)
+        if not node.outbound and node.state is StarState.SUCCEEDED and node.outcome is not None:
+            outputs[star] = node.outcome.output
+    return outputs
+
+
+_NO_OUTCOME = Outcome()
+
+
+def _row(node: Node) -> StarRow:
+    outcome = node.outcome or _NO_OUTCOME
     duration = None
     if outcome.started_at is not None and outcome.ended_at is not None:
         duration = round(outcome.ended_at - outcome.started_at, 6)
     return StarRow(
-        id=star,
-        name=graph[star].title,
-        state=graph.state(star).value,
+        id=node.star.id,
+        name=node.star.title,
+        state=node.state.value,
         device=outcome.device,
         attempts=outcome.attempts,
         started_at=outcome.started_at,

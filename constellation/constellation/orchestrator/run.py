@@ -12,7 +12,7 @@ from ..scheduling import events as ev
 from .engine import check_size
 from .event_log import EventLog
 from .events import Event
-from .report import RunReport, make_report
+from .report import RunReport, make_report, outputs_of
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -133,13 +133,15 @@ class LocalRun:
             error=error,
             devices_lost=self.devices_lost,
             moved=self.moved,
+            span=(finished.width, finished.makespan_s) if finished is not None else None,
         )
 
     async def result(self) -> dict[str, Any]:
         """See `Run.result`."""
-        report = await self.wait()
-        report.raise_for_state()
-        return report.outputs
+        finished = await self._log.wait_finished()
+        if finished.state != "succeeded":
+            self.report().raise_for_state()
+        return outputs_of(self._machine.graph)
 
     async def graph(self) -> TaskConstellation:
         """See `Run.graph`."""

@@ -38,7 +38,7 @@ from .engine import Engine
 from .errors import AdmissionRefused, OrchestratorStopped, RunInUse
 from .event_log import EventLog
 from .hub import ConnectedDevice, Hub
-from .notices import from_command, from_entry
+from .notices import from_entry, run_finished
 from .offering import Offering
 from .planning import Planner, consult, review_of
 from .recovery import LEASE_S, owner_name
@@ -164,26 +164,35 @@ class RunBook:
 
     def carry_out(self, command: cmd.Command, at: float) -> None:
         """See `Carrier.carry_out`."""
-        if isinstance(command, cmd.Dispatch):
-            self.hub.dispatch(command)
-        elif isinstance(command, cmd.CancelAttempt):
-            self.hub.cancel(command)
-            return
-        elif isinstance(command, cmd.RequestReview):
-            self._tasks.start_soon(self._review, command.run, command.star)
-            return
+        act = _ACTIONS.get(type(command))
+        if act is not None:
+            act(self, command, at)
+
+    def _tell(self, command: cmd.Command, at: float) -> None:
         run = self.runs.get(command.run)
-        if run is None:
-            return
-        if isinstance(command, cmd.StarRetrying) and command.error.type == DEVICE_LOST and command.device is not None:
+        if run is not None:
+            run.log.tell(command, at)
+
+    def _dispatch(self, command: cmd.Dispatch, at: float) -> None:
+        self.hub.dispatch(command)
+        self._tell(command, at)
+
+    def _cancel(self, command: cmd.CancelAttempt, at: float) -> None:
+        self.hub.cancel(command)
+
+    def _begin_review(self, command: cmd.RequestReview, at: float) -> None:
+        self._tasks.start_soon(self._review, command.run, command.star)
+
+    def _note_retry(self, command: cmd.StarRetrying, at: float) -> None:
+        run = self.runs.get(command.run)
+        if run is not None and command.error.type == DEVICE_LOST and command.device is not None:
             run.moved[command.star] = command.device
-        notice = from_command(command, run.machine, run.log.next_seq, at)
-        if notice is None:
-            return
-        if isinstance(notice, out.RunFinished):
-            self._tasks.start_soon(self._finish, run, notice)
-        else:
-            run.log.publish(notice)
+        self._tell(command, at)
+
+    def _end(self, command: cmd.RunSettled, at: float) -> None:
+        run = self.runs.get(command.run)
+        if run is not None:
+            self._tasks.start_soon(self._finish, run, run_finished(run.log.next_seq, at, command, run.machine))
 
     def lost(self, run: RunId, error: JournalError) -> set[RunId]:
         """See `Carrier.lost`."""
@@ -294,3 +303,17 @@ class RunBook:
                 labels=profile.labels,
             )
         )
+
+
+_ACTIONS: Mapping[type, Callable[[RunBook, Any, float], None]] = {
+    cmd.Dispatch: RunBook._dispatch,
+    cmd.CancelAttempt: RunBook._cancel,
+    cmd.RequestReview: RunBook._begin_review,
+    cmd.StarStarted: RunBook._tell,
+    cmd.StarSettled: RunBook._tell,
+    cmd.StarRetrying: RunBook._note_retry,
+    cmd.EditApplied: RunBook._tell,
+    cmd.AskApproval: RunBook._tell,
+    cmd.RunSettled: RunBook._end,
+}
+"""How commands are carried out; what is not here is for the scheduler itself."""

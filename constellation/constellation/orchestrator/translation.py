@@ -18,7 +18,7 @@ from constellation_protocol.messages import (
     ToolWork,
 )
 
-from ..graph import StarError
+from ..graph import StarError, ToolCall
 from ..scheduling import AttemptId, DeviceId, Offer, RunEvent
 from ..scheduling import commands as cmd
 from ..scheduling import events as ev
@@ -92,19 +92,21 @@ def assign_message(command: cmd.Dispatch) -> Assign:
     """The message that sends an attempt to its device."""
     star = command.star
     work = star.work
-    tool = getattr(work, "tool", PROMPT_TOOL)
     arguments = dict(command.arguments)
-    if tool == PROMPT_TOOL:
+    if isinstance(work, ToolCall):
+        tool = work.tool
+    else:
+        tool = PROMPT_TOOL
         arguments = {"instruction": getattr(work, "instruction", ""), "arguments": arguments}
     return Assign(
         run=command.run,
         star=star.id,
         attempt=command.attempt,
         epoch=command.epoch,
-        name=star.title,
+        name=star.name or star.id,
         work=ToolWork(tool=tool, arguments=arguments),
         timeout_s=star.timeout_s,
-        artifacts=tuple(find_artifacts(arguments)),
+        artifacts=tuple(find_artifacts(arguments)) if arguments else (),
     )
 
 

@@ -53,24 +53,16 @@ class AttemptRules(RunState):
             tries is None
             or tries.attempt is not None
             or tries.waiting
+            or event.attempt != ev.attempt_id(self.run, star, tries.attempts + 1)
             or star not in self.graph
             or self.graph.state(star) is not StarState.READY
-            or event.attempt != ev.attempt_id(self.run, star, tries.attempts + 1)
         ):
             return False
         tries.attempts += 1
-        attempt = Attempt(
-            event.attempt,
-            star,
-            event.device,
-            event.epoch,
-            idempotent=event.idempotent,
-            memory=event.memory,
-            assigned_at=event.at,
-        )
+        attempt = Attempt(event.attempt, star, event.device, event.epoch, event.idempotent, event.memory, event.at)
         tries.attempt = self.attempts[attempt.id] = attempt
         self.graph.enter(star, StarState.ASSIGNED)
-        self._out.append(Dispatch(self.run, self.graph[star], attempt.id, event.device, event.epoch, tries.arguments))
+        self._out.append(Dispatch(self.run, tries.spec, attempt.id, event.device, event.epoch, tries.arguments))
         return True
 
     def _fenced(self, event: Any) -> Attempt | None:
@@ -136,6 +128,7 @@ class AttemptRules(RunState):
         attempt = self._fenced(event)
         if attempt is None:
             return False
+        self._tell_of_start(attempt)
         self._end_attempt(attempt)
         if attempt.stopping is StopCause.CANCEL:
             self._stopped(attempt, confirmed=True)
@@ -154,6 +147,7 @@ class AttemptRules(RunState):
             # The device itself was killed in the middle of it, and came back.
             self._lose(attempt, event.error.message)
             return True
+        self._tell_of_start(attempt)
         self._end_attempt(attempt)
         if attempt.stopping:
             self._stopped(attempt, confirmed=True)
@@ -185,6 +179,11 @@ class AttemptRules(RunState):
         self._unqueue(event.star)
         self._settle(event.star, StarState.FAILED, error=StarError("NoDevice", event.reason))
         return True
+
+    def _tell_of_start(self, attempt: Attempt) -> None:
+        """A device need not accept what it has done by then: its result says that it has begun as well."""
+        if not attempt.started:
+            self._out.append(StarStarted(self.run, attempt.star, attempt.id, attempt.device))
 
     # --- what follows from an end -----------------------------------------------------------------------------------
 

@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
-from ..graph import StarId
+from ..graph import StarId, TaskStar
 from .events import AttemptId, DeviceId
+
+NOWHERE: frozenset[DeviceId] = frozenset()
+"""No devices."""
 
 
 class StopCause(Enum):
@@ -51,7 +54,6 @@ class Attempt:
         star: StarId,
         device: DeviceId,
         epoch: int,
-        *,
         idempotent: bool,
         memory: str,
         assigned_at: float,
@@ -74,7 +76,8 @@ class Tries:
     """The tries of one star.
 
     Attributes:
-        arguments: The star's arguments with all references resolved.
+        spec: The star as it was when it last became ready.
+        arguments: Its arguments with all references resolved.
         attempts: How many attempts were made; their numbers are never used again.
         failures: How many of them failed by themselves, for the retry policy.
         losses: How many lost their device.
@@ -83,13 +86,14 @@ class Tries:
         avoid: Devices that have refused this star.
     """
 
-    __slots__ = ("arguments", "attempt", "attempts", "avoid", "failures", "losses", "waiting")
+    __slots__ = ("arguments", "attempt", "attempts", "avoid", "failures", "losses", "spec", "waiting")
 
-    def __init__(self) -> None:
-        self.arguments: Mapping[str, Any] = {}
+    def __init__(self, spec: TaskStar, arguments: Mapping[str, Any]) -> None:
+        self.spec = spec
+        self.arguments = arguments
         self.attempts = 0
         self.failures = 0
         self.losses = 0
         self.attempt: Attempt | None = None
         self.waiting = False
-        self.avoid: frozenset[DeviceId] = frozenset()
+        self.avoid = NOWHERE

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..graph import Applied, Outcome, StarError, StarId, StarState, TaskStar
+from ..graph.record import record
 from .events import AttemptId, DeviceId, JournalEntry, RunId
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Dispatch:
     """Send an attempt to its device; the arguments have their references resolved."""
 
@@ -22,7 +23,7 @@ class Dispatch:
     arguments: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CancelAttempt:
     """Tell a device to stop an attempt."""
 
@@ -35,7 +36,7 @@ class CancelAttempt:
     grace_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StartTimer:
     """Send `TimerFired` at the given time; replaces a timer of the same name."""
 
@@ -44,7 +45,7 @@ class StartTimer:
     due_at: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StopTimer:
     """Forget a timer; it may have fired or never been started."""
 
@@ -52,7 +53,7 @@ class StopTimer:
     timer: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class QueueStar:
     """A star waits for a device from now on."""
 
@@ -60,7 +61,7 @@ class QueueStar:
     star: StarId
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class UnqueueStar:
     """A star does not wait for a device any more."""
 
@@ -68,7 +69,7 @@ class UnqueueStar:
     star: StarId
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AskApproval:
     """Ask a person; the answer comes back as `ApprovalAnswered`."""
 
@@ -78,7 +79,7 @@ class AskApproval:
     arguments: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StartNested:
     """Start a run of its own for a nested constellation; its end comes back as `NestedEnded`."""
 
@@ -87,7 +88,7 @@ class StartNested:
     constellation: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CancelNested:
     """End the run of a nested constellation."""
 
@@ -96,7 +97,7 @@ class CancelNested:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RequestReview:
     """Have the planner look at a star that has ended; the end of it comes back as `HoldReleased`."""
 
@@ -104,7 +105,7 @@ class RequestReview:
     star: StarId
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StarStarted:
     """Let it be known that a star runs."""
 
@@ -114,7 +115,7 @@ class StarStarted:
     device: DeviceId
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StarRetrying:
     """Let it be known that a star goes back in the queue, why, and after how many seconds."""
 
@@ -126,7 +127,7 @@ class StarRetrying:
     delay_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StarSettled:
     """Let it be known that a star has ended."""
 
@@ -136,7 +137,7 @@ class StarSettled:
     outcome: Outcome
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class EditApplied:
     """Let it be known that the graph has changed, and how."""
 
@@ -146,7 +147,7 @@ class EditApplied:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RunSettled:
     """Let it be known that the run has ended; nothing follows it."""
 

@@ -27,14 +27,15 @@ class Durations:
 
     def __init__(self) -> None:
         self._by_work: dict[str, float] = {}
-        self._by_device: dict[tuple[str, DeviceId], float] = {}
+        self._by_device: dict[DeviceId, dict[str, float]] = {}
 
     def observe(self, work: str, device: DeviceId, duration_s: float) -> None:
         """Learn from an attempt; what can't be a duration teaches nothing, since it is a device's word."""
         if not 0 <= duration_s < inf:
             return
-        self._by_work[work] = _blend(self._by_work.get(work), duration_s)
-        self._by_device[work, device] = _blend(self._by_device.get((work, device)), duration_s)
+        for means, key in ((self._by_work, work), (self._by_device.setdefault(device, {}), work)):
+            known = means.get(key)
+            means[key] = duration_s if known is None else known + _WEIGHT * (duration_s - known)
 
     def expected(self, work: str) -> float:
         """What such work takes on whichever device."""
@@ -42,9 +43,6 @@ class Durations:
 
     def expected_on(self, work: str, device: DeviceId) -> float:
         """What such work takes on one device."""
-        known = self._by_device.get((work, device))
-        return known if known is not None else self.expected(work)
-
-
-def _blend(known: float | None, seen: float) -> float:
-    return seen if known is None else known + _WEIGHT * (seen - known)
+        on_device = self._by_device.get(device)
+        known = on_device.get(work) if on_device is not None else None
+        return known if known is not None else self._by_work.get(work, DEFAULT_S)

@@ -8,12 +8,13 @@ repeated) is in the events, so a newer release with other policies replays an ol
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Annotated, Any, Literal, NewType
 
 from pydantic import Field
 
 from ..graph import EditBatch, StarError, StarId
+from ..graph.record import record
 
 RunId = NewType("RunId", str)
 AttemptId = NewType("AttemptId", str)
@@ -31,7 +32,7 @@ def parse_attempt(attempt: str) -> tuple[RunId, StarId] | None:
     return (RunId(parts[0]), StarId(parts[1])) if len(parts) == 3 else None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RunOptions:
     """How a run is to be carried out.
 
@@ -55,7 +56,7 @@ class RunOptions:
     accept_s: float = 30.0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RunStarted:
     """A run begins, with its graph as a document."""
 
@@ -67,7 +68,7 @@ class RunStarted:
     kind: Literal["run_started"] = "run_started"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class GraphEdited:
     """A batch of edits."""
 
@@ -77,7 +78,7 @@ class GraphEdited:
     kind: Literal["graph_edited"] = "graph_edited"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StarAssigned:
     """The placement policy gives a ready star to a device.
 
@@ -95,7 +96,7 @@ class StarAssigned:
     kind: Literal["star_assigned"] = "star_assigned"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AttemptStarted:
     """The device has begun with the attempt."""
 
@@ -108,7 +109,7 @@ class AttemptStarted:
     kind: Literal["attempt_started"] = "attempt_started"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AttemptRejected:
     """The device did not begin with the attempt and will not: nothing has happened."""
 
@@ -123,7 +124,7 @@ class AttemptRejected:
     kind: Literal["attempt_rejected"] = "attempt_rejected"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AttemptSucceeded:
     """The attempt is done; `duration_s` is what the device measured, `artifact_bytes` the size of the files it made."""
 
@@ -139,7 +140,7 @@ class AttemptSucceeded:
     kind: Literal["attempt_succeeded"] = "attempt_succeeded"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AttemptFailed:
     """The attempt ended with an error."""
 
@@ -154,7 +155,7 @@ class AttemptFailed:
     kind: Literal["attempt_failed"] = "attempt_failed"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AttemptCancelled:
     """The device has stopped the attempt as it was told to."""
 
@@ -167,7 +168,7 @@ class AttemptCancelled:
     kind: Literal["attempt_cancelled"] = "attempt_cancelled"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AttemptLost:
     """Nobody knows any more what the attempt does: its device is gone, or no longer knows of it.
 
@@ -185,7 +186,7 @@ class AttemptLost:
     kind: Literal["attempt_lost"] = "attempt_lost"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AttemptAdopted:
     """The device has come back in a new session and still has the attempt: its fence moves to the new epoch."""
 
@@ -198,7 +199,7 @@ class AttemptAdopted:
     kind: Literal["attempt_adopted"] = "attempt_adopted"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PlacementFailed:
     """No device can take the star, and none has come in the time allowed."""
 
@@ -209,7 +210,7 @@ class PlacementFailed:
     kind: Literal["placement_failed"] = "placement_failed"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TimerFired:
     """A timer that a command started has run down."""
 
@@ -219,7 +220,7 @@ class TimerFired:
     kind: Literal["timer_fired"] = "timer_fired"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RunPaused:
     """Nothing new is to start; what runs goes on."""
 
@@ -228,7 +229,7 @@ class RunPaused:
     kind: Literal["run_paused"] = "run_paused"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RunUnpaused:
     """The pause is over."""
 
@@ -237,7 +238,7 @@ class RunUnpaused:
     kind: Literal["run_unpaused"] = "run_unpaused"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CancelRequested:
     """Someone wants the run to end, or one star, or (`subtree`) a star and all that waits for it."""
 
@@ -249,7 +250,7 @@ class CancelRequested:
     kind: Literal["cancel_requested"] = "cancel_requested"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class HoldTaken:
     """Someone wants to look at a star before anything that waits for it moves."""
 
@@ -259,7 +260,7 @@ class HoldTaken:
     kind: Literal["hold_taken"] = "hold_taken"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class HoldReleased:
     """A review has come to its end."""
 
@@ -270,7 +271,7 @@ class HoldReleased:
     kind: Literal["hold_released"] = "hold_released"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ApprovalAnswered:
     """A person has answered an approval."""
 
@@ -283,7 +284,7 @@ class ApprovalAnswered:
     kind: Literal["approval_answered"] = "approval_answered"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NestedEnded:
     """The run of a nested constellation has ended."""
 
@@ -295,7 +296,7 @@ class NestedEnded:
     kind: Literal["nested_ended"] = "nested_ended"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RunRecovered:
     """An orchestrator has taken the run up again from its journal.
 
@@ -341,7 +342,7 @@ Verdicts = Mapping[str, bool | str]
 NO_VERDICTS: Verdicts = {}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class JournalEntry:
     """An event with what conditions came to, so that a replay need not evaluate them again."""
 

@@ -122,7 +122,9 @@ class Fleet:
 
     def queue(self, run: RunId, star: TaskStar, rank: float, avoid: frozenset[DeviceId] = frozenset()) -> None:
         """Let a star wait for a device; higher priority first, then higher rank, then who came first."""
-        key = (run, tool_of(star), star.device, avoid, tuple(sorted(star.requires.items())) if star.requires else ())
+        key: tuple[object, ...] = (run, tool_of(star), star.device)
+        if avoid or star.requires:
+            key = (*key, avoid, *sorted(star.requires.items()))
         lane = self._lanes.get(key)
         if lane is None:
             if len(self._lanes) >= self._many_lanes:
@@ -163,6 +165,11 @@ class Fleet:
 
     # --- placement -------------------------------------------------------------------------------------------------
 
+    @property
+    def can_place(self) -> bool:
+        """Whether something has changed since `place` ended, so that waiting stars may find a device."""
+        return self._changed and bool(self._queued)
+
     def place(self, nearby: Callable[[RunId, StarId], Mapping[DeviceId, int]]) -> Iterator[Placement]:
         """Give waiting stars to devices with room, most urgent first, until no more can be placed.
 
@@ -173,11 +180,9 @@ class Fleet:
             if best is None:
                 break
             lane, roomy = best
-            star = lane.heap[0][3]
-            device = self._policy.choose(star, roomy, nearby(lane.run, star.id), self.durations)
-            heappop(lane.heap)
+            star = heappop(lane.heap)[3]
             del self._queued[lane.run, star.id]
-            yield Placement(lane.run, star, device)
+            yield Placement(lane.run, star, self._policy.choose(star, roomy, nearby(lane.run, star.id), self.durations))
         self._changed = False
 
     def _most_urgent(self) -> tuple[_Lane, list[DeviceLoad]] | None:
@@ -190,11 +195,15 @@ class Fleet:
         best: _Lane | None = None
         roomy: list[DeviceLoad] = []
         for lane in self._lanes.values():
-            if lane.run in self._paused or not self._trim(lane):
+            if (self._paused and lane.run in self._paused) or not self._trim(lane):
                 continue
             if best is not None and lane.heap[0] > best.heap[0]:
                 continue
-            candidates = [device for device in self._matching(lane) if device.has_room(lane.needs)]
+            matching = self._matching(lane)
+            if lane.needs:
+                candidates = [device for device in matching if device.has_room(lane.needs)]
+            else:
+                candidates = [device for device in matching if device.free_slots > 0]
             if candidates:
                 best, roomy = lane, candidates
         return (best, roomy) if best is not None else None

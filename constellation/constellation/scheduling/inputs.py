@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from ..graph.record import record
 from .events import AttemptId, DeviceId
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Offer:
     """What a device has to offer.
 
@@ -25,7 +26,7 @@ class Offer:
     tools: Mapping[str, bool] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DeviceJoined:
     """A device has opened a session.
 
@@ -46,7 +47,7 @@ class DeviceJoined:
     memory: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DeviceChanged:
     """A device offers something else than before."""
 
@@ -56,7 +57,7 @@ class DeviceChanged:
     offer: Offer
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DeviceDraining:
     """A device takes nothing new, but finishes what it has."""
 
@@ -65,7 +66,7 @@ class DeviceDraining:
     epoch: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DeviceLeft:
     """A session has ended for good, and with it what the device was doing."""
 
@@ -75,7 +76,7 @@ class DeviceLeft:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Tick:
     """Time has passed; sent about once a second while there are runs."""
 

@@ -10,6 +10,9 @@ from .durations import Durations, work_key
 from .events import AttemptId, DeviceId, RunId, parse_attempt
 from .inputs import Offer
 
+NO_NEEDS: Mapping[str, float] = {}
+"""What most stars reserve beyond a slot."""
+
 _ROUNDING = 1e-9
 """What sums of fractional resources may be off by."""
 
@@ -65,12 +68,14 @@ class DeviceLoad:
         """Reserve a slot and resources."""
         self.attempts[attempt] = needs
         self.free_slots -= 1
-        for name, need in needs.items():
-            self.free_resources[name] = self.free_resources.get(name, 0.0) - need
+        if needs:
+            for name, need in needs.items():
+                self.free_resources[name] = self.free_resources.get(name, 0.0) - need
 
     def give_back(self, attempt: AttemptId) -> bool:
         """Free what an attempt has reserved; False when it has reserved nothing."""
-        self.known.discard(attempt)
+        if self.known:
+            self.known.discard(attempt)
         needs = self.attempts.pop(attempt, None)
         if needs is None:
             return False
@@ -119,9 +124,14 @@ class LeastLoaded:
         if len(candidates) == 1:
             return candidates[0]
         work = work_key(star)
-
-        def cost(device: DeviceLoad) -> tuple[float, float, float, str]:
-            busy = 1 - device.free_slots / device.offer.slots
-            return (-nearby.get(device.id, 0), busy, durations.expected_on(work, device.id), device.id)
-
-        return min(candidates, key=cost)
+        best, best_cost = candidates[0], None
+        for device in candidates:
+            cost = (
+                -nearby[device.id] if device.id in nearby else 0,
+                1 - device.free_slots / device.offer.slots,
+                durations.expected_on(work, device.id),
+                device.id,
+            )
+            if best_cost is None or cost < best_cost:
+                best, best_cost = device, cost
+        return best

@@ -62,8 +62,9 @@ class RunMachine(AttemptRules):
         if not _HANDLERS[type(event)](self, event):
             self.stale += 1
             return None
-        self._see_to_the_end()
-        return JournalEntry(event, self._verdicts) if self._verdicts else JournalEntry(event)
+        if not self.attempts:
+            self._see_to_the_end()
+        return JournalEntry(event, self._verdicts or NO_VERDICTS)
 
     # --- the run ----------------------------------------------------------------------------------------------------
 
@@ -114,7 +115,7 @@ class RunMachine(AttemptRules):
         self.state = "running"
         for star in list(self._parked):
             del self._parked[star]
-            self._begin(star)
+            self._begin(star, self.tries[star])
         return True
 
     def _edited(self, event: ev.GraphEdited) -> bool:
@@ -172,7 +173,8 @@ class RunMachine(AttemptRules):
                 self._release(star)
 
     def _see_to_the_end(self) -> None:
-        if self.attempts or self._holds or self._reviews or self.ended:
+        """End the run, with no attempt under way, if nothing else is going on either."""
+        if self._holds or self._reviews or self.ended:
             return
         counts = self.graph.counts
         if counts[StarState.RUNNING] or counts[StarState.READY]:
@@ -213,7 +215,7 @@ class RunMachine(AttemptRules):
             if tries is None or not tries.waiting:
                 return False
             tries.waiting = False
-            self._begin(star)
+            self._begin(star, tries)
         elif kind in ("timeout", "cancel"):
             attempt = self.attempts.get(AttemptId(subject))
             if attempt is None or (kind == "timeout") is (attempt.stopping is not None):

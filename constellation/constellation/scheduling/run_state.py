@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 from ..graph import (
@@ -43,6 +44,8 @@ from .commands import (
 from .errors import RunEnded
 from .events import NO_VERDICTS, AttemptId, DeviceId, RunId, Verdicts
 from .expansion import fill_inputs
+
+_NOTHING_NEARBY: Mapping[DeviceId, int] = {}
 
 
 class RunState:
@@ -104,6 +107,8 @@ class RunState:
 
     def _follow(self, changes: Changes) -> None:
         """See to the stars that a change of the graph has moved."""
+        if not (changes.ready or changes.settled or changes.unready):
+            return
         for star in changes.unready:
             self._unqueue(star)
         for star in changes.settled:
@@ -125,17 +130,22 @@ class RunState:
 
     def _make_ready(self, star: StarId) -> None:
         """Resolve a ready star's references, and queue or begin it."""
+        node = self.graph._node(star)
+        spec = node.star
+        arguments = spec.work.arguments
+        if node.references:
+            try:
+                arguments = resolve_references(arguments, node.references, self._value_of)
+            except ReferenceFault as error:
+                self._settle(star, StarState.FAILED, error=StarError("ReferenceFault", str(error)))
+                return
         tries = self.tries.get(star)
         if tries is None:
-            tries = self.tries[star] = Tries()
-        node = self.graph._node(star)
-        try:
-            tries.arguments = resolve_references(node.star.work.arguments, node.references, self._value_of)
-        except ReferenceFault as error:
-            self._settle(star, StarState.FAILED, error=StarError("ReferenceFault", str(error)))
-            return
+            tries = self.tries[star] = Tries(spec, arguments)
+        else:
+            tries.spec, tries.arguments = spec, arguments
         if not tries.waiting:
-            self._begin(star)
+            self._begin(star, tries)
 
     def _value_of(self, reference: Reference) -> Any:
         """What a reference stands for; nothing when its star did not succeed, which a `completion` line allows."""
@@ -144,14 +154,14 @@ class RunState:
         outcome = self.graph.outcome(reference.star)
         return point_into(outcome.output if outcome else None, reference)
 
-    def _begin(self, star: StarId) -> None:
-        spec = self.graph[star]
+    def _begin(self, star: StarId, tries: Tries) -> None:
+        spec = tries.spec
         if isinstance(spec.work, (ToolCall, Prompt)):
             self._out.append(QueueStar(self.run, star))
         elif self.state == "paused":
             self._parked[star] = None
         else:
-            self.tries[star].attempts += 1
+            tries.attempts += 1
             self.graph.enter(star, StarState.RUNNING)
             if spec.timeout_s is not None:
                 self._out.append(StartTimer(self.run, f"wait:{star}", self.at + spec.timeout_s))
@@ -214,7 +224,7 @@ class RunState:
         """A star is gone from the graph; the numbers of its attempts stay used, in case one of its name comes back."""
         tries = self.tries.pop(star, None)
         if tries is not None and tries.attempts:
-            kept = self.tries[star] = Tries()
+            kept = self.tries[star] = Tries(tries.spec, tries.arguments)
             kept.attempts = tries.attempts
         self._holds.pop(star, None)
 
@@ -222,11 +232,11 @@ class RunState:
         tries = self.tries.get(star)
         return tries.attempt if tries else None
 
-    def nearby(self, star: StarId) -> dict[DeviceId, int]:
+    def nearby(self, star: StarId) -> Mapping[DeviceId, int]:
         """Bytes of a star's input files by the device that made them."""
-        found: dict[DeviceId, int] = {}
         if not self.artifact_bytes:
-            return found
+            return _NOTHING_NEARBY
+        found: dict[DeviceId, int] = {}
         for line in self.graph.lines_into(star):
             size = self.artifact_bytes.get(line.source)
             outcome = self.graph.outcome(line.source)

@@ -7,9 +7,10 @@ journal, then carry the commands out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
-from ..graph import InvalidDocument, StarError, StarState
+from ..graph import InvalidDocument, StarError, StarId, StarState
 from . import events as ev
 from .commands import (
     CancelAttempt,
@@ -34,7 +35,7 @@ from .inputs import FLEET_EVENTS, DeviceChanged, DeviceDraining, DeviceJoined, D
 from .invariants import check_scheduler
 from .matching import resource_needs, tool_of
 from .nesting import begin_nested, end_nested, nested_id
-from .placement import DeviceLoad, PlacementPolicy
+from .placement import NO_NEEDS, DeviceLoad, PlacementPolicy
 from .ranks import Ranks
 from .run import RunMachine
 from .timers import Timers
@@ -46,17 +47,14 @@ TICK_S = 1.0
 _UNWANTED_GRACE_S = 1.0
 """How long a device may take to stop what nobody waits for."""
 
-_LAST_REPORTS = (ev.AttemptSucceeded, ev.AttemptFailed, ev.AttemptCancelled, ev.AttemptRejected)
+_LAST_REPORTS = frozenset({ev.AttemptSucceeded, ev.AttemptFailed, ev.AttemptCancelled, ev.AttemptRejected})
 """What a device says of an attempt when it is done with it."""
 
-_NEWS = (ev.AttemptStarted, *_LAST_REPORTS, ev.HoldReleased)
+_NEWS = _LAST_REPORTS | {ev.AttemptStarted, ev.HoldReleased}
 """What is not a request but news, and may come when the run that it is about has been dropped."""
 
 _KEPT = frozenset({QueueStar, UnqueueStar, StartTimer, StopTimer})
 """Commands that are carried out here and not passed on."""
-
-_OWN = _KEPT | {Dispatch, StarSettled, EditApplied, RunSettled}
-"""Commands that change something here."""
 
 _ABOUT_RUNS = frozenset({StartNested, CancelNested, RunSettled})
 """Commands that begin or end another run."""
@@ -111,7 +109,10 @@ class Scheduler:
             self._start(event, step)
         else:
             self._apply(event, step)
-        self._place(event.at, step)
+        if self._next_tick_at is None:
+            self._next_tick_at = event.at + TICK_S
+        if self.fleet.can_place:
+            self._place(event.at, step)
         if self._validate:
             check_scheduler(self)
         return step
@@ -179,41 +180,41 @@ class Scheduler:
         return machine
 
     def _apply(self, event: RunEvent, step: Step) -> None:
-        if isinstance(event, _LAST_REPORTS):
+        kind = type(event)
+        if kind in _LAST_REPORTS:
             # The slot is free even when the result comes too late to count.
-            self.fleet.release(event.device, event.epoch, event.attempt)
-        if event.run not in self.runs and isinstance(event, _NEWS):
+            report: Any = event
+            self.fleet.release(report.device, report.epoch, report.attempt)
+        machine = self.runs.get(event.run)
+        if machine is None:
+            if kind not in _NEWS:
+                raise UnknownRun(event.run)
             self.stale += 1
             return
-        machine = self.machine(event.run)
         commands: list[Command] = []
-        attempt = machine.attempts.get(event.attempt) if isinstance(event, ev.AttemptSucceeded) else None
         entry = machine.apply(event, commands)
         if entry is None:
             return
         step.entries.append(entry)
-        if isinstance(event, ev.AttemptSucceeded) and attempt is not None:
-            self.fleet.durations.observe(work_key(machine.graph[attempt.star]), event.device, event.duration_s)
         self._digest(machine, commands, step)
-        if isinstance(event, (ev.RunPaused, ev.RunUnpaused)):
-            self._follow_pause(machine, step)
-        elif isinstance(event, ev.RunRecovered):
-            for device in list(self.fleet.devices.values()):
-                self._reconcile(machine, device, event.at, step)
-            self._reconcile_nested(machine, step)
+        follow = _FOLLOWED.get(kind)
+        if follow is not None:
+            follow(self, machine, event, step)
 
     def _digest(self, machine: RunMachine, commands: list[Command], step: Step, *, replaying: bool = False) -> None:
         """Do what concerns the queue and the timers; pass on the rest."""
+        passed_on = step.commands
         nested: list[Command] = []
         for command in commands:
             kind = type(command)
-            if kind in _OWN:
-                self._do(machine, command)
+            do = _OWN.get(kind)
+            if do is not None:
+                do(self, machine, command)
                 if kind in _KEPT:
                     continue
             if replaying:
                 continue
-            step.commands.append(command)
+            passed_on.append(command)
             if kind in _ABOUT_RUNS:
                 nested.append(command)
         # What happens to other runs because of this one comes after all that has happened to this one.
@@ -225,27 +226,44 @@ class Scheduler:
             elif machine.parent is not None:
                 self._end_nested(machine, step)
 
-    def _do(self, machine: RunMachine, command: Command) -> None:
-        """Do what a command means for the queue, the ranks and the timers."""
-        run = machine.run
-        match command:
-            case QueueStar(_, star):
-                rank = self._ranks[run][star]
-                self.fleet.queue(run, machine.graph[star], rank, machine.tries[star].avoid)
-            case UnqueueStar(_, star):
-                self.fleet.unqueue(run, star)
-            case StartTimer(_, timer, due_at):
-                self._timers.start(run, timer, due_at)
-            case StopTimer(_, timer):
-                self._timers.stop(run, timer)
-            case Dispatch(_, spec):
-                self.fleet.unqueue(run, spec.id)
-            case StarSettled(_, star):
-                self._ranks[run].discard(star)
-            case EditApplied(_, applied):
-                self._ranks[run].follow(applied)
-            case RunSettled():
-                self._timers.stop_all(run)
+    # What commands mean for the queue, the ranks and the timers.
+
+    def _queue(self, machine: RunMachine, command: QueueStar) -> None:
+        tries = machine.tries[command.star]
+        self.fleet.queue(machine.run, tries.spec, self._ranks[machine.run][command.star], tries.avoid)
+
+    def _unqueue(self, machine: RunMachine, command: UnqueueStar) -> None:
+        self.fleet.unqueue(machine.run, command.star)
+
+    def _start_timer(self, machine: RunMachine, command: StartTimer) -> None:
+        self._timers.start(machine.run, command.timer, command.due_at)
+
+    def _stop_timer(self, machine: RunMachine, command: StopTimer) -> None:
+        self._timers.stop(machine.run, command.timer)
+
+    def _dispatched(self, machine: RunMachine, command: Dispatch) -> None:
+        self.fleet.unqueue(machine.run, command.star.id)
+
+    def _star_settled(self, machine: RunMachine, command: StarSettled) -> None:
+        self._ranks[machine.run].discard(command.star)
+
+    def _edit_applied(self, machine: RunMachine, command: EditApplied) -> None:
+        self._ranks[machine.run].follow(command.applied)
+
+    def _run_settled(self, machine: RunMachine, command: RunSettled) -> None:
+        self._timers.stop_all(machine.run)
+
+    # What events mean for what is not their run.
+
+    def _learn(self, machine: RunMachine, event: ev.AttemptSucceeded, step: Step) -> None:
+        """Note how long such work takes on such a device."""
+        self.fleet.durations.observe(work_key(machine.graph[event.star]), event.device, event.duration_s)
+
+    def _take_up(self, machine: RunMachine, event: ev.RunRecovered, step: Step) -> None:
+        """Bring a run that was taken up again in line with the devices, and with the run that it is nested in."""
+        for device in list(self.fleet.devices.values()):
+            self._reconcile(machine, device, event.at, step)
+        self._reconcile_nested(machine, step)
 
     # --- nested runs -------------------------------------------------------------------------------------------------
 
@@ -274,7 +292,7 @@ class Scheduler:
         if parent is not None and not parent.ended:
             self._apply(end_nested(child), step)
 
-    def _follow_pause(self, machine: RunMachine, step: Step) -> None:
+    def _follow_pause(self, machine: RunMachine, event: ev.RunPaused | ev.RunUnpaused, step: Step) -> None:
         """Pause the placement of a run's stars, or let it go on, and with it that of the runs nested in it."""
         paused = machine.state == "paused"
         self.fleet.set_paused(machine.run, paused)
@@ -379,16 +397,36 @@ class Scheduler:
     # --- placement ---------------------------------------------------------------------------------------------------
 
     def _place(self, at: float, step: Step) -> None:
-        if self._next_tick_at is None:
-            self._next_tick_at = at + TICK_S
-        for run, star, device in self.fleet.place(lambda run, star: self.runs[run].nearby(star)):
-            machine = self.runs[run]
-            tries = machine.tries[star.id]
-            attempt = ev.attempt_id(run, star.id, tries.attempts + 1)
+        for run, star, device in self.fleet.place(self._nearby):
+            attempt = ev.attempt_id(run, star.id, self.runs[run].tries[star.id].attempts + 1)
             idempotent = star.idempotent
             if idempotent is None:
                 idempotent = device.offer.tools.get(tool_of(star), False)
-            device.take(attempt, resource_needs(star) if star.requires else {})
+            device.take(attempt, resource_needs(star) if star.requires else NO_NEEDS)
             self._apply(
                 ev.StarAssigned(at, run, star.id, attempt, device.id, device.epoch, idempotent, device.memory), step
             )
+
+    def _nearby(self, run: RunId, star: StarId) -> Mapping[DeviceId, int]:
+        return self.runs[run].nearby(star)
+
+
+_OWN: Mapping[type, Callable[[Scheduler, RunMachine, Any], None]] = {
+    QueueStar: Scheduler._queue,
+    UnqueueStar: Scheduler._unqueue,
+    StartTimer: Scheduler._start_timer,
+    StopTimer: Scheduler._stop_timer,
+    Dispatch: Scheduler._dispatched,
+    StarSettled: Scheduler._star_settled,
+    EditApplied: Scheduler._edit_applied,
+    RunSettled: Scheduler._run_settled,
+}
+"""What commands change here."""
+
+_FOLLOWED: Mapping[type, Callable[[Scheduler, RunMachine, Any, Step], None]] = {
+    ev.AttemptSucceeded: Scheduler._learn,
+    ev.RunPaused: Scheduler._follow_pause,
+    ev.RunUnpaused: Scheduler._follow_pause,
+    ev.RunRecovered: Scheduler._take_up,
+}
+"""What events of one run mean for devices, durations, and the runs that it is nested with."""
