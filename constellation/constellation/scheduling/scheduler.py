@@ -140,7 +140,7 @@ class Scheduler:
         if machine is None:
             raise UnknownRun("")
         for attempt in machine.attempts.values():
-            attempt.unconfirmed = True
+            attempt.unconfirmed = attempt.recovered = True
         self.fleet.set_paused(machine.run, machine.state == "paused")
         return machine
 
@@ -357,11 +357,18 @@ class Scheduler:
         for attempt in list(machine.attempts.values()):
             if attempt.device != device.id or attempt.epoch == device.epoch:
                 continue
-            if attempt.id in device.known and attempt.epoch < device.epoch:
+            known = attempt.id in device.known
+            remembered = bool(attempt.memory) and attempt.memory == device.memory
+            # Whoever heard the device before the run was taken up has not stored what it said, and the device has
+            # forgotten its result. But it knows what it has begun, and begins nothing twice: so it is asked again.
+            again = remembered and attempt.recovered and not (known or attempt.started or attempt.stopping)
+            if (known or again) and attempt.epoch < device.epoch:
                 self.fleet.occupy(device.id, attempt.id, resource_needs(machine.graph[attempt.star]))
                 self._apply(ev.AttemptAdopted(at, run, attempt.star, attempt.id, device.id, device.epoch), step)
+                if again:
+                    step.commands.append(machine.dispatch(attempt))
             else:
-                begun = not attempt.memory or attempt.memory != device.memory
+                begun = attempt.started or not remembered
                 reason = f"device {device.id!r} began a new session and does not know of it"
                 self._apply(
                     ev.AttemptLost(at, run, attempt.star, attempt.id, device.id, attempt.epoch, reason, begun), step

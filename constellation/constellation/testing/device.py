@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from random import Random
 from typing import Any, Literal
 
@@ -109,7 +110,7 @@ class FakeDevice:
         return [*said, *(self._for_now(result) for result in self.kept.values())]
 
     def _for_now(self, result: Result) -> Result:
-        return result.model_copy(update={"epoch": self._epoch})
+        return replace(result, epoch=self._epoch)
 
     # --- work --------------------------------------------------------------------------------------------------------
 
@@ -202,14 +203,14 @@ class FakeDevice:
     def lies(self, truth: Result, others: Sequence[FakeDevice], rng: Random) -> list[Result]:
         """Things that are not true, about an attempt that has ended; outputs are `LIE` where they were made up."""
         run, star = parse_attempt(truth.attempt) or ("", "")
-        lie = truth.model_copy(update={"status": "succeeded", "output": LIE, "error": None})
+        lie = replace(truth, status="succeeded", output=LIE, error=None)
         theirs = sorted(attempt for other in others if other is not self for attempt in other.running)
         made_up = [
-            lie.model_copy(update={"epoch": self._epoch - 1}),
-            lie.model_copy(update={"epoch": self._epoch + 1}),
-            lie.model_copy(update={"attempt": f"{run}/{star}/99"}),
-            lie.model_copy(update={"attempt": "no-such-run/s0/1"}),
-            lie.model_copy(update={"attempt": rng.choice(theirs) if theirs else "nonsense"}),
+            replace(lie, epoch=self._epoch - 1),
+            replace(lie, epoch=self._epoch + 1),
+            replace(lie, attempt=f"{run}/{star}/99"),
+            replace(lie, attempt="no-such-run/s0/1"),
+            replace(lie, attempt=rng.choice(theirs) if theirs else "nonsense"),
             lie,  # after the true one, in the same session: a second result
         ]
         return rng.sample(made_up, rng.randint(1, 3))

@@ -12,7 +12,7 @@ from constellation_protocol.states import Life, Role
 from .clock import Alarm
 from .device import FakeDevice
 from .faults import Behaviour, Scene
-from .network import Network
+from .network import End, Frame, Network
 from .peer import Peer
 
 HANDSHAKE_S = 1.0
@@ -100,10 +100,11 @@ class DeviceHost:
             return
         if self._peer is None or self._peer.session.ended:
             self._peer, self._joined, self._lost_at = self._new_peer(), False, None
-        self._peer.open(end, self.device.hello())
+        peer, life = self._peer, self._life
+        peer.open(end, self.device.hello())
         receive = end.on_frame
-        end.on_frame = lambda frame: self._awake(self._life, self._receive, (self._life, receive, frame))
-        self._after(HANDSHAKE_S, self._give_up_handshake, self._peer, end)
+        end.on_frame = lambda frame: self._awake(life, self._receive, (peer, receive, frame))
+        self._after(HANDSHAKE_S, self._give_up_handshake, peer, end)
 
     def _new_peer(self) -> Peer:
         peer = Peer(self._scene, Role.DEVICE)
@@ -113,11 +114,9 @@ class DeviceHost:
         peer.on_ended = lambda reason: self._ended(peer, reason)
         return peer
 
-    def _receive(self, life: int, receive: Callable[[Any], None], frame: Any) -> None:
-        if life != self._life:
+    def _receive(self, peer: Peer, receive: Callable[[Frame], None], frame: Frame) -> None:
+        if peer is not self._peer:
             return
-        peer = self._peer
-        assert peer is not None
         try:
             receive(frame)
         except Refused as refusal:
@@ -132,7 +131,7 @@ class DeviceHost:
         if peer.connected:
             self._lost_at = None
 
-    def _give_up_handshake(self, peer: Peer, end: Any) -> None:
+    def _give_up_handshake(self, peer: Peer, end: End) -> None:
         if peer is self._peer and peer.end is end and not peer.connected:
             peer.cut()
 

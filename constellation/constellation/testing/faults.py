@@ -59,10 +59,10 @@ class Faults:
         hostile: The chance that the network of a world also repeats and reorders frames within a connection.
     """
 
-    until_s: float = 10.0
+    until_s: float = 12.0
     behaviours: Mapping[Behaviour, float] = field(default_factory=lambda: USUAL_BEHAVIOURS)
-    disturbances_per_s: float = 1.2
-    crash: float = 0.008
+    disturbances_per_s: float = 2.0
+    crash: float = 0.012
     hostile: float = 0.25
 
     @classmethod

@@ -80,7 +80,7 @@ def stale_reports_are_inert(
 
 def refusals_change_nothing(before: State, after: State) -> str | None:
     """An edit, or any other request, that is refused leaves everything as it was."""
-    return None if before == after else "a request that was refused has changed something"
+    return None if before == after else f"a refused request has changed something: {_difference(before, after)}"
 
 
 def stars_settle_once(settled: set[tuple[RunId, StarId]], run: RunId, star: StarId) -> str | None:

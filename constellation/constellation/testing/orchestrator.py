@@ -10,18 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from ..orchestrator.recovery import replay
+from ..journal import RunSummary
+from ..orchestrator.recovery import MAX_RUNS, read_family, replay
 from ..orchestrator.turns import TOLD_ENTRIES, AnyEvent, Refusal, Turns
 from ..scheduling import JournalEntry, PlacementPolicy, RunId, RunMachine, Scheduler, Step
 from ..scheduling import commands as cmd
 from ..scheduling import events as ev
 from ..scheduling.inputs import Tick
-from ..scheduling.records import decode_entry
 from .clock import Alarm
 from .disk import SimulatedDisk
 from .faults import Scene
 from .hub import SimulatedHub
-from .journal import SimulatedJournal
+from .journal import SimulatedJournal, finished
 from .network import Network
 from .watch import Watch
 
@@ -144,16 +144,16 @@ class SimulatedOrchestrator:
         for entry in turn.entries:
             event = entry.event
             if isinstance(event, ev.RunStarted) and event.parent is not None:
-                self._journal.create_run(event.run, parent=event.parent[0])
+                finished(self._journal.create_run(event.run, name="", at=event.at, parent=event.parent[0]))
         records = self._turns.records(turn)
         if records:
-            self._journal.append(records)
+            finished(self._journal.append(records))
 
     def _stored(self, items: Sequence[_Item], turn: Step) -> None:
         if not self.alive:
             return
         if turn.entries:
-            self._journal.sync()
+            self._disk.sync()
             self._watch.stored(turn.entries)
             if self._dies("before a turn is carried out"):
                 return
@@ -203,61 +203,74 @@ class SimulatedOrchestrator:
     def _finish(self, run: RunId, state: str) -> None:
         """Note the end of a run in the journal's summary, and let go of it only then."""
         if self.alive and run in self.scheduler.runs:
-            self._journal.set_state(run, state)
-            self._journal.sync()
+            finished(self._journal.set_state(run, state, at=self._scene.clock.now))
+            self._disk.sync()
             self._watch.let_go(self.scheduler.runs[run])
             self._turns.let_go(run)
 
     # --- lives -------------------------------------------------------------------------------------------------------
 
     def start(self, first: ev.RunStarted) -> None:
-        """Take up what the journal has, submit what it lacks, and let devices in."""
-        taken_up = [run for run in self._journal.runs.values() if run.parent is None and run.state == "running"]
-        for run in taken_up:
-            self._take_up(RunId(run.run))
-        if first.run not in self._journal.runs:
+        """Take up what the journal has, submit what it lacks, and let devices in.
+
+        A hub that finds a run claimed by one who seems to live serves devices before somebody has it resume the run.
+        """
+        if self._scene.chance(0.25):
+            self._scene.trace.fault("run taken up late")
+            self._network.accept = self._hub.accept
+            self._scene.clock.after(self._scene.rng.uniform(0.05, 4.0), self._begin, first)
+        else:
+            self._begin(first)
+            self._network.accept = self._hub.accept
+
+    def _begin(self, first: ev.RunStarted) -> None:
+        if not self.alive:
+            return
+        begun = False
+        for summary in finished(self._journal.runs(limit=MAX_RUNS, state="running")):
+            if summary.parent is None:
+                begun = self._take_up(summary) or begun
+        if not begun and first.run not in self._watch.finished:
             self._submit(first)
-        self._network.accept = self._hub.accept
         self._set_tick()
 
     def _submit(self, first: ev.RunStarted) -> None:
-        self._journal.create_run(first.run)
-        self._journal.set_state(first.run, "running")
-        self._journal.sync()
+        """What `Intake.submit` does, but for the run's id, which there is a new one each time."""
+        for left_over in finished(self._journal.runs(limit=MAX_RUNS)):
+            finished(self._journal.delete(left_over.run))
+        finished(self._journal.create_run(first.run, name="", at=first.at))
+        finished(self._journal.set_state(first.run, "running", at=first.at))
+        self._disk.sync()
         self._put(_Item((first,), None))
 
-    def _take_up(self, run: RunId) -> None:
-        """What `Intake.take_up` does."""
-        if not self._journal.read(run):
-            # It was being submitted; whoever did that submits it again.
-            self._journal.delete(run)
-            return
-        family = self._family(run)
+    def _take_up(self, summary: RunSummary) -> bool:
+        """What `Intake.take_up` does; returns whether there was anything to take up."""
+        if not summary.events:
+            return False  # it was being submitted; whoever did that submits it again
+        run = RunId(summary.run)
+        family = finished(read_family(self._journal, run))
         top = replay(family[run])
+        now = self._scene.clock.now
         if top.ended:
-            self._journal.set_state(run, top.state)
+            finished(self._journal.set_state(run, top.state, at=now))
+            self._disk.sync()
             self._watch.let_go(top)
-            return
+            return True
         for member, entries in family.items():
             machine = self.scheduler.recover(entries)
             self._turns.recovered(member, len(entries))
             self._watch.recovered(machine)
         going_on = [member for member in family if not self.scheduler.runs[member].ended]
-        now = self._scene.clock.now
-        self.post(*(ev.RunRecovered(now, member, self._review and member == run) for member in going_on))
-        for member in family:
-            if member not in going_on:
-                self._scene.clock.after(self._scene.soon(), self._finish, member, self.scheduler.runs[member].state)
+        ended = [member for member in family if member not in going_on]
+        events = [ev.RunRecovered(now, member, self._review and member == run) for member in going_on]
+        self._put(_Item(events, lambda refusal: self._drop(ended)))
+        return True
 
-    def _family(self, run: RunId) -> dict[RunId, list[JournalEntry]]:
-        """The entries of a run and of those nested in it, outer ones first; one that never began is removed."""
-        family = {run: [decode_entry(record.body) for record in self._journal.read(run)]}
-        for child in [child for child in self._journal.runs.values() if child.parent in family]:
-            if not child.records:
-                self._journal.delete(child.run)
-            else:
-                family |= self._family(RunId(child.run))
-        return family
+    def _drop(self, ended: Sequence[RunId]) -> None:
+        """Let go of nested runs that were needed for their parent to learn how they had ended."""
+        for run in ended:
+            self._watch.let_go(self.scheduler.runs[run])
+            self._turns.let_go(run)
 
     def machine(self, run: RunId) -> RunMachine | None:
         """A run that it has in hand, to read."""

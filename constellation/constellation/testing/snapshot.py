@@ -41,7 +41,6 @@ def _of_node(node: Node) -> State:
         node.unresolved,
         node.unmet,
         node.edited_at,
-        node.position,
         tuple([(edge.line, edge.status, edge.problem) for edge in node.inbound.values()]),
         tuple(node.outbound),
     )

@@ -7,20 +7,20 @@ from collections.abc import Callable, Sequence
 from constellation_protocol.messages import Assign, Result
 
 from ..graph import StarId
+from ..orchestrator.recovery import MAX_RUNS, read_entries
 from ..orchestrator.turns import AnyEvent, Refusal
 from ..scheduling import InvariantBroken, JournalEntry, RunEvent, RunId, RunMachine, Scheduler, Step
 from ..scheduling import commands as cmd
 from ..scheduling import events as ev
 from ..scheduling.events import parse_attempt
 from ..scheduling.inputs import FLEET_EVENTS
-from ..scheduling.records import decode_entry
 from ..scheduling.story import story
 from . import invariants as inv
 from .device import FakeDevice
 from .errors import InvariantBreached
 from .faults import Scene
 from .history import REPORTS, History
-from .journal import SimulatedJournal
+from .journal import SimulatedJournal, finished
 from .snapshot import State, state_of
 
 
@@ -40,6 +40,8 @@ class Watch:
         self._entries: dict[RunId, list[JournalEntry]] = {}
         self._states: dict[RunId, dict[int, State]] = {}
         self._settled: set[tuple[RunId, StarId]] = set()
+        self._unheard: set[str] = set()
+        """Attempts whose results came while nobody had their run in hand."""
 
     # --- the scheduler -----------------------------------------------------------------------------------------------
 
@@ -49,6 +51,8 @@ class Watch:
         """Have an event taken in, and look at what follows; returns the refusal, if it was refused."""
         self._scene.trace.say(_describe(event))
         run = None if isinstance(event, FLEET_EVENTS) else scheduler.runs.get(event.run)
+        if run is None and isinstance(event, REPORTS):
+            self._unheard.add(event.attempt)
         stale = run is not None and isinstance(event, REPORTS) and not self._live.is_current(event)
         before = state_of(run) if run is not None and (stale or isinstance(event, _REQUESTS)) else None
         entries, commands = len(turn.entries), len(turn.commands)
@@ -61,7 +65,8 @@ class Watch:
         if before is not None and run is not None:
             if refusal is not None:
                 self._scene.trace.say(f"  refused: {refusal}")
-                self.check(inv.refusals_change_nothing, inv.refusals_change_nothing(before, state_of(run)), event)
+                problem = inv.refusals_change_nothing(before, state_of(run))
+                self.check(inv.refusals_change_nothing, problem, event)
             elif stale and not isinstance(event, FLEET_EVENTS):
                 self._scene.trace.faults["stale report"] += 1
                 counted = scheduler.stale + run.stale > ignored
@@ -114,14 +119,15 @@ class Watch:
 
     def forgotten(self, device: FakeDevice, result: Result) -> None:
         """A device is told that it need not keep a result."""
-        if self._durable.assigned.get(ev.AttemptId(result.attempt)) is not None:
+        if result.attempt not in self._unheard:
             problem = inv.forgotten_is_stored(self._durable, result.attempt)
             self.check(inv.forgotten_is_stored, problem, result.attempt)
 
     def reborn(self, journal: SimulatedJournal) -> None:
         """An orchestrator begins on what a crash has left."""
+        stored = {summary.run: summary.events for summary in finished(journal.runs(limit=MAX_RUNS))}
         for run in list(self._entries):
-            kept = len(journal.runs[run].records) if run in journal.runs else 0
+            kept = stored.get(run, 0)
             del self._entries[run][kept:]
             self._states[run] = {seq: state for seq, state in self._states[run].items() if seq <= kept}
             if not kept:
@@ -144,9 +150,9 @@ class Watch:
 
     def check_replays(self, journal: SimulatedJournal) -> None:
         """See that what the disk has gives every state that each run was in."""
-        for id, run in journal.runs.items():
-            entries = [decode_entry(record.body) for record in run.records]
-            problem = inv.replays_give_every_state(RunId(id), entries, self._states.get(RunId(id), {}))
+        for run in self._entries:
+            entries = finished(read_entries(journal, run))
+            problem = inv.replays_give_every_state(run, entries, self._states[run])
             self.check(inv.replays_give_every_state, problem, None)
 
     # --- breaches ----------------------------------------------------------------------------------------------------

@@ -71,7 +71,7 @@ class SimulatedWorld:
         self.seed = seed
         self.trace: Trace = scene.trace
         self._devices = list(devices) if devices is not None else _some_devices(scene)
-        graph = graph if graph is not None else random_graph(rng, rng.randint(2, 7))
+        graph = graph if graph is not None else random_graph(rng, rng.randint(2, 8))
         if options is None:
             review = planner is not None or (not scene.calm and rng.random() < 0.4)
             options = RunOptions(
