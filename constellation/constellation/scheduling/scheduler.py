@@ -357,12 +357,12 @@ class Scheduler:
         for attempt in list(machine.attempts.values()):
             if attempt.device != device.id or attempt.epoch == device.epoch:
                 continue
-            known = attempt.id in device.known
+            listed = attempt.id in device.known
             remembered = bool(attempt.memory) and attempt.memory == device.memory
             # Whoever heard the device before the run was taken up has not stored what it said, and the device has
             # forgotten its result. But it knows what it has begun, and begins nothing twice: so it is asked again.
-            again = remembered and attempt.recovered and not (known or attempt.started or attempt.stopping)
-            if (known or again) and attempt.epoch < device.epoch:
+            again = remembered and attempt.recovered and not (listed or attempt.started or attempt.stopping)
+            if (listed or again) and attempt.epoch < device.epoch:
                 self.fleet.occupy(device.id, attempt.id, resource_needs(machine.graph[attempt.star]))
                 self._apply(ev.AttemptAdopted(at, run, attempt.star, attempt.id, device.id, device.epoch), step)
                 if again:
@@ -394,11 +394,16 @@ class Scheduler:
             self._next_tick_at = at + TICK_S
 
     def _expire(self, machine: RunMachine, at: float, step: Step) -> None:
-        """Take attempts back from devices that have not begun with them in time; their slots stay theirs."""
+        """Take attempts back from devices that have not begun with them in time.
+
+        Their slots are given to others: a device that begins after all is full and says so, while one that never says
+        anything about an attempt would keep its slot for ever.
+        """
         run = machine.run
         for late in machine.expired(at):
             reason = f"device {late.device!r} did not begin with it within {machine.options.accept_s:g} s"
             step.commands.append(CancelAttempt(run, late.star, late.id, late.device, late.epoch, reason, 1.0))
+            self.fleet.release(late.device, late.epoch, late.id)
             self._apply(ev.AttemptLost(at, run, late.star, late.id, late.device, late.epoch, reason), step)
 
     # --- placement ---------------------------------------------------------------------------------------------------

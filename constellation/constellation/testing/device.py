@@ -139,6 +139,8 @@ class FakeDevice:
         chosen = planned.pop(0) if planned else behaviour()
         if chosen is Behaviour.REJECTS:
             return [self._reject(attempt, "invalid-arguments", "not today")], None
+        if chosen is Behaviour.IGNORES:
+            return [], None
         self.running[attempt] = assign
         self.begun.add(attempt)
         self._session_of[attempt] = self._epoch

@@ -1,4 +1,4 @@
-"""What hosts a fake device in the simulated world: it dials, keeps the session, and makes time and misfortune happen."""
+"""What hosts a fake device in the simulated world: it dials, keeps the session, and lets time and misfortune happen."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from .device import FakeDevice
 from .faults import Behaviour, Scene
 from .network import End, Frame, Network
 from .peer import Peer
+from .watch import Watch
 
 HANDSHAKE_S = 1.0
 """How long a device waits for the answer to its hello."""
@@ -29,16 +30,16 @@ class DeviceHost:
         self,
         scene: Scene,
         network: Network,
+        watch: Watch,
         device: FakeDevice,
         others: Sequence[FakeDevice],
-        on_forgotten: Callable[[FakeDevice, Result], None],
     ) -> None:
-        """Make a host; `on_forgotten` is told of each result that the device is told not to keep any more."""
+        """Make a host that does not dial yet; `others` are the devices that this one may lie about."""
         self.device = device
         self._scene = scene
         self._network = network
         self._others = others
-        self._on_forgotten = on_forgotten
+        self._watch = watch
         self._peer: Peer | None = None
         self._joined = False
         self._lost_at: float | None = None
@@ -107,7 +108,7 @@ class DeviceHost:
         self._after(HANDSHAKE_S, self._give_up_handshake, peer, end)
 
     def _new_peer(self) -> Peer:
-        peer = Peer(self._scene, Role.DEVICE)
+        peer = Peer(self._scene, self._watch, Role.DEVICE)
         peer.on_messages = lambda messages: self._take(peer, messages)
         peer.on_acked = self._acked
         peer.on_lost = self._try_again
@@ -172,7 +173,7 @@ class DeviceHost:
         results = [message for message in messages if isinstance(message, Result)]
         for result in results:
             if result.attempt in self.device.kept:
-                self._on_forgotten(self.device, result)
+                self._watch.forgotten(result)
         self.device.acknowledged(results)
         self._leave_when_done()
 

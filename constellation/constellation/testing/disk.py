@@ -39,7 +39,7 @@ class SimulatedDisk:
         del self._data[self._synced + min(keep, self.unsynced) :]
 
     def read(self) -> list[bytes]:
-        """The payloads of all frames; what follows the last whole frame is cut off, and what is left counts as durable."""
+        """The payloads of all whole frames; what follows them is cut off, and what is left counts as durable."""
         found = []
         place = 0
         while place + _HEADER.size <= len(self._data):

@@ -27,6 +27,8 @@ class Behaviour(Enum):
     FORGETS = "forgets"
     """The same, but it comes back with nothing."""
     REJECTS = "rejects"
+    IGNORES = "ignores"
+    """It neither takes the attempt nor refuses it."""
     GOES_SILENT = "goes silent"
     """The device stands still for a while, with its connection open."""
 
@@ -34,14 +36,15 @@ class Behaviour(Enum):
 B = Behaviour
 
 USUAL_BEHAVIOURS: Mapping[Behaviour, float] = {
-    B.SUCCEEDS: 0.62,
+    B.SUCCEEDS: 0.61,
     B.FAILS: 0.10,
     B.HANGS: 0.04,
     B.ANSWERS_LATE: 0.04,
     B.LIES: 0.06,
     B.CRASHES: 0.04,
     B.FORGETS: 0.02,
-    B.REJECTS: 0.05,
+    B.REJECTS: 0.04,
+    B.IGNORES: 0.02,
     B.GOES_SILENT: 0.03,
 }
 

@@ -1,4 +1,4 @@
-"""What the events of runs say of attempts, worked out on its own, to hold what the scheduler makes of them against it."""
+"""What the events of runs say of attempts, worked out anew, to hold what the scheduler makes of them against it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class History:
                 pass
 
     def is_current(self, event: RunEvent) -> bool:
-        """Whether a device's report is about the attempt that its star is on, from who has it, in the present session."""
+        """Whether a report is about the attempt that its star is on, from who has it, in the present session."""
         assert isinstance(event, REPORTS)
         attempt = event.attempt
         return (

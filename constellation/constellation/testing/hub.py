@@ -1,4 +1,4 @@
-"""The orchestrator's side of all sessions in the simulated world: what `Acceptor` and `Hub` do, without tasks and sockets.
+"""The orchestrator's side of all sessions in the simulated world: `Acceptor` and `Hub` without tasks and sockets.
 
 Handshakes, resuming and the translation of messages are the product's own code; what is here is the order in which they
 are used, and that a batch of messages is acknowledged when the journal has what follows from it.
@@ -13,7 +13,6 @@ from constellation_protocol.errors import Refused, RemoteProtocolError
 from constellation_protocol.handshake import read_hello, version_refusal, write
 from constellation_protocol.messages import (
     Accept,
-    Assign,
     Drain,
     Hello,
     Message,
@@ -34,6 +33,7 @@ from ..scheduling.inputs import DeviceChanged, DeviceDraining, DeviceLeft
 from .faults import Scene
 from .network import End, Frame
 from .peer import Peer
+from .watch import Watch
 
 HEARTBEAT_S = 1.0
 RESUME_WINDOW_S = 4.0
@@ -64,11 +64,10 @@ class _Served:
 class SimulatedHub:
     """All sessions of one orchestrator, for as long as that lives."""
 
-    def __init__(self, scene: Scene, engine: Engine, on_sent: Callable[[Assign], None]) -> None:
-        """Make a hub; `on_sent` is told of each assignment that goes out."""
+    def __init__(self, scene: Scene, watch: Watch, engine: Engine) -> None:
         self._scene = scene
         self._engine = engine
-        self._on_sent = on_sent
+        self._watch = watch
         self._sessions: dict[str, _Served] = {}
         self._devices: dict[DeviceId, _Served] = {}
         self._epoch = 0
@@ -130,7 +129,7 @@ class SimulatedHub:
             raise Refused("identity", f"a device named {name!r} is connected already", retry=True)
         # As the product's hub does it: above every epoch of an earlier orchestrator, without having to remember them.
         self._epoch = max(self._epoch + 1, int(self._scene.clock.now * 1000))
-        peer = Peer(self._scene, Role.ORCHESTRATOR)
+        peer = Peer(self._scene, self._watch, Role.ORCHESTRATOR)
         served = _Served(peer, name, self._epoch)
         peer.on_messages = lambda messages: self._take_in(served, messages)
         peer.on_lost = lambda: self._lost(served)
@@ -196,7 +195,7 @@ class SimulatedHub:
         served = self._devices.get(command.device)
         if served is not None and served.epoch == command.epoch:
             message = assign_message(command)
-            self._on_sent(message)
+            self._watch.sent(message)
             served.peer.post(message)
 
     def cancel(self, command: cmd.CancelAttempt) -> None:

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import networkx
 
+from constellation_protocol.messages import Message
+
 from ..graph import Outcome, StarId, TaskConstellation
 from ..scheduling import InvariantBroken, JournalEntry, RunEvent, RunId, RunMachine, Scheduler
 from ..scheduling import events as ev
@@ -88,10 +90,8 @@ def stars_settle_once(settled: set[tuple[RunId, StarId]], run: RunId, star: Star
     return f"{star} of {run} has ended a second time" if (run, star) in settled else None
 
 
-def replays_give_every_state(
-    run: RunId, entries: Sequence[JournalEntry], states: Mapping[int, State]
-) -> str | None:
-    """After any number of its entries, read back from the disk, a run is what it was when they had just been taken in."""
+def replays_give_every_state(run: RunId, entries: Sequence[JournalEntry], states: Mapping[int, State]) -> str | None:
+    """After any number of its entries, read back from the disk, a run is what it was when they were taken in."""
     machine: RunMachine | None = None
     for seq, entry in enumerate(entries, 1):
         if machine is None:
@@ -109,6 +109,14 @@ def replays_give_every_state(
 def sent_is_stored(durable: History, attempt: str) -> str | None:
     """Nothing goes out to a device before the disk has that it was assigned."""
     return None if attempt in durable.assigned else f"{attempt} was sent to a device before it was stored"
+
+
+def messages_arrive_once(sent: Sequence[Message], received: Message) -> str | None:
+    """In a session every message arrives once, in the order of sending, whatever becomes of its connections."""
+    if sent and sent[0] == received:
+        return None
+    expected = f"{sent[0].kind!r} was next" if sent else "nothing more was sent"
+    return f"a {received.kind!r} message was received, but {expected}: {received}"
 
 
 def forgotten_is_stored(durable: History, attempt: str) -> str | None:
@@ -136,8 +144,14 @@ def nothing_is_repeated_silently(history: History, devices: Iterable[FakeDevice]
 
 def everything_ends(machines: Iterable[RunMachine]) -> str | None:
     """Once nothing goes wrong any more, every run comes to its end, and with it every star."""
-    going_on = {machine.run: (machine.state, explain_waiting(machine.graph)) for machine in machines if not machine.ended}
+    going_on = {
+        machine.run: (machine.state, explain_waiting(machine.graph)) for machine in machines if not machine.ended
+    }
     return f"these go on for ever: {going_on}" if going_on else None
+
+
+def nothing_raises_unasked() -> None:
+    """Nothing from outside makes the product's own code raise, but for what is refused to whoever asked for it."""
 
 
 def outcomes_of(machine: RunMachine) -> dict[StarId, Outcome]:

@@ -1,13 +1,13 @@
 """The network between devices and the orchestrator: frames take their time, and connections are lost in all ways.
 
-Within a connection frames arrive in order, as they do on a WebSocket, unless the network is hostile. A cut loses what is
-on the way; either end may be told of it or not (half-open). A partition of one direction or both holds frames back until
-it heals, and lets no new connection through.
+Within a connection frames arrive in order, as they do on a WebSocket, unless the network is hostile. A cut loses what
+is on the way; either end may be told of it or not (half-open). A partition of one direction or both holds frames back
+until it heals, and lets no new connection through.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from .faults import Scene
@@ -132,7 +132,7 @@ class Network:
         for side in told:
             side.notice()
 
-    def partition(self, device: str, *, ways: tuple[Direction, ...], for_s: float) -> None:
+    def partition(self, device: str, *, ways: Sequence[Direction], for_s: float) -> None:
         """Let nothing through to or from a device for a while."""
         self._scene.trace.fault("partition one way" if len(ways) == 1 else "partition", f"{device} for {for_s:.2f} s")
         for way in ways:

@@ -1,8 +1,8 @@
 """The orchestrator of the simulated world: the product's own turns, scheduler and records, over a disk that can crash.
 
 What it does beside them is what the anyio shell does: it gathers what comes while a turn is being stored, rings the
-scheduler's timers, has people and planners asked, and notes the ends of runs. It can die before a turn is written, while
-that is being synced, before any of it is carried out, and in the middle of that.
+scheduler's timers, has people and planners asked, and notes the ends of runs. It can die before a turn is written,
+while that is being synced, before any of it is carried out, and in the middle of that.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class SimulatedOrchestrator:
         self._on_death = on_death
         self._turns = Turns(self.scheduler)
         self._journal = SimulatedJournal(disk)
-        self._hub = SimulatedHub(scene, self, watch.sent)
+        self._hub = SimulatedHub(scene, watch, self)
         self._inbox: list[_Item] = []
         self._working = False
         self._tick: Alarm | None = None
@@ -93,7 +93,7 @@ class SimulatedOrchestrator:
     # --- taking in ---------------------------------------------------------------------------------------------------
 
     def post(self, *events: AnyEvent) -> None:
-        """Take events in that nobody waits for; one of them that is refused would be the end of the product's engine."""
+        """Take events in that nobody waits for; the product's engine does not survive one that is refused."""
         self._put(_Item(events, None))
 
     def ask(self, events: Sequence[AnyEvent], done: Callable[[], None]) -> None:
@@ -129,7 +129,7 @@ class SimulatedOrchestrator:
         turn = Step()
         for item in items:
             for event in item.events:
-                refusal = self._watch.handled(self.scheduler, turn, event, lambda: self._turns.take((event,), turn))
+                refusal = self._watch.handled(self._turns, turn, event)
                 item.refusal = item.refusal or refusal
                 if refusal is not None and item.done is None:
                     raise refusal

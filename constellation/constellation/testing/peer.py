@@ -1,4 +1,4 @@
-"""One side of an AIP session in the simulated world: the real sans-I/O session, and the little that a shell does for it.
+"""One side of an AIP session in the simulated world: the real sans-I/O session, and what little a shell does for it.
 
 It does what `constellation_protocol.session_link` does with tasks and sockets: frames in and out, heartbeats, room for
 what waits to be sent, and messages handed to the application batch by batch, each acknowledged when it is settled.
@@ -17,6 +17,7 @@ from constellation_protocol.states import Life, Role, Wire
 from .clock import Alarm
 from .faults import Scene
 from .network import End, Frame
+from .watch import Watch
 
 
 class Peer:
@@ -32,8 +33,9 @@ class Peer:
         wakes_at: Until when the process that this side lives in stands still.
     """
 
-    def __init__(self, scene: Scene, role: Role) -> None:
+    def __init__(self, scene: Scene, watch: Watch, role: Role) -> None:
         self.session = Session(role)
+        self._watch = watch
         self.wakes_at = 0.0
         self.end: End | None = None
         self.on_messages: Callable[[Sequence[Message]], None] = _ignore
@@ -113,7 +115,9 @@ class Peer:
         session = self.session
         while not self._in_hand and session.waiting:
             self._in_hand = True
-            self.on_messages(session.take())
+            messages = session.take()
+            self._watch.received(session, messages)
+            self.on_messages(messages)
         if not self._in_hand and not session.waiting and session.life in (Life.LEAVING, Life.ENDED):
             session.settle()
             if not self._told_end:
@@ -144,7 +148,9 @@ class Peer:
     def _flush(self) -> None:
         session = self.session
         while self._outbox and session.room:
-            session.queue(session.encode(self._outbox.popleft()))
+            message = self._outbox.popleft()
+            session.queue(session.encode(message))
+            self._watch.queued(session, message)
         end = self.end
         if end is None:
             return

@@ -18,9 +18,9 @@ Answer = EditBatch | EditBuilder | None | Callable[[Review], Planned]
 class ScriptedPlanner:
     """A planner for tests, for an `Orchestrator` as well as for a `SimulatedWorld`.
 
-    Each step names the star that is to be reviewed next and what to answer. As a context manager it sees in the end that
-    no step is left over. What goes wrong is raised to whoever asks, and again by `check_used_up`: an orchestrator goes
-    on without a planner that fails.
+    Each step names the star that is to be reviewed next and what to answer. As a context manager it sees in the end
+    that no step is left over. What goes wrong is raised to whoever asks, and again by `check_used_up`: an orchestrator
+    goes on without a planner that fails.
 
     Examples:
         >>> planner = ScriptedPlanner([("build", None)])

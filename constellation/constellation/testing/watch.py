@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 
-from constellation_protocol.messages import Assign, Result
+from constellation_protocol.messages import Assign, Message, Result
+from constellation_protocol.session import Session
+from constellation_protocol.states import Role
 
 from ..graph import StarId
 from ..orchestrator.recovery import MAX_RUNS, read_entries
-from ..orchestrator.turns import AnyEvent, Refusal
-from ..scheduling import InvariantBroken, JournalEntry, RunEvent, RunId, RunMachine, Scheduler, Step
+from ..orchestrator.turns import AnyEvent, Refusal, Turns
+from ..scheduling import InvariantBroken, JournalEntry, RunId, RunMachine, Scheduler, Step
 from ..scheduling import commands as cmd
 from ..scheduling import events as ev
 from ..scheduling.events import parse_attempt
@@ -40,15 +43,15 @@ class Watch:
         self._entries: dict[RunId, list[JournalEntry]] = {}
         self._states: dict[RunId, dict[int, State]] = {}
         self._settled: set[tuple[RunId, StarId]] = set()
+        self._on_the_way: dict[tuple[str, Role], deque[Message]] = {}
         self._unheard: set[str] = set()
         """Attempts whose results came while nobody had their run in hand."""
 
     # --- the scheduler -----------------------------------------------------------------------------------------------
 
-    def handled(
-        self, scheduler: Scheduler, turn: Step, event: AnyEvent, take: Callable[[], Refusal | None]
-    ) -> Refusal | None:
+    def handled(self, turns: Turns, turn: Step, event: AnyEvent) -> Refusal | None:
         """Have an event taken in, and look at what follows; returns the refusal, if it was refused."""
+        scheduler = turns.scheduler
         self._scene.trace.say(_describe(event))
         run = None if isinstance(event, FLEET_EVENTS) else scheduler.runs.get(event.run)
         if run is None and isinstance(event, REPORTS):
@@ -58,7 +61,7 @@ class Watch:
         entries, commands = len(turn.entries), len(turn.commands)
         ignored = scheduler.stale + (run.stale if run is not None else 0)
         try:
-            refusal = take()
+            refusal = turns.take((event,), turn)
         except InvariantBroken as error:
             raise self.breach(inv.counters_match_a_recount, str(error), event) from error
         new = turn.entries[entries:]
@@ -100,6 +103,8 @@ class Watch:
     def carried_out(self, command: cmd.Command) -> None:
         """A command is being carried out."""
         self._scene.trace.commands[type(command).__name__] += 1
+        if isinstance(command, (cmd.Dispatch, cmd.CancelAttempt)):
+            self._scene.trace.say(f"{type(command).__name__} {command.attempt} {command.device} {command.epoch}")
 
     def let_go(self, machine: RunMachine) -> None:
         """A run has ended, and its orchestrator has let go of it."""
@@ -117,7 +122,22 @@ class Watch:
         """An assignment goes out to a device."""
         self.check(inv.sent_is_stored, inv.sent_is_stored(self._durable, assign.attempt), assign.attempt)
 
-    def forgotten(self, device: FakeDevice, result: Result) -> None:
+    def queued(self, session: Session, message: Message) -> None:
+        """A message was given to a session to send."""
+        assert session.welcome is not None
+        self._on_the_way.setdefault((session.welcome.session, session.role), deque()).append(message)
+
+    def received(self, session: Session, messages: Sequence[Message]) -> None:
+        """A session has handed messages out."""
+        assert session.welcome is not None
+        theirs = Role.DEVICE if session.role is Role.ORCHESTRATOR else Role.ORCHESTRATOR
+        sent = self._on_the_way.setdefault((session.welcome.session, theirs), deque())
+        for message in messages:
+            about = getattr(message, "attempt", None)
+            self.check(inv.messages_arrive_once, inv.messages_arrive_once(sent, message), about)
+            sent.popleft()
+
+    def forgotten(self, result: Result) -> None:
         """A device is told that it need not keep a result."""
         if result.attempt not in self._unheard:
             problem = inv.forgotten_is_stored(self._durable, result.attempt)
@@ -162,9 +182,7 @@ class Watch:
         if problem is not None:
             raise self.breach(invariant, problem, about)
 
-    def breach(
-        self, invariant: Callable[..., object], problem: str, about: AnyEvent | str | None
-    ) -> InvariantBreached:
+    def breach(self, invariant: Callable[..., object], problem: str, about: AnyEvent | str | None) -> InvariantBreached:
         """The error that tells of a breach, with the story of the star that it is about."""
         scene = self._scene
         return InvariantBreached(

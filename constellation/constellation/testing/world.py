@@ -7,7 +7,8 @@ simulated is what surrounds it. All chance comes from one seed, so a world that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Self
 
 from ..graph import Outcome, StarId, TaskConstellation
@@ -19,8 +20,9 @@ from . import invariants as inv
 from .device import FakeDevice
 from .device_host import DeviceHost
 from .disk import SimulatedDisk
+from .disturbances import disturb
 from .errors import TestingError
-from .faults import Faults, Scene
+from .faults import START, Faults, Scene
 from .graphs import random_graph
 from .journal import SimulatedJournal
 from .network import Direction, Network
@@ -42,6 +44,7 @@ class SimulatedWorld:
     Attributes:
         seed: Where all chance comes from.
         trace: What has happened, with counts of faults, commands and events.
+        people: Those outside, who can be told to interfere.
     """
 
     def __init__(
@@ -88,11 +91,12 @@ class SimulatedWorld:
         self._disk = SimulatedDisk()
         self._network = Network(scene)
         self._watch = Watch(scene, self._devices)
-        self._people = People(scene, planner)
-        self._hosts = [
-            DeviceHost(scene, self._network, device, self._devices, self._watch.forgotten) for device in self._devices
-        ]
-        self._orchestrator = self._people.orchestrator = self._new_orchestrator()
+        self.people: People = People(scene, planner)
+        self._hosts = {
+            device.id: DeviceHost(scene, self._network, self._watch, device, self._devices) for device in self._devices
+        }
+        self._orchestrator = self.people.orchestrator = self._new_orchestrator()
+        self._begun = False
 
     # --- running -----------------------------------------------------------------------------------------------------
 
@@ -102,51 +106,76 @@ class SimulatedWorld:
         Raises:
             InvariantBreached: something happened that must never happen.
         """
+        self.run_until(self._scene.faults.until_s)
+        return self.finish()
+
+    def run_until(self, at_s: float) -> None:
+        """Go on until an instant in virtual seconds after the beginning, or the end; raises InvariantBreached."""
+        self._begin()
+        clock, until = self._scene.clock, START + at_s
+        with self._nothing_raises():
+            while not self.over and (due_at := clock.next_at) is not None and due_at <= until:
+                clock.step()
+
+    def step(self) -> bool:
+        """Let the next thing happen; False when nothing will, or the run has ended. Raises InvariantBreached."""
+        self._begin()
+        with self._nothing_raises():
+            return not self.over and self._scene.clock.step()
+
+    def finish(self) -> Self:
+        """Let nothing go wrong any more, and see that everything ends; raises InvariantBreached."""
+        self._begin()
+        clock = self._scene.clock
+        with self._nothing_raises():
+            self._calm_down()
+            limit = clock.now + PATIENCE_S
+            while not self.over and clock.now < limit and clock.step():
+                pass
+            self._check_the_end()
+        return self
+
+    @contextmanager
+    def _nothing_raises(self) -> Iterator[None]:
         try:
-            self._run()
+            yield
         except TestingError:
             raise
         except Exception as error:
             problem = f"{type(error).__name__}: {error}"
-            raise self._watch.breach(nothing_raises, problem, None) from error
-        return self
+            raise self._watch.breach(inv.nothing_raises_unasked, problem, None) from error
 
-    def _run(self) -> None:
-        clock, scene = self._scene.clock, self._scene
-        for host in self._hosts:
+    def _begin(self) -> None:
+        if self._begun:
+            return
+        self._begun = True
+        for host in self._hosts.values():
             host.start()
-        clock.after(scene.soon(), self._orchestrator.start, self._first)
+        self._scene.clock.after(self._scene.soon(), self._orchestrator.start, self._first)
         self._plan_disturbance()
-        calm_at = clock.now + scene.faults.until_s
-        while not self._over and clock.now < calm_at and clock.step():
-            pass
-        self._calm_down()
-        limit = clock.now + PATIENCE_S
-        while not self._over and clock.now < limit and clock.step():
-            pass
-        self._check_the_end()
 
     @property
-    def _over(self) -> bool:
+    def over(self) -> bool:
+        """Whether the run has ended, and nobody has anything left to do for it."""
         return RUN in self._watch.finished and self._orchestrator.alive and not self._orchestrator.scheduler.runs
 
     def _calm_down(self) -> None:
-        scene = self._scene
-        scene.calm = True
-        scene.trace.say("from now on nothing goes wrong")
-        for host in self._hosts:
+        if not self._scene.calm:
+            self._scene.calm = True
+            self._scene.trace.say("from now on nothing goes wrong")
+        for host in self._hosts.values():
             host.finish_all()
-        if not self._over:
-            self._people.let_go_on()
+        if not self.over:
+            self.people.let_go_on()
             # What was on its way just now may still come to hang or to wait for an answer.
-            scene.clock.after(5.0, self._calm_down)
+            self._scene.clock.after(5.0, self._calm_down)
 
     def _check_the_end(self) -> None:
         watch = self._watch
-        runs = self._orchestrator.scheduler.runs
-        watch.check(inv.everything_ends, inv.everything_ends(runs.values()), None)
-        if RUN not in watch.finished:
-            watch.check(inv.everything_ends, "the run was never taken up again", None)
+        problem = inv.everything_ends(self._orchestrator.scheduler.runs.values())
+        if problem is None and RUN not in watch.finished:
+            problem = "the run was never taken up again"
+        watch.check(inv.everything_ends, problem, None)
         watch.check_effects()
         watch.check_replays(SimulatedJournal(self._disk))
 
@@ -158,7 +187,7 @@ class SimulatedWorld:
             self._disk,
             self._network,
             self._watch,
-            self._people,
+            self.people,
             policy=self._policy,
             review=self._first.options.review,
             on_death=self._orchestrator_died,
@@ -170,11 +199,11 @@ class SimulatedWorld:
     def _start_again(self) -> None:
         journal = SimulatedJournal(self._disk)
         self._watch.reborn(journal)
-        self._orchestrator = self._people.orchestrator = self._new_orchestrator()
+        self._orchestrator = self.people.orchestrator = self._new_orchestrator()
         self._scene.trace.say("another orchestrator starts")
         self._orchestrator.start(self._first)
 
-    # --- disturbances ------------------------------------------------------------------------------------------------
+    # --- misfortune --------------------------------------------------------------------------------------------------
 
     def _plan_disturbance(self) -> None:
         rate = self._scene.faults.disturbances_per_s
@@ -182,50 +211,40 @@ class SimulatedWorld:
             self._scene.clock.after(self._scene.rng.expovariate(rate), self._disturb)
 
     def _disturb(self) -> None:
-        if self._scene.calm:
-            return
-        people = self._people
-        actions: list[tuple[Callable[[], None], int]] = [
-            (self._cut, 3),
-            (self._partition, 2),
-            (self._kill_device, 2),
-            (self._drain_device, 1),
-            (self._freeze_device, 1),
-            (self._kill_orchestrator, 1),
-            (people.edit, 4),
-            (people.edit_from_two_sides, 2),
-            (people.replace, 2),
-            (people.pause, 1),
-            (people.hold, 2),
-            (people.cancel, 1),
-        ]
-        chosen = self._scene.rng.choices([action for action, _ in actions], [weight for _, weight in actions])[0]
+        if not self._scene.calm:
+            if self._orchestrator.alive:
+                disturb(self, self._scene.rng)
+            self._plan_disturbance()
+
+    @property
+    def device_ids(self) -> list[str]:
+        """The names of the devices."""
+        return list(self._hosts)
+
+    def cut(self, device: str) -> None:
+        """Cut a device's connection, if it has one; each end is told of it, or left to find out."""
+        self._network.cut(device)
+
+    def partition(self, device: str, *, for_s: float, ways: Sequence[Direction] = ("up", "down")) -> None:
+        """Let nothing through from a device (`up`) or to it (`down`) for a while."""
+        self._network.partition(device, ways=ways, for_s=for_s)
+
+    def kill_device(self, device: str, *, forget: bool = False) -> None:
+        """End a device in the middle of its work; it comes back, with its record of attempts or without."""
+        self._hosts[device].kill(forget=forget)
+
+    def drain_device(self, device: str) -> None:
+        """Have a device finish what it has, leave, and come back."""
+        self._hosts[device].drain()
+
+    def freeze_device(self, device: str, *, for_s: float) -> None:
+        """Have a device do nothing for a while, with its connection open."""
+        self._hosts[device].stand_still(for_s)
+
+    def kill_orchestrator(self) -> None:
+        """End the orchestrator, with whatever it has not synced; another one starts after a while."""
         if self._orchestrator.alive:
-            chosen()
-        self._plan_disturbance()
-
-    def _some_host(self) -> DeviceHost:
-        return self._scene.rng.choice(self._hosts)
-
-    def _cut(self) -> None:
-        self._network.cut(self._some_host().device.id)
-
-    def _partition(self) -> None:
-        rng = self._scene.rng
-        choices: list[tuple[Direction, ...]] = [("up",), ("down",), ("up", "down")]
-        self._network.partition(self._some_host().device.id, ways=rng.choice(choices), for_s=rng.uniform(0.5, 8.0))
-
-    def _kill_device(self) -> None:
-        self._some_host().kill(forget=self._scene.rng.random() < 0.3)
-
-    def _drain_device(self) -> None:
-        self._some_host().drain()
-
-    def _freeze_device(self) -> None:
-        self._some_host().stand_still(self._scene.rng.uniform(0.5, 10.0))
-
-    def _kill_orchestrator(self) -> None:
-        self._orchestrator.die("at some moment")
+            self._orchestrator.die("at some moment")
 
     # --- what came of it ---------------------------------------------------------------------------------------------
 
@@ -248,10 +267,6 @@ class SimulatedWorld:
     def digest(self) -> str:
         """The digest of the trace: the same for the same seed."""
         return self.trace.digest
-
-
-def nothing_raises() -> None:
-    """Nothing that happens from outside makes the product's own code raise what it does not document."""
 
 
 def _some_devices(scene: Scene) -> list[FakeDevice]:
