@@ -29,7 +29,7 @@ from .commands import (
 )
 from .durations import Durations, work_key
 from .errors import RunExists, UnknownRun
-from .events import DeviceId, JournalEntry, RunEvent, RunId, RunStarted
+from .events import AttemptId, DeviceId, JournalEntry, RunEvent, RunId, RunStarted
 from .fleet import Fleet
 from .inputs import FLEET_EVENTS, DeviceChanged, DeviceDraining, DeviceJoined, DeviceLeft, FleetEvent, Tick
 from .invariants import check_scheduler
@@ -87,6 +87,8 @@ class Scheduler:
         self._timers = Timers()
         self._ranks: dict[RunId, Ranks] = {}
         self._next_tick_at: float | None = None
+        self._unanswered: dict[tuple[DeviceId, int, AttemptId], float] = {}
+        """Attempts given up because their devices did not begin, and until when their slots count as taken."""
 
     # --- events in ---------------------------------------------------------------------------------------------------
 
@@ -391,19 +393,22 @@ class Scheduler:
                 self._apply(ev.PlacementFailed(at, run, star, reason), step)
             for machine in list(self.runs.values()):
                 self._expire(machine, at, step)
+            self._free_unanswered(at)
             self._next_tick_at = at + TICK_S
 
-    def _expire(self, machine: RunMachine, at: float, step: Step) -> None:
-        """Take attempts back from devices that have not begun with them in time.
+    def _free_unanswered(self, at: float) -> None:
+        """Free the slots of attempts that were given up long ago; a device that is full after all says so."""
+        for fence in [fence for fence, due_at in self._unanswered.items() if due_at <= at]:
+            del self._unanswered[fence]
+            self.fleet.release(*fence)
 
-        Their slots are given to others: a device that begins after all is full and says so, while one that never says
-        anything about an attempt would keep its slot for ever.
-        """
-        run = machine.run
+    def _expire(self, machine: RunMachine, at: float, step: Step) -> None:
+        """Take attempts back from devices that have not begun with them in time, but not yet their slots."""
+        run, accept_s = machine.run, machine.options.accept_s
         for late in machine.expired(at):
-            reason = f"device {late.device!r} did not begin with it within {machine.options.accept_s:g} s"
+            reason = f"device {late.device!r} did not begin with it within {accept_s:g} s"
             step.commands.append(CancelAttempt(run, late.star, late.id, late.device, late.epoch, reason, 1.0))
-            self.fleet.release(late.device, late.epoch, late.id)
+            self._unanswered[late.device, late.epoch, late.id] = at + accept_s
             self._apply(ev.AttemptLost(at, run, late.star, late.id, late.device, late.epoch, reason), step)
 
     # --- placement ---------------------------------------------------------------------------------------------------
