@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from .orchestrator.planning import Planner, Review
     from .orchestrator.report import RunReport, StarRow
     from .orchestrator.run import Run
+    from .orchestrator.state_dump import RunDump
     from .scheduling import DeviceLoad, PlacementPolicy, RunOptions, SchedulingError
 
 _HOMES = {
@@ -75,6 +76,7 @@ _HOMES = {
     "constellation.orchestrator.planning": ("Planner", "Review"),
     "constellation.orchestrator.report": ("RunReport", "StarRow"),
     "constellation.orchestrator.run": ("Run",),
+    "constellation.orchestrator.state_dump": ("RunDump",),
     "constellation.scheduling": ("DeviceLoad", "PlacementPolicy", "RunOptions", "SchedulingError"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -105,6 +107,7 @@ __all__ = [
     "RetryPolicy",
     "Review",
     "Run",
+    "RunDump",
     "RunFailed",
     "RunOptions",
     "RunReport",

@@ -24,7 +24,7 @@ INVALID_OUTPUT = "InvalidOutput"
 DEFAULT_MEDIA_TYPE = "application/octet-stream"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PackedOutput:
     """An output that fits into a result message.
 

@@ -14,7 +14,7 @@ from constellation.cli import main
 from constellation.cli.errors import OUTPUT_CLOSED
 
 DOCS = Path(__file__).parents[2] / "docs" / "cli.md"
-OWN = ["run", "resume", "validate", "show", "runs", "serve", "devices", "version"]
+OWN = ["run", "resume", "validate", "show", "runs", "dump", "replay", "serve", "devices", "version"]
 
 
 def sections() -> dict[str, str]:
@@ -29,7 +29,7 @@ def first_column(text: str) -> list[str]:
 @pytest.mark.parametrize("command", OWN)
 def test_a_section_lists_exactly_the_options_of_its_command(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0
-    options = set(re.findall(r"^  (--[a-z-]+)", capsys.readouterr().out, flags=re.MULTILINE)) - {"--help"}
+    options = set(re.findall(r"^  (?:-[a-z], )?(--[a-z-]+)", capsys.readouterr().out, flags=re.MULTILINE)) - {"--help"}
     listed = [name for name in first_column(sections()[command]) if re.match("--[a-z]", name)]
     assert sorted(listed) == sorted(options)
 

@@ -306,6 +306,20 @@ def test_stars_become_ready_in_the_order_in_which_they_were_added() -> None:
     assert graph.activate().ready == ["c", "a", "b"]
 
 
+@pytest.mark.parametrize("held", [False, True])
+def test_stars_behind_one_star_become_ready_in_the_order_in_which_their_lines_were_added(held: bool) -> None:
+    graph = TaskConstellation("g")
+    first = graph.star("first", "t")
+    for name in "cab":
+        graph.star(name, "t", after=[first])
+    assert graph.activate().ready == ["first"]
+    if held:
+        graph.hold(first.id)
+    graph.enter(first.id, StarState.RUNNING)
+    changes = graph.settle(first.id, StarState.SUCCEEDED, Outcome())
+    assert (graph.release(first.id) if held else changes).ready == ["c", "a", "b"]
+
+
 def test_a_lost_attempt_makes_a_star_ready_again() -> None:
     graph = pair()
     graph.enter(StarId("a"), StarState.RUNNING)

@@ -130,6 +130,16 @@ async def test_a_whole_id_wins_over_those_that_it_begins(journal):
     assert (await journal.run("ab")).run == "ab"
 
 
+async def test_a_prefix_stands_for_a_run_rather_than_for_those_that_it_has_started(journal):
+    for run, parent in (("run-1:inner", "run-1"), ("run-1", None), ("run-1:other", "run-1")):
+        await journal.create_run(run, name="x", at=1.0, parent=parent)
+    assert (await journal.run("run")).run == "run-1"
+    assert (await journal.run("run-1:i")).run == "run-1:inner"
+    assert (await journal.run("run-1:other")).run == "run-1:other"
+    with pytest.raises(AmbiguousRun):
+        await journal.run("run-1:")
+
+
 async def test_an_ambiguous_prefix_names_some_of_the_runs_that_it_fits(journal):
     for n in range(9):
         await journal.create_run(f"run-{n}", name="", at=1.0)

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from constellation import Approval, Nested, Outcome, Prompt, StarState, TaskConstellation
+from constellation.graph.documents import dump
 from constellation.orchestrator.admission import admit, find_problems
-from constellation.orchestrator.errors import AdmissionRefused
+from constellation.orchestrator.errors import AdmissionRefused, EmptyGraph
 from constellation.scheduling.matching import PROMPT_TOOL
 from constellation_protocol.messages import DeviceProfile, ToolInfo
 
@@ -154,6 +155,15 @@ def test_problems_inside_nested_constellations_are_found() -> None:
     assert found["outer"].startswith("in its nested constellation, star 'level': in its nested constellation, star")
     assert "'scam'" in found["outer"]
     assert found["broken"].startswith("its nested constellation is not valid")
+
+
+def test_a_graph_without_stars_is_refused_and_so_is_one_inside_another() -> None:
+    with pytest.raises(EmptyGraph, match="'nothing' has no stars, so there is nothing to run: add stars"):
+        admit(TaskConstellation("nothing"), {})
+    graph = TaskConstellation("outer")
+    graph.star("inner", Nested(dump(TaskConstellation("nothing"))))
+    with pytest.raises(AdmissionRefused, match="star 'inner': its nested constellation has no stars"):
+        admit(graph, {})
 
 
 def test_a_refusal_names_all_stars_up_to_ten_and_counts_the_rest() -> None:

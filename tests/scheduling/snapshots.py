@@ -31,7 +31,8 @@ def state_of(machine: RunMachine) -> dict[str, Any]:
         "failed": list(machine._failed),
         "artifact_bytes": dict(machine.artifact_bytes),
         "tries": {
-            star: (tries.arguments, tries.attempts, tries.failures, tries.losses, tries.waiting, tries.avoid)
+            # The attempt that is going on is among the attempts below.
+            star: tuple(getattr(tries, name) for name in type(tries).__slots__ if name != "attempt")
             for star, tries in machine.tries.items()
         },
         "attempts": {

@@ -21,7 +21,7 @@ from constellation.graph.documents import dump
 from constellation.scheduling import RunEnded, RunId, Scheduler, UnknownRun
 from constellation.scheduling import commands as cmd
 from constellation.scheduling import events as ev
-from constellation.scheduling.nesting import nested_id
+from constellation.scheduling.events import nested_id
 
 from .harness import Harness, R, star
 

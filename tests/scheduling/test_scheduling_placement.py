@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 
@@ -13,12 +14,13 @@ from constellation.graph import (
     Prompt,
     RemoveLine,
     RemoveStar,
+    StarId,
     StarState,
     TaskStar,
     TaskStarLine,
     Trigger,
 )
-from constellation.scheduling import DeviceId, DeviceLoad, Offer
+from constellation.scheduling import DeviceId, DeviceLoad, Offer, RunId
 from constellation.scheduling import commands as cmd
 from constellation.scheduling import events as ev
 from constellation.scheduling.durations import DEFAULT_S, Durations, work_key
@@ -26,6 +28,12 @@ from constellation.scheduling.matching import explain_mismatch
 from constellation.scheduling.timers import Timers
 
 from .harness import Harness, R, star
+
+OTHER = RunId("other")
+
+
+def failure_line(source: str, target: str) -> TaskStarLine:
+    return TaskStarLine(StarId(source), StarId(target), Trigger.FAILURE)
 
 
 def line(source: str, target: str) -> TaskStarLine:
@@ -93,7 +101,7 @@ def test_higher_priority_goes_first_then_the_longer_way_to_the_end_then_who_came
 def test_a_star_that_loses_its_tail_goes_behind_others(h: Harness, removed: Operation) -> None:
     h.start(star("x"), star("a"), star("b"), star("c"), line("a", "b"), line("b", "c"))
     h.edit(removed, AddLine(line("x", "c")))
-    ranks = h.scheduler._ranks[R]
+    ranks = h.scheduler._waiting.ranks[R]
     assert [ranks[name] for name in ("x", "a", "c")] == [2.0, 1.0, 1.0]  # type: ignore[index]
     assert ranks["b"] == (2.0 if "b" in h.graph else 0.0)  # type: ignore[index]
 
@@ -101,7 +109,7 @@ def test_a_star_that_loses_its_tail_goes_behind_others(h: Harness, removed: Oper
 def test_a_star_that_gains_a_long_tail_goes_before_others(h: Harness) -> None:
     h.start(star("a"), star("b"), star("t1"), star("t2"), line("t1", "t2"))
     h.edit(AddLine(line("b", "t1")))
-    ranks = h.scheduler._ranks[R]
+    ranks = h.scheduler._waiting.ranks[R]
     assert [ranks[name] for name in ("a", "b", "t1", "t2")] == [1.0, 3.0, 2.0, 1.0]  # type: ignore[index]
 
 
@@ -166,6 +174,32 @@ def test_the_policy_can_be_replaced() -> None:
     h.join("z")
     h.start(star("s"))
     assert h.on("s") == "z"
+
+
+class Picky:
+    """A policy that can't cope with stars of some names."""
+
+    def choose(self, star: TaskStar, candidates: Sequence[DeviceLoad], nearby: object, durations: Durations) -> Any:
+        if star.name == "raise":
+            return {}[star.id]
+        return DeviceLoad(DeviceId("mine"), 1, Offer()) if star.name == "invent" else candidates[0]
+
+
+def test_a_policy_that_fails_ends_the_star_that_it_was_asked_about_and_nothing_else() -> None:
+    h = Harness(policy=Picky())
+    h.join("d0", slots=4)
+    h.start(star("a", name="raise"), star("b", name="invent"), star("c"), star("z"), failure_line("a", "z"))
+    h.start(star("c"), run=OTHER)
+    assert h.error("a").type == h.error("b").type == "PolicyFailed"
+    assert h.error("a").message == ("the placement policy Picky raised KeyError: 'a'; mend the policy, or leave it out")
+    assert "chose 'mine', which is none of the devices" in h.error("b").message
+    assert h.free() == 4 - 3
+    h.succeed("c")
+    h.succeed("c", run=OTHER)
+    h.succeed("z")
+    assert h.machine.state == "failed"
+    assert h.scheduler.runs[OTHER].state == "succeeded"
+    h.replayed()
 
 
 # --- nobody can ---

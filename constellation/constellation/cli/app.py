@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from .dumps import dump, replay
 from .extensions import extensions, load_command
 from .graphs import show, validate
 from .hub import devices, serve
@@ -42,7 +43,7 @@ def make_app() -> Any:
         help="Run a workflow as a graph of tasks across many machines.",
     )
     app.callback()(_global_options)
-    for command in (run, validate, show, runs, resume, serve, devices, version):
+    for command in (run, validate, show, runs, resume, dump, replay, serve, devices, version):
         app.command()(command)
     return typer.main.get_command(app)
 

@@ -26,6 +26,11 @@ from .states import SETTLED, TRANSITIONS, Outcome, StarError, StarState
 if TYPE_CHECKING:
     from .authoring import EditBuilder
 
+_PENDING, _READY, _SUCCEEDED = StarState.PENDING, StarState.READY, StarState.SUCCEEDED
+_OPEN, _MET, _UNMET = LineStatus.OPEN, LineStatus.MET, LineStatus.UNMET
+_SUCCESS, _COMPLETION = Trigger.SUCCESS, Trigger.COMPLETION
+# Names of their own for what each transition needs: Python 3.11 looks members of enumerations up slowly.
+
 ConditionEvaluator = Callable[[TaskStarLine, Any], bool]
 """Evaluates a line's condition over its source's output; raises ConditionError when that fails."""
 
@@ -113,7 +118,7 @@ class TaskConstellation(Authoring):
 
     def waiting_for(self, star: str) -> list[StarId]:
         """The stars whose lines into this one are still open; raises UnknownStar."""
-        return [source for source, edge in self._node(star).inbound.items() if edge.status is LineStatus.OPEN]
+        return [source for source, edge in self._node(star).inbound.items() if edge.status is _OPEN]
 
     def descendants(self, star: str) -> set[StarId]:
         """All stars that wait for this one, directly or through others; raises UnknownStar."""
@@ -210,7 +215,7 @@ class TaskConstellation(Authoring):
         if not node.holds:
             if node.state in SETTLED:
                 self._resolve_lines(node)
-            targets = [edge.target for edge in node.outbound.values()]
+            targets = [edge.target for edge in reversed(node.outbound.values())]
             self._advance_all([*self._no_longer_kept(), *targets], changes, at)
         return changes
 
@@ -221,52 +226,56 @@ class TaskConstellation(Authoring):
     # --- inside ----------------------------------------------------------------------------------------------------
 
     def _node(self, star: str) -> Node:
-        node = self._nodes.get(StarId(star))
+        node: Node | None = self._nodes.get(star)  # type: ignore[call-overload]  # any text may be asked for
         if node is None:
             raise UnknownStar(star, close=close_names(star, self._nodes, count=3))
         return node
 
     def _enter(self, node: Node, state: StarState) -> None:
-        if state not in TRANSITIONS[node.state]:
-            raise IllegalTransition(node.star.id, node.state, state)
-        self.counts[node.state] -= 1
+        before = node.state
+        if state not in TRANSITIONS[before]:
+            raise IllegalTransition(node.star.id, before, state)
+        self.counts[before] -= 1
         self.counts[state] += 1
         node.state = state
 
     def _resolve_lines(self, node: Node) -> list[Node]:
-        """Settle the open lines out of a star that has ended; returns the stars behind them."""
+        """Settle the open lines out of a star that has ended; returns the stars behind them that may move by it.
+
+        The last one comes first: they are taken from the end, so that those that were added first move first.
+        """
         targets = []
-        for edge in node.outbound.values():
-            if edge.status is LineStatus.OPEN:
+        for edge in reversed(node.outbound.values()):
+            if edge.status is _OPEN:
                 self._resolve(edge)
-                targets.append(edge.target)
+                target = edge.target
+                if target.unmet or not target.unresolved:
+                    targets.append(target)
         return targets
 
     def _resolve(self, edge: Edge) -> None:
-        target = edge.target
-        edge.status = status = self._verdict(edge)
+        trigger, target = edge.line.trigger, edge.target
+        if trigger is _COMPLETION or (trigger is _SUCCESS and edge.source.state is _SUCCEEDED):
+            edge.status = _MET
+        else:
+            edge.status = status = self._verdict(edge)
+            if status is not _MET:
+                target.unmet += 1
         target.unresolved -= 1
-        if status is not LineStatus.MET:
-            target.unmet += 1
 
     def _verdict(self, edge: Edge) -> LineStatus:
-        trigger, state = edge.line.trigger, edge.source.state
-        if trigger is Trigger.SUCCESS:
-            met = state is StarState.SUCCEEDED
-        elif trigger is Trigger.COMPLETION:
-            met = True
-        elif trigger is Trigger.FAILURE:
-            met = state is StarState.FAILED
-        elif state is StarState.SUCCEEDED:
-            outcome = edge.source.outcome
+        """What has become of a line that is met by failure, by a condition, or not at all."""
+        trigger, source = edge.line.trigger, edge.source
+        if trigger is Trigger.WHEN and source.state is _SUCCEEDED:
+            outcome = source.outcome
             try:
                 met = self.evaluate(edge.line, outcome.output if outcome else None)
             except ConditionError as error:
                 edge.problem = str(error)
                 return LineStatus.BROKEN
         else:
-            met = False
-        return LineStatus.MET if met else LineStatus.UNMET
+            met = trigger is Trigger.FAILURE and source.state is StarState.FAILED
+        return _MET if met else _UNMET
 
     def _advance_all(self, nodes: list[Node], changes: Changes, at: float) -> None:
         """Move stars to where their lines put them, and on through the stars that settle by it."""
@@ -274,10 +283,10 @@ class TaskConstellation(Authoring):
             return
         while nodes:
             node = nodes.pop()
-            if node.state is StarState.READY and (node.unresolved or node.unmet):
-                self._enter(node, StarState.PENDING)
+            if node.state is _READY and (node.unresolved or node.unmet):
+                self._enter(node, _PENDING)
                 changes.unready.append(node.star.id)
-            if node.state is not StarState.PENDING or not (node.unmet or not node.unresolved):
+            if node.state is not _PENDING or not (node.unmet or not node.unresolved):
                 continue
             if self._held and is_kept(node):
                 self._kept[node] = None
@@ -288,7 +297,7 @@ class TaskConstellation(Authoring):
                 if not node.holds:
                     nodes.extend(self._resolve_lines(node))
             else:
-                self._enter(node, StarState.READY)
+                self._enter(node, _READY)
                 changes.ready.append(node.star.id)
 
     def _no_longer_kept(self) -> list[Node]:
@@ -340,7 +349,7 @@ def is_kept(node: Node) -> bool:
     while stack:
         for edge in stack.pop().inbound.values():
             source = edge.source
-            if edge.status is LineStatus.OPEN and source not in seen:
+            if edge.status is _OPEN and source not in seen:
                 if source.holds:
                     return True
                 seen.add(source)

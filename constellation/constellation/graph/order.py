@@ -121,7 +121,7 @@ def _search(source: Node, target: Node) -> tuple[_CameFrom, bool]:
             node = forward.pop()
             for edge in node.outbound.values():
                 found = edge.target
-                if found.position <= upper and found not in behind:
+                if found not in behind and found.position <= upper:
                     if found in ahead:
                         raise CycleRejected(_way_to(node, behind) + _way_to(found, ahead)[::-1])
                     behind[found] = node
@@ -133,7 +133,7 @@ def _search(source: Node, target: Node) -> tuple[_CameFrom, bool]:
             node = backward.pop()
             for edge in node.inbound.values():
                 found = edge.source
-                if found.position >= lower and found not in ahead:
+                if found not in ahead and found.position >= lower:
                     if found in behind:
                         raise CycleRejected(_way_to(found, behind) + _way_to(node, ahead)[::-1])
                     ahead[found] = node

@@ -40,7 +40,9 @@ class RetryPolicy:
     """When and how often failed work is tried again.
 
     The delay before try `n` (n ≥ 2) is `backoff_s * factor ** (n - 2)`, at most `max_backoff_s`, less a random
-    share of it up to `jitter`. What a lost device costs does not count as a try of a failing task.
+    share of it up to `jitter`. What a lost device costs does not count as a try of a failing task. A nested
+    constellation is run anew as a whole, unless work in it has an unknown outcome and the star is not declared
+    idempotent. A person who denied an approval, or did not answer it in time, is not asked again.
 
     Attributes:
         max_attempts: Tries in all, at least 1.

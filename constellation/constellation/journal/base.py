@@ -124,6 +124,8 @@ class Journal(Protocol):
     async def run(self, run_or_prefix: str) -> RunSummary:
         """Return the summary of the run with this id, or else of the only one whose id begins with it.
 
+        What a run has started itself, and has an id that begins like its own, is not in the way of finding it.
+
         Raises:
             RunNotFound: none fits; names ids that are close.
             AmbiguousRun: more than one id begins with it.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from .errors import AmbiguousRun, RunNotFound
 
@@ -10,12 +10,13 @@ MATCHES_SHOWN = 5
 """How many ids an error about an unclear one lists."""
 
 
-def only_match(asked: str, matches: Sequence[str], known: Sequence[str]) -> str:
-    """Choose the run that `asked` stands for.
+def only_match(asked: str, matches: Mapping[str, str | None], known: Sequence[str]) -> str:
+    """Choose the run that `asked` stands for: of a run and those that it has started, the run.
 
     Args:
         asked: A whole id or the beginning of one.
-        matches: Ids that begin with it, in order; those after the first `MATCHES_SHOWN` may be left out.
+        matches: Ids that begin with it, each with the run that it was started by, those without one first and in order;
+            what comes after the first `MATCHES_SHOWN` may be left out.
         known: Ids to suggest from when nothing matches.
 
     Raises:
@@ -28,6 +29,7 @@ def only_match(asked: str, matches: Sequence[str], known: Sequence[str]) -> str:
         import difflib
 
         raise RunNotFound(asked, difflib.get_close_matches(asked, known, n=MATCHES_SHOWN))
-    if len(matches) > 1:
-        raise AmbiguousRun(asked, matches[:MATCHES_SHOWN])
-    return matches[0]
+    chosen = [run for run, parent in matches.items() if parent is None] or list(matches)
+    if len(chosen) > 1:
+        raise AmbiguousRun(asked, chosen[:MATCHES_SHOWN])
+    return chosen[0]

@@ -104,7 +104,7 @@ class MemoryJournal(Journal):
     async def run(self, run_or_prefix: str) -> RunSummary:
         """Implement `Journal.run`."""
         await self._enter()
-        matches = sorted(run for run in self._runs if run.startswith(run_or_prefix))
+        matches = {run: found.parent for run, found in sorted(self._runs.items()) if run.startswith(run_or_prefix)}
         return self._summary(only_match(run_or_prefix, matches, list(self._runs)))
 
     async def acquire(self, run: str, *, owner: str, at: float, lease_s: float) -> None:

@@ -87,12 +87,13 @@ class SqliteReader:
     def run(self, run_or_prefix: str) -> RunSummary:
         """Return the summary of the run that an id or a prefix means; see `Journal.run`."""
         rows = self._connection.execute(
-            f"{_SUMMARIES} WHERE run BETWEEN ?1 AND ?1 || ?2 ORDER BY run LIMIT ?3",
-            (_storable(run_or_prefix), _LAST_CHARACTER, MATCHES_SHOWN),  # a whole id comes before all that it begins
+            f"{_SUMMARIES} WHERE run BETWEEN ?1 AND ?1 || ?2 ORDER BY run <> ?1, parent NOTNULL, run LIMIT ?3",
+            (_storable(run_or_prefix), _LAST_CHARACTER, MATCHES_SHOWN),
         )
         matches = {row[0]: row for row in rows.fetchall()}
         known = [] if matches else self._newest_ids()
-        return self._summary(matches[only_match(run_or_prefix, list(matches), known)])
+        parents = {run: self._summary(row).parent for run, row in matches.items()}
+        return self._summary(matches[only_match(run_or_prefix, parents, known)])
 
     def _newest_ids(self) -> list[str]:
         rows = self._connection.execute(

@@ -18,7 +18,7 @@ from ..graph.documents import load
 from ..graph.errors import show_path
 from ..scheduling import DeviceId
 from ..scheduling.matching import PROMPT_TOOL, explain_mismatch, mismatch
-from .errors import AdmissionRefused, Problem
+from .errors import AdmissionRefused, EmptyGraph, Problem
 from .translation import offer_of
 
 if TYPE_CHECKING:
@@ -28,14 +28,23 @@ _STRUCTURE = frozenset({"type", "required", "additionalProperties", "minProperti
 
 
 def admit(graph: TaskConstellation, profiles: Mapping[str, DeviceProfile]) -> None:
-    """Raise AdmissionRefused, with every star that can't be served and why, unless the devices can do it all."""
+    """Raise AdmissionRefused, with every star that can't be served and why, unless the devices can do it all.
+
+    Raises EmptyGraph when there is nothing to do.
+    """
     problems = find_problems(graph, profiles)
     if problems:
         raise AdmissionRefused(problems)
 
 
 def find_problems(graph: TaskConstellation, profiles: Mapping[str, DeviceProfile]) -> list[Problem]:
-    """What keeps the devices from carrying out the stars that have not ended; empty when nothing does."""
+    """What keeps the devices from carrying out the stars that have not ended; empty when nothing does.
+
+    Raises:
+        EmptyGraph: there are no stars at all.
+    """
+    if not len(graph):
+        raise EmptyGraph(graph.name)
     return check_stars((graph[star] for star in graph if graph.state(star) not in SETTLED), profiles)
 
 
@@ -112,6 +121,8 @@ def _nested_problem(work: Nested, profiles: Mapping[str, DeviceProfile]) -> str 
         inner = load(work.constellation)
     except GraphError as error:
         return f"its nested constellation is not valid: {error}"
+    if not len(inner):
+        return "its nested constellation has no stars"
     problems = find_problems(inner, profiles)
     return f"in its nested constellation, {problems[0]}" if problems else None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -27,6 +28,7 @@ from .devices import DeviceInfo
 from .errors import AdmissionRefused, DevicesMissing, HubRefused, HubUnreachable, Problem
 from .events import Event, event_from_json
 from .report import RunReport
+from .state_dump import RunDump, dump_from_json
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -125,6 +127,10 @@ class RemoteOrchestrator:
         """The graph with states, and the report, of any run in the hub's journal."""
         value = await self.call("show", {"run": run})
         return load(value["graph"]), _REPORT.validate_python(value["report"])
+
+    async def dump(self, run: str, *, redact: bool = False) -> RunDump:
+        """All that is known of a run in the hub's journal; see `Orchestrator.dump`."""
+        return dump_from_json(json.loads(await self.call("dump", {"run": run, "redact": redact})))
 
     async def check(self, graph: TaskConstellation) -> list[Problem]:
         """What keeps the hub's devices from carrying a graph out; see `Orchestrator.check`."""

@@ -25,7 +25,7 @@ from ..graph.documents import dump, load
 from ..journal import JournalError
 from ..scheduling import RunOptions, SchedulingError
 from .control_messages import CONTROL, CONTROL_PATH, CONTROL_VERSION, POLL_S, Answer, Open, Request
-from .errors import AdmissionRefused, ConstellationError
+from .errors import AdmissionRefused, ConstellationError, DumpTooLarge
 from .recovery import read_entries, replay
 from .report import make_report
 from .run import LocalRun
@@ -43,6 +43,9 @@ MAX_REQUESTS = 256
 
 PAGE_BYTES = 4 * 1024 * 1024
 """Size after which no further event is put into an answer."""
+
+MAX_DUMP_BYTES = 48 * 1024 * 1024
+"""The largest dump that is handed to a client; quoted once more, it has to fit into what a client takes at once."""
 
 _OPTIONS = TypeAdapter(RunOptions)
 _BATCH = TypeAdapter(EditBatch)
@@ -222,6 +225,15 @@ async def _show(client: _Client, arguments: Mapping[str, Any]) -> Any:
     return {"graph": dump(machine.graph), "report": dataclasses.asdict(report)}
 
 
+async def _dump(client: _Client, arguments: Mapping[str, Any]) -> Any:
+    """All that is known of a run in the journal, as a text: it may hold what no frame can hold as JSON."""
+    dump = await client.orchestrator.dump(str(arguments["run"]), redact=bool(arguments.get("redact")))
+    text = dump.text()
+    if len(text) > MAX_DUMP_BYTES:
+        raise DumpTooLarge(len(text), MAX_DUMP_BYTES)
+    return text
+
+
 async def _edit(client: _Client, arguments: Mapping[str, Any]) -> Any:
     await (await client.run(arguments)).edit(_BATCH.validate_python(arguments["batch"]))
 
@@ -263,6 +275,7 @@ _CALLS: Mapping[str, Handler] = {
     "report": _report,
     "graph": _graph,
     "show": _show,
+    "dump": _dump,
     "edit": _edit,
     "pause": _pause,
     "unpause": _unpause,

@@ -95,6 +95,10 @@ class Engine:
         """Go on numbering a run's records after those that its journal has."""
         self._turns.recovered(run, records)
 
+    def last_record(self, run: RunId) -> int:
+        """The number of the last record of a run in hand."""
+        return self._turns.last_record(run)
+
     def let_go(self, run: RunId) -> None:
         """Have nothing more to do with a run: it has ended, or someone else has it."""
         self._turns.let_go(run)

@@ -2,12 +2,15 @@
 
 ConstellationError
 ├── AdmissionRefused     no connected device can serve a graph; knows the stars and the reasons
+├── EmptyGraph           a graph without stars was to be run
 ├── TooLarge             a graph or an edit is larger than the journal takes
 ├── RunFailed            a run has ended without success; knows the failed stars, causes and what was skipped
 ├── RunInUse             another orchestrator works on the run
 ├── OrchestratorStopped  something was asked of an orchestrator that is being closed
 ├── CannotResume         the run has ended, or its journal does not let it go on
 │   └── DecisionNeeded   someone has to say what becomes of work that may or may not have been done
+├── BadDump              a file is no state dump, or a damaged one; knows the record
+├── DumpTooLarge         a state dump is larger than a hub hands out
 ├── UnknownDeviceKind    there is no such kind of device; knows the kinds there are
 ├── DevicesMissing       the devices that were waited for have not come
 ├── DeviceUnsuited       functions of this process were given for devices that live in others
@@ -51,6 +54,17 @@ class AdmissionRefused(ConstellationError):
         lead = "" if len(problems) == 1 else f"{len(problems)} stars can't be served:\n  "
         super().__init__(f"{lead}{shown}{more}")
         self.problems = tuple(problems)
+
+
+class EmptyGraph(ConstellationError):
+    """Raised when a graph without stars is to be run.
+
+    Such a run would end before any edit could reach it, and would be told as a success of work that was never there:
+    far more often than not, whatever was to make the stars has made none.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name!r} has no stars, so there is nothing to run: add stars before it is submitted")
 
 
 class TooLarge(ConstellationError):
@@ -117,6 +131,20 @@ class DecisionNeeded(CannotResume):
             "--fail-unknown to count them as failed (rerun_unknown=True or False)"
         )
         self.stars = tuple(stars)
+
+
+class BadDump(ConstellationError):
+    """Raised when a file is to be replayed that is no state dump, or one that is damaged; names the record."""
+
+
+class DumpTooLarge(ConstellationError):
+    """Raised when the state dump of a run is larger than a hub hands out to a client."""
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(
+            f"the dump takes {size / 2**20:.0f} MiB, and a hub hands out {limit / 2**20:.0f} MiB: make it on the hub's "
+            "machine, without --hub and with the --journal that the hub was given, which may go on meanwhile"
+        )
 
 
 class UnknownDeviceKind(ConstellationError):

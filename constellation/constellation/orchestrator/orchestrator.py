@@ -22,12 +22,7 @@ from constellation_protocol.tasks import background
 
 from ..graph import TaskConstellation
 from ..journal import FLEETING, Journal, JournalError, RunSummary, default_home, open_journal
-from ..scheduling import (
-    PlacementPolicy,
-    RunId,
-    RunOptions,
-    UnknownRun,
-)
+from ..scheduling import PlacementPolicy, RunId, RunOptions, UnknownRun
 from .admission import find_problems
 from .devices import DeviceInfo, wait_for_devices
 from .engine import one_journal_error
@@ -38,6 +33,7 @@ from .planning import Planner
 from .recovery import MAX_RUNS
 from .run import LocalRun
 from .run_book import RunBook
+from .state_dump import RunDump
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -335,13 +331,14 @@ class Orchestrator:
 
         Raises:
             AdmissionRefused: the connected devices can't carry it out.
+            EmptyGraph: it has no stars.
             DeviceUnsuited: it uses functions of this process, but its devices live in others.
             TooLarge: the journal does not take a graph of this size at once.
         """
         return await self._intake.submit(graph, options=options, info=info, planner=planner)
 
     async def check(self, graph: TaskConstellation) -> list[Problem]:
-        """What keeps the connected devices from carrying a graph out, star by star; empty when nothing does."""
+        """What keeps the connected devices from carrying a graph out, star by star; raises EmptyGraph."""
         await self._book.offer(graph.functions)
         return find_problems(graph, self._book.profiles)
 
@@ -379,6 +376,10 @@ class Orchestrator:
     async def runs(self, *, limit: int = 100) -> list[RunSummary]:
         """The newest runs in the journal, newest first."""
         return await self._book.journal.runs(limit=limit)
+
+    async def dump(self, run: str, *, redact: bool = False) -> RunDump:
+        """All that is known of a run in the journal, for a report of a bug; raises RunNotFound, AmbiguousRun."""
+        return await self._book.dump(run, redact=redact)
 
     # --- devices ----------------------------------------------------------------------------------------------------
 

@@ -79,18 +79,23 @@ async def read_family(journal: Journal, run: str) -> dict[RunId, list[JournalEnt
     A nested run without any was being begun when its orchestrator stopped. It is removed, so that it can begin.
     """
     family = {RunId(run): await read_entries(journal, run)}
+    for child in (await family_of(journal, run))[1:]:
+        if child.events == 0:
+            await journal.delete(child.run)
+        else:
+            family[RunId(child.run)] = await read_entries(journal, child.run)
+    return family
+
+
+async def family_of(journal: Journal, run: str) -> list[RunSummary]:
+    """The summaries of a run and of the runs nested in it, outer ones first; raises RunNotFound."""
+    family = [await journal.run(run)]
     children: dict[str, list[RunSummary]] = {}
     for summary in await journal.runs(limit=MAX_RUNS):
         if summary.parent is not None:
             children.setdefault(summary.parent, []).append(summary)
-    waiting = list(children.get(run, ()))
-    while waiting:
-        child = waiting.pop()
-        if child.events == 0:
-            await journal.delete(child.run)
-            continue
-        family[RunId(child.run)] = await read_entries(journal, child.run)
-        waiting += children.get(child.run, ())
+    for member in family:  # which grows meanwhile
+        family += children.get(member.run, ())
     return family
 
 

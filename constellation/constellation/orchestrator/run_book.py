@@ -43,6 +43,7 @@ from .offering import Offering
 from .planning import Planner, consult, review_of
 from .recovery import LEASE_S, owner_name
 from .run import LocalRun
+from .state_dump import RunDump, live_run, make_dump
 
 MAX_ENDED_RUNS = 100
 """How many runs that have ended are kept in memory, for observers that come late; the journal has them all."""
@@ -145,6 +146,11 @@ class RunBook:
         problems = check_stars(stars, self.profiles)
         if problems:
             raise AdmissionRefused(problems)
+
+    async def dump(self, run: str, *, redact: bool) -> RunDump:
+        """See `Orchestrator.dump`."""
+        live = {str(id): live_run(held.machine, self.engine.last_record(id)) for id, held in self.runs.items()}
+        return await make_dump(self.journal, run, live=live, redact=redact)
 
     # --- the engine's carrier ----------------------------------------------------------------------------------------
 

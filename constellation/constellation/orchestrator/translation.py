@@ -60,7 +60,7 @@ def attempt_event(message: Accept | Reject | Result, device: DeviceId, now: floa
     if isinstance(message, Reject):
         return ev.AttemptRejected(now, run, star, attempt, device, message.epoch, message.code, message.message)
     if message.status == "succeeded":
-        size = sum(artifact.size for artifact in message.artifacts)
+        size = sum(artifact.size for artifact in message.artifacts) if message.artifacts else 0
         return ev.AttemptSucceeded(
             now, run, star, attempt, device, message.epoch, message.output, message.duration_s, size
         )

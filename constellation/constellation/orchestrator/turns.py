@@ -51,6 +51,10 @@ class Turns:
         """Go on numbering a run's records after those that its journal has."""
         self._seqs[run] = records
 
+    def last_record(self, run: RunId) -> int:
+        """The number of the last record of a run in hand."""
+        return self._seqs.get(run, 0)
+
     def let_go(self, run: RunId) -> None:
         """Have nothing more to do with a run: it has ended, or someone else has it."""
         self._seqs.pop(run, None)

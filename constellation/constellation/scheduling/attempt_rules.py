@@ -22,7 +22,6 @@ from .commands import (
     CancelAttempt,
     CancelNested,
     Dispatch,
-    QueueStar,
     StarRetrying,
     StarStarted,
     StartTimer,
@@ -39,6 +38,14 @@ DEVICE_LOST = "DeviceLost"
 
 OUTCOME_UNKNOWN = "AttemptOutcomeUnknown"
 """The type of the error of work that may or may not have been done."""
+
+UNKNOWN_STARS = "outcome_unknown"
+"""Where the error of a nested constellation names the stars in it that may or may not have done their work."""
+
+
+def is_outcome_unknown(error: StarError) -> bool:
+    """Whether work of which an error tells, or some of it, may or may not have been done."""
+    return error.type == OUTCOME_UNKNOWN or bool(error.details.get(UNKNOWN_STARS))
 
 
 class AttemptRules(RunState):
@@ -105,7 +112,7 @@ class AttemptRules(RunState):
         if not busy:
             self.tries[attempt.star].avoid |= {attempt.device}
         error = StarError("Rejected", f"device {attempt.device!r} did not take it ({event.code}): {event.message}")
-        self._requeue(attempt, error, BUSY_DELAY_S if busy else 0.0)
+        self._requeue(attempt.star, error, BUSY_DELAY_S if busy else 0.0, attempt)
         return True
 
     def _adopted(self, event: ev.AttemptAdopted) -> bool:
@@ -183,7 +190,7 @@ class AttemptRules(RunState):
         if event.star not in self.graph or self.graph.state(event.star) is not StarState.READY:
             return False
         self._unqueue(event.star)
-        self._settle(event.star, StarState.FAILED, error=StarError("NoDevice", event.reason))
+        self._settle(event.star, StarState.FAILED, error=StarError(event.type, event.reason))
         return True
 
     def _tell_of_start(self, attempt: Attempt) -> None:
@@ -199,7 +206,7 @@ class AttemptRules(RunState):
         if attempt.stopping is StopCause.CANCEL:
             self._stopped(attempt, confirmed=False)
         elif not begun:
-            self._requeue(attempt, StarError("NotDelivered", reason), 0.0)
+            self._requeue(attempt.star, StarError("NotDelivered", reason), 0.0, attempt)
         elif not attempt.idempotent:
             message = (
                 f"{reason}; it may or may not have done its work on {attempt.device!r}, and is not declared "
@@ -212,26 +219,39 @@ class AttemptRules(RunState):
             self._settle(attempt.star, StarState.FAILED, error=StarError(DEVICE_LOST, message), attempt=attempt)
         else:
             tries.losses += 1
-            self._requeue(attempt, StarError(DEVICE_LOST, reason), 0.0)
+            self._requeue(attempt.star, StarError(DEVICE_LOST, reason), 0.0, attempt)
 
     def _fail(self, attempt: Attempt, error: StarError) -> None:
         """A try has failed by itself: try again as the star's policy has it, or end the star."""
         tries, policy = self.tries[attempt.star], self.graph[attempt.star].retry
         tries.failures += 1
         if is_retryable(policy, tries.failures, error.type):
-            self._requeue(attempt, error, delay_s(policy, tries.failures, attempt.id))
+            self._requeue(attempt.star, error, delay_s(policy, tries.failures, attempt.id), attempt)
         else:
             self._settle(attempt.star, StarState.FAILED, error=error, attempt=attempt)
 
-    def _requeue(self, attempt: Attempt, error: StarError, delay: float) -> None:
-        star = attempt.star
+    def _fail_nested(self, star: StarId, error: StarError) -> None:
+        """A try of a nested constellation has failed: run it anew as a whole, as its policy has it, or end the star."""
+        tries, spec = self.tries[star], self.graph[star]
+        tries.failures += 1
+        may_repeat = spec.idempotent or not is_outcome_unknown(error)
+        if may_repeat and is_retryable(spec.retry, tries.failures, error.type):
+            child = self.nested_run(star)
+            tries.overdue = None
+            self._requeue(star, error, delay_s(spec.retry, tries.failures, child))
+        else:
+            self._settle(star, StarState.FAILED, error=error)
+
+    def _requeue(self, star: StarId, error: StarError, delay: float, attempt: Attempt | None = None) -> None:
         self.graph.enter(star, StarState.READY)
-        self._out.append(StarRetrying(self.run, star, attempt.id, attempt.device, error, delay))
+        tried, device = (attempt.id, attempt.device) if attempt else (None, None)
+        self._out.append(StarRetrying(self.run, star, tried, device, error, delay))
+        tries = self.tries[star]
         if delay > 0:
-            self.tries[star].waiting = True
+            tries.waiting = True
             self._out.append(StartTimer(self.run, f"retry:{star}", self.at + delay))
         else:
-            self._out.append(QueueStar(self.run, star))
+            self._begin(star, tries)
 
     def _end_attempt(self, attempt: Attempt) -> None:
         del self.attempts[attempt.id]
@@ -257,7 +277,7 @@ class AttemptRules(RunState):
                 return
             self._out.append(StopTimer(self.run, f"wait:{star}"))
             if isinstance(self.graph[star].work, Nested):
-                self._out.append(CancelNested(self.run, star, reason))
+                self._out.append(CancelNested(self.run, star, self.nested_run(star), reason))
         elif state in OPEN:
             self._unqueue(star)
         self._settle(star, StarState.CANCELLED, error=StarError("Cancelled", reason))

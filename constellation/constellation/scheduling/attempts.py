@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
-from ..graph import StarId, TaskStar
+from ..graph import StarError, StarId, TaskStar
 from .events import AttemptId, DeviceId
 
 NOWHERE: frozenset[DeviceId] = frozenset()
@@ -88,10 +88,11 @@ class Tries:
         losses: How many lost their device.
         attempt: The one that is going on.
         waiting: A retry delay is running.
+        overdue: For a nested constellation that has taken too long, and whose run is being ended: the error.
         avoid: Devices that have refused this star.
     """
 
-    __slots__ = ("arguments", "attempt", "attempts", "avoid", "failures", "losses", "spec", "waiting")
+    __slots__ = ("arguments", "attempt", "attempts", "avoid", "failures", "losses", "overdue", "spec", "waiting")
 
     def __init__(self, spec: TaskStar, arguments: Mapping[str, Any]) -> None:
         self.spec = spec
@@ -101,4 +102,5 @@ class Tries:
         self.losses = 0
         self.attempt: Attempt | None = None
         self.waiting = False
+        self.overdue: StarError | None = None
         self.avoid = NOWHERE

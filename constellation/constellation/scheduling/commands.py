@@ -81,10 +81,11 @@ class AskApproval:
 
 @record
 class StartNested:
-    """Start a run of its own for a nested constellation; its end comes back as `NestedEnded`."""
+    """Start a run of its own, `child`, for a nested constellation; its end comes back as `NestedEnded`."""
 
     run: RunId
     star: StarId
+    child: RunId
     constellation: Mapping[str, Any]
 
 
@@ -94,6 +95,7 @@ class CancelNested:
 
     run: RunId
     star: StarId
+    child: RunId
     reason: str
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
+from hashlib import blake2b
 from typing import Annotated, Any, Literal, NewType
 
 from pydantic import Field
@@ -23,13 +24,25 @@ DeviceId = NewType("DeviceId", str)
 
 def attempt_id(run: RunId, star: StarId, number: int) -> AttemptId:
     """The id of one try of one star: `<run>/<star>/<number>`, unique for ever."""
-    return AttemptId(f"{run}/{star}/{number}")
+    return f"{run}/{star}/{number}"  # type: ignore[return-value]  # calling a NewType costs as much as the text
+
+
+_LONGEST_NESTED_ID = 60
+"""How long the readable form of a nested run's id may be: an attempt's id, made of it, has 200 at most."""
+
+
+def nested_id(run: RunId, star: StarId, number: int = 1) -> RunId:
+    """The id of the run that a try of a nested constellation is: no two share one, and it fits into an attempt's id."""
+    plain = f"{run}:{star}" if number == 1 else f"{run}:{star}/{number}"
+    if number == 1 and ":" not in star and len(plain) <= _LONGEST_NESTED_ID:
+        return RunId(plain)
+    return RunId(f"{run.partition(':')[0]}::{blake2b(plain.encode(), digest_size=16).hexdigest()}")
 
 
 def parse_attempt(attempt: str) -> tuple[RunId, StarId] | None:
     """The run and the star of an attempt's id; None when it is not of that form."""
     parts = attempt.split("/")
-    return (RunId(parts[0]), StarId(parts[1])) if len(parts) == 3 else None
+    return (parts[0], parts[1]) if len(parts) == 3 else None  # type: ignore[return-value]  # see above
 
 
 @record
@@ -201,12 +214,16 @@ class AttemptAdopted:
 
 @record
 class PlacementFailed:
-    """No device can take the star, and none has come in the time allowed."""
+    """No device can take the star, and none has come in the time allowed; or the policy could not choose.
+
+    `type` is what the star's error is called.
+    """
 
     at: float
     run: RunId
     star: StarId
     reason: str
+    type: str = "NoDevice"
     kind: Literal["placement_failed"] = "placement_failed"
 
 
@@ -286,13 +303,14 @@ class ApprovalAnswered:
 
 @record
 class NestedEnded:
-    """The run of a nested constellation has ended."""
+    """The run of a nested constellation has ended: `child`, or, where that is empty, the latest try of it."""
 
     at: float
     run: RunId
     star: StarId
     output: Any = None
     error: StarError | None = None
+    child: RunId = RunId("")
     kind: Literal["nested_ended"] = "nested_ended"
 
 

@@ -14,13 +14,26 @@ _INPUT = StarId("input")
 def fill_inputs(document: Any, inputs: Mapping[str, Any]) -> Any:
     """A copy of a nested document in which every `{"$input": "<JSON pointer>"}` is replaced by that part of `inputs`.
 
+    What is nested in it once more has inputs of its own, and is left as it is until it begins.
+
     Raises:
         ReferenceFault: a pointer names nothing in the inputs.
     """
-    if isinstance(document, Mapping):
-        if document.keys() == {"$input"}:
-            return point_into(inputs, Reference((), _INPUT, str(document["$input"])))
-        return {key: fill_inputs(value, inputs) for key, value in document.items()}
-    if isinstance(document, (list, tuple)):
-        return [fill_inputs(value, inputs) for value in document]
-    return document
+    return _fill(document, inputs, ("stars", None, "work", "constellation"))
+
+
+def _fill(value: Any, inputs: Mapping[str, Any], spared: tuple[str | None, ...]) -> Any:
+    """Fill a value, but for what is found by following the keys in `spared`, in which None is any key."""
+    if isinstance(value, Mapping):
+        if value.keys() == {"$input"}:
+            return point_into(inputs, Reference((), _INPUT, str(value["$input"])))
+        return {key: _fill_under(key, item, inputs, spared) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_fill(item, inputs, ()) for item in value]
+    return value
+
+
+def _fill_under(key: str, value: Any, inputs: Mapping[str, Any], spared: tuple[str | None, ...]) -> Any:
+    if not spared or spared[0] not in (None, key):
+        return _fill(value, inputs, ())
+    return _fill(value, inputs, spared[1:]) if len(spared) > 1 else value

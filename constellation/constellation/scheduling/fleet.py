@@ -7,9 +7,8 @@ of each lane, so its cost does not depend on how many stars wait.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from heapq import heappop, heappush
-from typing import NamedTuple
 
 from ..graph import StarId, TaskStar
 from .durations import Durations
@@ -22,12 +21,8 @@ _MANY_LANES = 64
 """From how many lanes on the empty ones are cleared away."""
 
 
-class Placement(NamedTuple):
-    """A star and the device that it goes to."""
-
-    run: RunId
-    star: TaskStar
-    device: DeviceLoad
+Placement = tuple[RunId, TaskStar, DeviceLoad | None, str]
+"""The run of a star, the star, and the device that it goes to; None, and why, when the policy could not say."""
 
 
 class _Lane:
@@ -165,25 +160,37 @@ class Fleet:
 
     # --- placement -------------------------------------------------------------------------------------------------
 
-    @property
-    def can_place(self) -> bool:
-        """Whether something has changed since `place` ended, so that waiting stars may find a device."""
-        return self._changed and bool(self._queued)
+    def place(self, nearby: Callable[[RunId, StarId], Mapping[DeviceId, int]]) -> Placement | None:
+        """Take out the most urgent of the waiting stars that some device has room for; None when there is none.
 
-    def place(self, nearby: Callable[[RunId, StarId], Mapping[DeviceId, int]]) -> Iterator[Placement]:
-        """Give waiting stars to devices with room, most urgent first, until no more can be placed.
-
-        The caller reserves each placement on its device before it asks for the next.
+        The caller reserves the placement on its device before it asks for the next.
         """
-        while self._changed and self._queued:
-            best = self._most_urgent()
-            if best is None:
-                break
-            lane, roomy = best
-            star = heappop(lane.heap)[3]
-            del self._queued[lane.run, star.id]
-            yield Placement(lane.run, star, self._policy.choose(star, roomy, nearby(lane.run, star.id), self.durations))
-        self._changed = False
+        if not self._changed:
+            return None
+        best = self._most_urgent() if self._queued else None
+        if best is None:
+            self._changed = False
+            return None
+        lane, roomy = best
+        star = heappop(lane.heap)[3]
+        del self._queued[lane.run, star.id]
+        device, fault = self._choose(star, roomy, nearby(lane.run, star.id))
+        return lane.run, star, device, fault
+
+    def _choose(
+        self, star: TaskStar, candidates: Sequence[DeviceLoad], nearby: Mapping[DeviceId, int]
+    ) -> tuple[DeviceLoad | None, str]:
+        """Ask the policy. It may be anybody's code: what it does wrong is the end of the star, not of the scheduler."""
+        try:
+            device = self._policy.choose(star, candidates, nearby, self.durations)
+        except Exception as error:
+            fault = f"raised {type(error).__name__}: {error}"
+        else:
+            if device in candidates:
+                return device, ""
+            fault = f"chose {getattr(device, 'id', device)!r}, which is none of the devices that it was given"
+        name = type(self._policy).__qualname__
+        return None, f"the placement policy {name} {fault}; mend the policy, or leave it out"
 
     def _most_urgent(self) -> tuple[_Lane, list[DeviceLoad]] | None:
         """The lane whose head goes first among those that some device has room for, and these devices."""

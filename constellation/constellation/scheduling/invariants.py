@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ..graph import IN_FLIGHT, SETTLED, Prompt, StarId, StarState, ToolCall
 from ..graph.invariants import check_invariants
 from .errors import InvariantBroken
+from .events import RunId
 from .placement import DeviceLoad
 from .run import RunMachine
 
@@ -27,12 +28,7 @@ def check_scheduler(scheduler: Scheduler) -> None:
         InvariantBroken: something does not hold; the message names the run or device, and what differs.
     """
     problems = [
-        *(f"run {run!r}: {problem}" for run, machine in scheduler.runs.items() for problem in _of_run(machine)),
-        *(
-            f"run {run!r}: {problem}"
-            for run, machine in scheduler.runs.items()
-            for problem in _of_queue(scheduler, machine)
-        ),
+        *(problem for run in scheduler.runs for problem in _of_run_and_queue(scheduler, run)),
         *(
             f"device {id!r}: {problem}"
             for id, device in scheduler.fleet.devices.items()
@@ -42,6 +38,23 @@ def check_scheduler(scheduler: Scheduler) -> None:
     ]
     if problems:
         raise InvariantBroken("; ".join(problems))
+
+
+def check_run(scheduler: Scheduler, run: RunId) -> None:
+    """Check one run and its place in the queue, whatever devices there are: on a replay there are none.
+
+    Raises:
+        InvariantBroken: something does not hold.
+    """
+    problems = list(_of_run_and_queue(scheduler, run))
+    if problems:
+        raise InvariantBroken("; ".join(problems))
+
+
+def _of_run_and_queue(scheduler: Scheduler, run: RunId) -> Iterator[str]:
+    machine = scheduler.runs[run]
+    for problem in (*_of_run(machine), *_of_queue(scheduler, machine)):
+        yield f"run {run!r}: {problem}"
 
 
 def _of_run(machine: RunMachine) -> Iterator[str]:

@@ -10,6 +10,9 @@ from .durations import Durations, work_key
 from .events import AttemptId, DeviceId, RunId, parse_attempt
 from .inputs import Offer
 
+POLICY_FAILED = "PolicyFailed"
+"""The type of the error of a star for which the policy could not choose."""
+
 NO_NEEDS: Mapping[str, float] = {}
 """What most stars reserve beyond a slot."""
 
@@ -111,6 +114,10 @@ class PlacementPolicy(Protocol):
             candidates: At least one device; each matches the star and has room.
             nearby: Bytes of the files among the star's inputs that each device already holds.
             durations: How long work was seen to take.
+
+        Returns:
+            One of the candidates. The star fails with a `PolicyFailed` error when it is none, or when this raises: a
+            policy may keep work off devices for good reasons, so no other takes its place.
         """
 
 

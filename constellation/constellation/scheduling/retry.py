@@ -5,7 +5,6 @@ from __future__ import annotations
 from hashlib import blake2b
 
 from ..graph import RetryPolicy
-from .events import AttemptId
 
 
 def is_retryable(policy: RetryPolicy, failures: int, error_type: str) -> bool:
@@ -13,8 +12,8 @@ def is_retryable(policy: RetryPolicy, failures: int, error_type: str) -> bool:
     return failures < policy.max_attempts and (not policy.on or error_type in policy.on)
 
 
-def delay_s(policy: RetryPolicy, failures: int, attempt: AttemptId) -> float:
-    """Seconds to wait after the `failures`-th failure: exponential backoff, less a share that differs by attempt."""
+def delay_s(policy: RetryPolicy, failures: int, attempt: str) -> float:
+    """Seconds to wait after the `failures`-th failure: exponential backoff, less a share that differs by try."""
     full = min(policy.backoff_s * policy.factor ** (failures - 1), policy.max_backoff_s)
     return full * (1 - policy.jitter * _unit(attempt))
 

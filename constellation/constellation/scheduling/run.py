@@ -34,6 +34,7 @@ from .commands import (
 from .errors import NotWaiting
 from .events import NO_VERDICTS, AttemptId, JournalEntry, RunEvent, Verdicts
 from .quiescence import explain_waiting
+from .retry import is_retryable
 
 RECONCILE_S = 15.0
 """How long after a restart a device may take to come back and say what it is doing, before its attempts are lost."""
@@ -247,8 +248,13 @@ class RunMachine(AttemptRules):
             return False
         spec = self.graph[star]
         if isinstance(spec.work, Nested):
-            self._out.append(CancelNested(self.run, star, "timed out"))
+            tries = self.tries[star]
+            self._out.append(CancelNested(self.run, star, self.nested_run(star), "timed out"))
             error = StarError("TimedOut", f"it took longer than {spec.timeout_s} s")
+            if is_retryable(spec.retry, tries.failures + 1, error.type):
+                # Two runs of it at once would do the work twice, so the next one waits for the end of this.
+                tries.overdue = error
+                return True
         else:
             error = StarError("ApprovalTimedOut", f"nobody answered within {spec.timeout_s} s, which counts as a no")
         self._settle(star, StarState.FAILED, error=error)
@@ -284,9 +290,13 @@ class RunMachine(AttemptRules):
         star = event.star
         if star not in self.graph or self.graph.state(star) is not StarState.RUNNING:
             return False
+        if event.child and event.child != self.nested_run(star):
+            return False
         self._out.append(StopTimer(self.run, f"wait:{star}"))
-        state = StarState.SUCCEEDED if event.error is None else StarState.FAILED
-        self._settle(star, state, output=event.output, error=event.error)
+        if event.error is None:
+            self._settle(star, StarState.SUCCEEDED, output=event.output)
+        else:
+            self._fail_nested(star, self.tries[star].overdue or event.error)
         return True
 
 

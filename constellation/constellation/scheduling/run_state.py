@@ -42,7 +42,7 @@ from .commands import (
     UnqueueStar,
 )
 from .errors import RunEnded
-from .events import NO_VERDICTS, AttemptId, DeviceId, RunId, Verdicts
+from .events import NO_VERDICTS, AttemptId, DeviceId, RunId, Verdicts, nested_id
 from .expansion import fill_inputs
 
 _NOTHING_NEARBY: Mapping[DeviceId, int] = {}
@@ -179,7 +179,7 @@ class RunState:
             except ReferenceFault as error:
                 self._settle(spec.id, StarState.FAILED, error=StarError("ReferenceFault", str(error)))
                 return
-            self._out.append(StartNested(self.run, spec.id, document))
+            self._out.append(StartNested(self.run, spec.id, self.nested_run(spec.id), document))
 
     def _settle(
         self,
@@ -231,6 +231,10 @@ class RunState:
     def _attempt_of(self, star: StarId) -> Attempt | None:
         tries = self.tries.get(star)
         return tries.attempt if tries else None
+
+    def nested_run(self, star: StarId) -> RunId:
+        """The run that the latest try of a nested constellation is."""
+        return nested_id(self.run, star, self.tries[star].attempts)
 
     def nearby(self, star: StarId) -> Mapping[DeviceId, int]:
         """Bytes of a star's input files by the device that made them."""

@@ -12,21 +12,7 @@ from typing import Any
 
 from ..graph import InvalidDocument, StarError, StarId, StarState
 from . import events as ev
-from .commands import (
-    CancelAttempt,
-    CancelNested,
-    Command,
-    Dispatch,
-    EditApplied,
-    QueueStar,
-    RunSettled,
-    StarSettled,
-    StartNested,
-    StartTimer,
-    Step,
-    StopTimer,
-    UnqueueStar,
-)
+from .commands import CancelAttempt, CancelNested, Command, RunSettled, StartNested, Step
 from .durations import Durations, work_key
 from .errors import RunExists, UnknownRun
 from .events import AttemptId, DeviceId, JournalEntry, RunEvent, RunId, RunStarted
@@ -34,27 +20,20 @@ from .fleet import Fleet
 from .inputs import FLEET_EVENTS, DeviceChanged, DeviceDraining, DeviceJoined, DeviceLeft, FleetEvent, Tick
 from .invariants import check_scheduler
 from .matching import resource_needs, tool_of
-from .nesting import begin_nested, end_nested, nested_id
-from .placement import NO_NEEDS, DeviceLoad, PlacementPolicy
-from .ranks import Ranks
+from .nesting import begin_nested, end_nested
+from .placement import NO_NEEDS, POLICY_FAILED, DeviceLoad, PlacementPolicy
+from .reconciling import reconciled, unwanted_attempts
 from .run import RunMachine
-from .timers import Timers
+from .waiting import KEPT, Waiting
 
 TICK_S = 1.0
 """How often stars that no device matches are looked at."""
-
-
-_UNWANTED_GRACE_S = 1.0
-"""How long a device may take to stop what nobody waits for."""
 
 _LAST_REPORTS = frozenset({ev.AttemptSucceeded, ev.AttemptFailed, ev.AttemptCancelled, ev.AttemptRejected})
 """What a device says of an attempt when it is done with it."""
 
 _NEWS = _LAST_REPORTS | {ev.AttemptStarted, ev.HoldReleased}
 """What is not a request but news, and may come when the run that it is about has been dropped."""
-
-_KEPT = frozenset({QueueStar, UnqueueStar, StartTimer, StopTimer})
-"""Commands that are carried out here and not passed on."""
 
 _ABOUT_RUNS = frozenset({StartNested, CancelNested, RunSettled})
 """Commands that begin or end another run."""
@@ -81,11 +60,10 @@ class Scheduler:
         """
         self.runs: dict[RunId, RunMachine] = {}
         self.fleet = Fleet(policy, Durations())
+        self._waiting = Waiting(self.fleet)
         self.stale = 0
         self._patience_s = no_device_patience_s
         self._validate = validate
-        self._timers = Timers()
-        self._ranks: dict[RunId, Ranks] = {}
         self._next_tick_at: float | None = None
         self._unanswered: dict[tuple[DeviceId, int, AttemptId], float] = {}
         """Attempts given up because their devices did not begin, and until when their slots count as taken."""
@@ -113,8 +91,7 @@ class Scheduler:
             self._apply(event, step)
         if self._next_tick_at is None:
             self._next_tick_at = event.at + TICK_S
-        if self.fleet.can_place:
-            self._place(event.at, step)
+        self._place(event.at, step)
         if self._validate:
             check_scheduler(self)
         return step
@@ -130,15 +107,11 @@ class Scheduler:
             RunExists: the run is held already.
         """
         machine: RunMachine | None = None
-        dropped = Step()
         for entry in entries:
-            commands: list[Command] = []
-            if machine is None:
-                if not isinstance(entry.event, RunStarted):
-                    raise UnknownRun(entry.event.run)
-                machine = self._make(entry.event)
-            machine.apply(entry.event, commands, entry.verdicts)
-            self._digest(machine, commands, dropped, replaying=True)
+            if machine is None and not isinstance(entry.event, RunStarted):
+                raise UnknownRun(entry.event.run)
+            self.retrace(entry)
+            machine = self.runs[entry.event.run]
         if machine is None:
             raise UnknownRun("")
         for attempt in machine.attempts.values():
@@ -146,16 +119,31 @@ class Scheduler:
         self.fleet.set_paused(machine.run, machine.state == "paused")
         return machine
 
+    def retrace(self, entry: JournalEntry) -> bool:
+        """Take one entry of a journal in again; nothing is carried out.
+
+        Returns:
+            Whether it has changed anything, as it did when it was written.
+
+        Raises:
+            UnknownRun: the run's start has not been taken in before.
+            RunExists: it is the start of a run that is held already.
+        """
+        event = entry.event
+        machine = self._make(event) if isinstance(event, RunStarted) else self.machine(event.run)
+        commands: list[Command] = []
+        counted = machine.apply(event, commands, entry.verdicts) is not None
+        self._digest(machine, commands, Step(), replaying=True)
+        return counted
+
     def drop(self, run: RunId) -> None:
         """Forget a run that has ended."""
         self.runs.pop(run, None)
-        self._ranks.pop(run, None)
-        self._timers.stop_all(run)
-        self.fleet.forget(run)
+        self._waiting.drop(run)
 
     def next_due_at(self) -> float | None:
         """When the scheduler wants a `Tick` at the latest; None when it waits for nothing but events."""
-        due = self._timers.next_due_at()
+        due = self._waiting.timers.next_due_at()
         if self._next_tick_at is not None and (self.fleet.waiting or any(run.attempts for run in self.runs.values())):
             return self._next_tick_at if due is None else min(due, self._next_tick_at)
         return due
@@ -178,7 +166,7 @@ class Scheduler:
             raise RunExists(event.run)
         machine = RunMachine(event)
         self.runs[event.run] = machine
-        self._ranks[event.run] = Ranks(machine.graph, self.fleet.durations)
+        self._waiting.begin(event.run, machine.graph)
         return machine
 
     def _apply(self, event: RunEvent, step: Step) -> None:
@@ -209,12 +197,8 @@ class Scheduler:
         nested: list[Command] = []
         for command in commands:
             kind = type(command)
-            do = _OWN.get(kind)
-            if do is not None:
-                do(self, machine, command)
-                if kind in _KEPT:
-                    continue
-            if replaying:
+            self._waiting.follow(machine, command)
+            if replaying or kind in KEPT:
                 continue
             passed_on.append(command)
             if kind in _ABOUT_RUNS:
@@ -227,33 +211,6 @@ class Scheduler:
                 self._cancel_nested(machine, command, step)
             elif machine.parent is not None:
                 self._end_nested(machine, step)
-
-    # What commands mean for the queue, the ranks and the timers.
-
-    def _queue(self, machine: RunMachine, command: QueueStar) -> None:
-        tries = machine.tries[command.star]
-        self.fleet.queue(machine.run, tries.spec, self._ranks[machine.run][command.star], tries.avoid)
-
-    def _unqueue(self, machine: RunMachine, command: UnqueueStar) -> None:
-        self.fleet.unqueue(machine.run, command.star)
-
-    def _start_timer(self, machine: RunMachine, command: StartTimer) -> None:
-        self._timers.start(machine.run, command.timer, command.due_at)
-
-    def _stop_timer(self, machine: RunMachine, command: StopTimer) -> None:
-        self._timers.stop(machine.run, command.timer)
-
-    def _dispatched(self, machine: RunMachine, command: Dispatch) -> None:
-        self.fleet.unqueue(machine.run, command.star.id)
-
-    def _star_settled(self, machine: RunMachine, command: StarSettled) -> None:
-        self._ranks[machine.run].discard(command.star)
-
-    def _edit_applied(self, machine: RunMachine, command: EditApplied) -> None:
-        self._ranks[machine.run].follow(command.applied)
-
-    def _run_settled(self, machine: RunMachine, command: RunSettled) -> None:
-        self._timers.stop_all(machine.run)
 
     # What events mean for what is not their run.
 
@@ -270,8 +227,7 @@ class Scheduler:
     # --- nested runs -------------------------------------------------------------------------------------------------
 
     def _start_nested(self, parent: RunMachine, command: StartNested, step: Step) -> None:
-        run = nested_id(command.run, command.star)
-        known = self.runs.get(run)
+        known = self.runs.get(command.child)
         if known is not None:
             # After a restart: it goes on by itself, unless its end was all that the parent had not heard of.
             if known.ended:
@@ -281,10 +237,10 @@ class Scheduler:
             self._start(begin_nested(parent, command), step)
         except InvalidDocument as error:
             fault = StarError("InvalidDocument", f"the nested constellation can't be run: {error}")
-            self._apply(ev.NestedEnded(parent.at, command.run, command.star, error=fault), step)
+            self._apply(ev.NestedEnded(parent.at, command.run, command.star, error=fault, child=command.child), step)
 
     def _cancel_nested(self, parent: RunMachine, command: CancelNested, step: Step) -> None:
-        child = self.runs.get(nested_id(command.run, command.star))
+        child = self.runs.get(command.child)
         if child is not None and not child.closing:
             self._apply(ev.CancelRequested(parent.at, child.run, reason=command.reason), step)
 
@@ -309,7 +265,12 @@ class Scheduler:
             return
         run, star = child.parent
         parent = self.runs.get(run)
-        wanted = parent is not None and star in parent.graph and parent.graph.state(star) is StarState.RUNNING
+        wanted = (
+            parent is not None
+            and star in parent.graph
+            and parent.graph.state(star) is StarState.RUNNING
+            and parent.nested_run(star) == child.run
+        )
         if parent is None or not wanted:
             reason = "the star that it was started for has ended"
             self._apply(ev.CancelRequested(child.at, child.run, reason=reason), step)
@@ -345,36 +306,13 @@ class Scheduler:
 
     def _reconcile(self, machine: RunMachine, device: DeviceLoad, at: float, step: Step) -> None:
         """Hold a run's attempts on a device against what the device knew when its session began."""
-        run = machine.run
-        unwanted = [
-            (known, star)
-            for known, owner, star in device.known_attempts()
-            if owner == run and known not in machine.attempts
-        ]
-        for known, star in unwanted:
-            # An attempt of a run that is not held here may be wanted when that run is taken up again.
-            step.commands.append(
-                CancelAttempt(run, star, known, device.id, device.epoch, "not wanted any more", _UNWANTED_GRACE_S)
-            )
-        for attempt in list(machine.attempts.values()):
-            if attempt.device != device.id or attempt.epoch == device.epoch:
-                continue
-            listed = attempt.id in device.known
-            remembered = bool(attempt.memory) and attempt.memory == device.memory
-            # Whoever heard the device before the run was taken up has not stored what it said, and the device has
-            # forgotten its result. But it knows what it has begun, and begins nothing twice: so it is asked again.
-            again = remembered and attempt.recovered and not (listed or attempt.started or attempt.stopping)
-            if (listed or again) and attempt.epoch < device.epoch:
-                self.fleet.occupy(device.id, attempt.id, resource_needs(machine.graph[attempt.star]))
-                self._apply(ev.AttemptAdopted(at, run, attempt.star, attempt.id, device.id, device.epoch), step)
-                if again:
-                    step.commands.append(machine.dispatch(attempt))
-            else:
-                begun = attempt.started or not remembered
-                reason = f"device {device.id!r} began a new session and does not know of it"
-                self._apply(
-                    ev.AttemptLost(at, run, attempt.star, attempt.id, device.id, attempt.epoch, reason, begun), step
-                )
+        step.commands += unwanted_attempts(machine, device)
+        for event in reconciled(machine, device, at):
+            if isinstance(event, ev.AttemptAdopted):
+                self.fleet.occupy(device.id, event.attempt, resource_needs(machine.graph[event.star]))
+            self._apply(event, step)
+            if isinstance(event, ev.AttemptAdopted) and event.attempt not in device.known:
+                step.commands.append(machine.dispatch(machine.attempts[event.attempt]))
 
     def _lose(self, at: float, device: DeviceId, step: Step, reason: str) -> None:
         for machine in list(self.runs.values()):
@@ -385,7 +323,7 @@ class Scheduler:
                     )
 
     def _tick(self, at: float, step: Step) -> None:
-        for run, timer in self._timers.pop_due(at):
+        for run, timer in self._waiting.timers.pop_due(at):
             if run in self.runs:
                 self._apply(ev.TimerFired(at, run, timer), step)
         if self._next_tick_at is None or at >= self._next_tick_at:
@@ -414,7 +352,12 @@ class Scheduler:
     # --- placement ---------------------------------------------------------------------------------------------------
 
     def _place(self, at: float, step: Step) -> None:
-        for run, star, device in self.fleet.place(self._nearby):
+        """Give stars that wait to devices with room, until there are no more of either."""
+        while (placement := self.fleet.place(self._nearby)) is not None:
+            run, star, device, fault = placement
+            if device is None:
+                self._apply(ev.PlacementFailed(at, run, star.id, fault, POLICY_FAILED), step)
+                continue
             attempt = ev.attempt_id(run, star.id, self.runs[run].tries[star.id].attempts + 1)
             idempotent = star.idempotent
             if idempotent is None:
@@ -427,18 +370,6 @@ class Scheduler:
     def _nearby(self, run: RunId, star: StarId) -> Mapping[DeviceId, int]:
         return self.runs[run].nearby(star)
 
-
-_OWN: Mapping[type, Callable[[Scheduler, RunMachine, Any], None]] = {
-    QueueStar: Scheduler._queue,
-    UnqueueStar: Scheduler._unqueue,
-    StartTimer: Scheduler._start_timer,
-    StopTimer: Scheduler._stop_timer,
-    Dispatch: Scheduler._dispatched,
-    StarSettled: Scheduler._star_settled,
-    EditApplied: Scheduler._edit_applied,
-    RunSettled: Scheduler._run_settled,
-}
-"""What commands change here."""
 
 _FOLLOWED: Mapping[type, Callable[[Scheduler, RunMachine, Any, Step], None]] = {
     ev.AttemptSucceeded: Scheduler._learn,

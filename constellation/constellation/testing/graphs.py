@@ -55,7 +55,7 @@ def _random_work(rng: Random, sources: list[str], depth: int) -> Work:
     if choice < 0.12:
         return Approval("May I?", arguments)
     if choice < 0.22 and depth < MAX_DEPTH:
-        return Nested(dump(random_graph(rng, rng.randint(0, 2), depth=depth + 1)), arguments)
+        return Nested(dump(random_graph(rng, rng.randint(1, 2), depth=depth + 1)), arguments)
     nowhere = rng.random() < 0.03
     return ToolCall("nowhere" if nowhere else rng.choice(["pure", "pure", "effect"]), arguments)
 
