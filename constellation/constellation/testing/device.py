@@ -115,7 +115,7 @@ class FakeDevice:
     # --- work --------------------------------------------------------------------------------------------------------
 
     def take(self, assign: Assign, behaviour: Callable[[], Behaviour]) -> tuple[list[Message], Behaviour | None]:
-        """Answer an assignment: what to say, and, for work that begins, how it is to go on.
+        """Answer an assignment: what to say, and how it is to go on, None for an attempt that was answered before.
 
         Args:
             assign: The assignment.
@@ -138,9 +138,9 @@ class FakeDevice:
         planned = self._script.get(assign.star)
         chosen = planned.pop(0) if planned else behaviour()
         if chosen is Behaviour.REJECTS:
-            return [self._reject(attempt, "invalid-arguments", "not today")], None
+            return [self._reject(attempt, "invalid-arguments", "not today")], chosen
         if chosen is Behaviour.IGNORES:
-            return [], None
+            return [], chosen
         self.running[attempt] = assign
         self.begun.add(attempt)
         self._session_of[attempt] = self._epoch

@@ -203,7 +203,7 @@ class DeviceHost:
         takes_s = self.device.takes_s(scene.rng)
         limit_s = assign.timeout_s
         match behaviour:
-            case Behaviour.HANGS:
+            case Behaviour.HANGS | Behaviour.REJECTS | Behaviour.IGNORES:
                 return
             case Behaviour.ANSWERS_LATE:
                 self._deaf.add(attempt)

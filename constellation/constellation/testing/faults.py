@@ -36,15 +36,15 @@ class Behaviour(Enum):
 B = Behaviour
 
 USUAL_BEHAVIOURS: Mapping[Behaviour, float] = {
-    B.SUCCEEDS: 0.61,
+    B.SUCCEEDS: 0.58,
     B.FAILS: 0.10,
     B.HANGS: 0.04,
     B.ANSWERS_LATE: 0.04,
-    B.LIES: 0.06,
+    B.LIES: 0.07,
     B.CRASHES: 0.04,
     B.FORGETS: 0.02,
     B.REJECTS: 0.04,
-    B.IGNORES: 0.02,
+    B.IGNORES: 0.04,
     B.GOES_SILENT: 0.03,
 }
 

@@ -150,6 +150,12 @@ def everything_ends(machines: Iterable[RunMachine]) -> str | None:
     return f"these go on for ever: {going_on}" if going_on else None
 
 
+def results_are_acknowledged(devices: Iterable[FakeDevice]) -> str | None:
+    """Once nothing goes wrong any more, every result reaches the orchestrator, wanted or not, and may be forgotten."""
+    owed = {device.id: sorted(device.kept) for device in devices if device.kept}
+    return f"nobody acknowledges these results: {owed}" if owed else None
+
+
 def nothing_raises_unasked() -> None:
     """Nothing from outside makes the product's own code raise, but for what is refused to whoever asked for it."""
 

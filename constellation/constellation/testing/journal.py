@@ -25,7 +25,11 @@ from ..journal import (
 )
 from ..journal.base import check_sizes, info_text
 from ..journal.lookup import only_match
+from ..journal.paging import RecordPages
 from .disk import SimulatedDisk
+
+_BYTES = "latin-1"
+"""How bodies, which may be any bytes, are put into JSON texts."""
 
 T = TypeVar("T")
 
@@ -85,7 +89,7 @@ class SimulatedJournal(Journal):
             if record.seq != expected:
                 raise SequenceConflict(record.run, expected, record.seq)
             heads[record.run] = expected
-        rows = [(record.run, record.seq, record.at, record.kind, record.body.decode()) for record in records]
+        rows = [(record.run, record.seq, record.at, record.kind, record.body.decode(_BYTES)) for record in records]
         self._disk.write(json.dumps({"do": "append", "records": rows}).encode())
         self._keep(records)
 
@@ -95,10 +99,13 @@ class SimulatedJournal(Journal):
         self._find(run)
         self._write({"do": "state", "run": run, "state": state, "at": at, "info": kept})
 
-    async def read(self, run: str, *, after: int = 0) -> AsyncIterator[Record]:
+    def read(self, run: str, *, after: int = 0) -> AsyncIterator[Record]:
         """Implement `Journal.read`."""
-        for record in self._find(run).records[after:]:
-            yield record
+
+        async def fetch(after: int) -> tuple[list[Record], bool]:
+            return self._find(run).records[after:], False
+
+        return RecordPages(fetch, after)
 
     async def runs(self, *, limit: int = 100, state: str | None = None) -> list[RunSummary]:
         """Implement `Journal.runs`."""
@@ -109,7 +116,7 @@ class SimulatedJournal(Journal):
 
     async def run(self, run_or_prefix: str) -> RunSummary:
         """Implement `Journal.run`."""
-        matches = sorted(run for run in self._all() if run.startswith(run_or_prefix))
+        matches = {run: found.parent for run, found in sorted(self._all().items()) if run.startswith(run_or_prefix)}
         return self._summary(only_match(run_or_prefix, matches, list(self._runs)))
 
     async def acquire(self, run: str, *, owner: str, at: float, lease_s: float) -> None:
@@ -154,7 +161,7 @@ class SimulatedJournal(Journal):
     def _apply(self, change: dict[str, Any]) -> None:
         match change:
             case {"do": "append", "records": rows}:
-                self._keep([Record(run, seq, at, kind, body.encode()) for run, seq, at, kind, body in rows])
+                self._keep([Record(run, seq, at, kind, body.encode(_BYTES)) for run, seq, at, kind, body in rows])
             case {"do": "create", "run": run, "name": name, "at": at, "parent": parent, "info": info}:
                 self._runs[run] = _Run(name, at, at, parent, info)
             case {"do": "state", "run": run, "state": state, "at": at, "info": info}:
@@ -180,5 +187,5 @@ class SimulatedJournal(Journal):
             updated_at=max(found.touched_at, last_at),
             parent=found.parent,
             events=len(found.records),
-            info=dict(found.info),
+            info=json.loads(info_text(found.info)),
         )

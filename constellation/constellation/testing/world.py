@@ -37,6 +37,9 @@ RUN = RunId("run")
 PATIENCE_S = 400.0
 """How long a world may take to come to its end once nothing goes wrong any more, in virtual seconds."""
 
+ACKNOWLEDGED_S = 60.0
+"""How long it may take after that until devices owe no results any more, in virtual seconds."""
+
 
 class SimulatedWorld:
     """One run of one graph, and everything that can happen to it.
@@ -132,6 +135,9 @@ class SimulatedWorld:
             limit = clock.now + PATIENCE_S
             while not self.over and clock.now < limit and clock.step():
                 pass
+            limit = clock.now + ACKNOWLEDGED_S
+            while any(device.kept for device in self._devices) and clock.now < limit and clock.step():
+                pass
             self._check_the_end()
         return self
 
@@ -176,6 +182,7 @@ class SimulatedWorld:
         if problem is None and RUN not in watch.finished:
             problem = "the run was never taken up again"
         watch.check(inv.everything_ends, problem, None)
+        watch.check(inv.results_are_acknowledged, inv.results_are_acknowledged(self._devices), None)
         watch.check_effects()
         watch.check_replays(SimulatedJournal(self._disk))
 
