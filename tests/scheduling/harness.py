@@ -32,8 +32,9 @@ from constellation.scheduling import events as ev
 from constellation.scheduling.attempts import Attempt
 from constellation.scheduling.commands import Command
 from constellation.scheduling.inputs import DeviceChanged, DeviceDraining, DeviceJoined, DeviceLeft, Tick
+from constellation.testing.snapshot import state_of
 
-from .snapshots import replay, state_of, stored
+from .snapshots import replay, stored
 
 C = TypeVar("C")
 R = RunId("r")

@@ -230,7 +230,7 @@ class DeviceHost:
         self._deaf.clear()
 
     def _die_of(self, attempt: str, forget: bool) -> None:
-        if attempt in self.device.running and not self._scene.calm:
+        if attempt in self.device.running:
             self.kill(forget=forget)
 
     def _succeed(self, attempt: str, took_s: float, lying: bool) -> None:

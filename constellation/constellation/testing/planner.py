@@ -47,13 +47,20 @@ class ScriptedPlanner:
         star = review.star.id
         if not self._steps or self._steps[0][0] != star:
             expected = f"the script has {self._steps[0][0]!r} next" if self._steps else "the script is at its end"
-            self._wrong = self._wrong or UnexpectedStep(f"star {star!r} was put up for review, but {expected}")
-            raise self._wrong
+            raise self._noted(f"star {star!r} was put up for review, but {expected}")
         _, answer = self._steps.popleft()
         if answer is None or isinstance(answer, (EditBatch, EditBuilder)):
             return answer
         planned = answer(review)
-        return planned if planned is None or isinstance(planned, (EditBatch, EditBuilder)) else _no_edit(planned)
+        if planned is not None and not isinstance(planned, (EditBatch, EditBuilder)):
+            raise self._noted(f"the script answered {planned!r} for {star!r}; it may answer an edit, or None")
+        return planned
+
+    def _noted(self, problem: str) -> UnexpectedStep:
+        """The error, of which the first is kept for `check_used_up`."""
+        error = UnexpectedStep(problem)
+        self._wrong = self._wrong or error
+        return error
 
     def check_used_up(self) -> None:
         """See that everything went as scripted.
@@ -77,7 +84,3 @@ class ScriptedPlanner:
         """Check that it was used up, unless the block has failed anyway."""
         if kind is None:
             self.check_used_up()
-
-
-def _no_edit(planned: object) -> Planned:
-    raise UnexpectedStep(f"a step of the script answered {planned!r}; it may answer an edit, a batch of edits, or None")

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any
 
 from ..graph.node import Node
 from ..scheduling import RunMachine
 from ..scheduling.attempts import Attempt, Tries
+
+_of_tries = attrgetter(*(name for name in Tries.__slots__ if name != "attempt"))
+"""The attempt that is going on is among the attempts."""
+
+_of_attempt = attrgetter(*(name for name in Attempt.__slots__ if name not in ("unconfirmed", "recovered")))
+"""Those two are about the orchestrator that looks, not about the run."""
 
 State = tuple[Any, ...]
 """A state; two are equal when nothing that a run's future depends on tells them apart."""
@@ -43,24 +50,4 @@ def _of_node(node: Node) -> State:
         node.edited_at,
         tuple([(edge.line, edge.status, edge.problem) for edge in node.inbound.values()]),
         tuple(node.outbound),
-    )
-
-
-def _of_tries(tries: Tries) -> State:
-    return (tries.arguments, tries.attempts, tries.failures, tries.losses, tries.waiting, tries.avoid)
-
-
-def _of_attempt(attempt: Attempt) -> State:
-    return (
-        attempt.id,
-        attempt.star,
-        attempt.device,
-        attempt.epoch,
-        attempt.idempotent,
-        attempt.memory,
-        attempt.assigned_at,
-        attempt.started,
-        attempt.stopping,
-        attempt.reason,
-        attempt.overdue_at,
     )

@@ -169,8 +169,9 @@ class SimulatedWorld:
         if not self._scene.calm:
             self._scene.calm = True
             self._scene.trace.say("from now on nothing goes wrong")
-        for host in self._hosts.values():
-            host.finish_all()
+        if self._scene.faults.until_s > 0:
+            for host in self._hosts.values():
+                host.finish_all()
         if not self.over:
             self.people.let_go_on()
             # What was on its way just now may still come to hang or to wait for an answer.
