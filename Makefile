@@ -4,7 +4,7 @@
 #   make test    run the tests; ARGS="-k scheduling -x" goes to pytest
 #   make check   lint, format, types, layers, and the documentation
 #   make ci      check, test with coverage, and try the wheel in a fresh environment
-#   make bench   measure the overhead per star
+#   make bench   measure the overhead per star; ARGS="--stars 1000 --peer none" goes to it
 #   make clean   remove everything that was made here, the environment included
 
 SHELL := /bin/sh
@@ -53,6 +53,7 @@ docs: environment
 cover: environment
 	@echo "test: pytest with coverage"
 	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=95 $(ARGS)
+	@$(BIN)/coverage report --include='*/constellation/graph/*,*/constellation/scheduling/*' --skip-covered --fail-under=98
 
 wheel: environment
 	@$(BIN)/python .ci/smoke.py
@@ -64,7 +65,7 @@ ci:
 	@$(MAKE) --no-print-directory cover
 
 bench: environment
-	@$(BIN)/python -m constellation_bench.overhead $(ARGS)
+	@$(BIN)/constellation bench overhead $(ARGS)
 
 clean:
 	rm -rf .venv .venv.lock .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .import-linter.log \

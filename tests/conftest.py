@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 import psutil
 import pytest
@@ -24,20 +25,31 @@ _PYTHONS_OWN = "multiprocessing.resource_tracker"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Announce the marker for tests that need a program."""
+    """Announce the markers for tests that need something that may be missing."""
     config.addinivalue_line(
         "markers", "requires(program, ...): needs these programs; skipped where one is missing, and failed on CI"
+    )
+    config.addinivalue_line(
+        "markers", "requires_module(module, ...): needs these Python modules; skipped and failed in the same way"
     )
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip a test that needs a missing program; on CI, where nothing may be missing, fail it."""
+    """Skip a test that needs what is missing; on CI, where nothing may be missing, fail it."""
     for marker in item.iter_markers("requires"):
         for program in marker.args:
             if shutil.which(program) is None:
-                if ON_CI:
-                    pytest.fail(f"needs the program {program!r}, which CI has to have", pytrace=False)
-                pytest.skip(f"needs the program {program!r}; install it to run this test")
+                _miss(f"the program {program!r}")
+    for marker in item.iter_markers("requires_module"):
+        for module in marker.args:
+            if find_spec(module) is None:
+                _miss(f"the module {module!r}")
+
+
+def _miss(what: str) -> None:
+    if ON_CI:
+        pytest.fail(f"needs {what}, which CI has to have", pytrace=False)
+    pytest.skip(f"needs {what}; install it to run this test")
 
 
 @pytest.fixture

@@ -124,14 +124,15 @@ class _WorkerProcess:
     @classmethod
     async def start(cls, store: ArtifactStore, workdir: Path) -> _WorkerProcess:
         token = secrets.token_hex(8)
-        process = await anyio.open_process(
-            [sys.executable, "-m", "constellation_devices.worker_main"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=environment_for_tools(),
-            start_new_session=True,
-        )
+        with anyio.CancelScope(shield=True):  # cancelled half way, it would leave a process that nobody waits for
+            process = await anyio.open_process(
+                [sys.executable, "-m", "constellation_devices.worker_main"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=environment_for_tools(),
+                start_new_session=True,
+            )
         worker = cls(process, token, store)
         opening = {"token": token, "path": sys.path, "workdir": str(workdir)}
         try:

@@ -29,12 +29,16 @@ def leave() -> None:
 def give_up() -> None:
     """Give up."""
     raise typer.Abort
+
+several = typer.Typer(rich_markup_mode=None, help="Do one of several things.")
+several.command()(greet)
+several.command()(leave)
 '''
 
 
 @pytest.fixture
 def installed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Five commands of somebody else, one of which can't be loaded, and one that has the name of ours."""
+    """Commands of somebody else, one of which can't be loaded, and one that has the name of ours."""
     Path("somebody_else.py").write_text(MODULE)
     monkeypatch.syspath_prepend(str(Path.cwd()))
     names = {
@@ -42,6 +46,7 @@ def installed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "quiet": "quiet",
         "leave": "leave",
         "give-up": "give_up",
+        "several": "several",
         "broken": "no_such",
         "version": "greet",
     }
@@ -61,6 +66,13 @@ class TestInstalled:
         assert main(["quiet"]) == 0
         assert main(["leave"]) == 5
         assert main(["give-up"]) == 130
+
+    def test_a_command_may_have_commands_of_its_own(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["several", "greet", "you"]) == 7
+        assert capsys.readouterr().out == "hello you\n"
+        assert main(["several", "leave"]) == 5
+        assert main(["--help"]) == 0
+        assert "several   Do one of several things." in capsys.readouterr().out
 
     @pytest.mark.parametrize("arguments", [[], ["--help"], ["--seed", "5", "x"]])
     def test_a_broken_one_says_so_when_it_is_used(

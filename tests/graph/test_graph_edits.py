@@ -294,3 +294,42 @@ def test_an_older_batch_is_refused_when_it_touches_what_has_changed(operation: O
 def test_a_batch_from_the_future_is_refused() -> None:
     with pytest.raises(EditRejected, match="made against version 9, but the graph is only at 1"):
         chain("a").apply(EditBatch((RemoveStar(StarId("a")),), base_version=9))
+
+
+def test_a_refused_batch_puts_a_replaced_star_back_at_its_place() -> None:
+    graph = chain("a", "b", "c")
+    graph.line("a", "c")
+    before = (dump(graph), list(graph), graph.in_order(), graph.lines_into("c"))
+    swap = (RemoveStar(StarId("b")), AddStar(star("b", v="c")), RemoveStar(StarId("b")), AddStar(star("b")))
+    with pytest.raises(EditRejected, match="there is no star 'nobody'"):
+        graph.apply(EditBatch((*swap, AddLine(line("b", "nobody")))))
+    assert (dump(graph), list(graph), graph.in_order(), graph.lines_into("c")) == before
+    check_invariants(graph)
+
+
+def test_a_refused_batch_leaves_an_order_that_the_lines_it_removed_still_fit() -> None:
+    graph = chain("a", "b", "c")
+    with pytest.raises(EditRejected):
+        graph.apply(
+            EditBatch((unline("a", "b"), unline("b", "c"), AddLine(line("c", "a")), AddLine(line("c", "nobody"))))
+        )
+    check_invariants(graph)
+    with pytest.raises(CycleRejected):
+        graph.line("c", "a")
+
+
+def test_a_star_that_the_batch_has_removed_is_not_suggested() -> None:
+    graph = chain("left", "right")
+    with pytest.raises(EditRejected) as caught:
+        graph.apply(EditBatch((RemoveStar(StarId("left")), RemoveStar(StarId("lefty")))))
+    assert caught.value.reason == "there is no star 'lefty'"
+    assert "did you mean" not in str(caught.value)
+
+
+def test_the_inverse_is_that_of_its_own_batch_however_late_it_is_asked_for() -> None:
+    graph = chain("a", "b")
+    first = graph.apply(EditBatch((UpdateLine(line("a", "b", Trigger.FAILURE)), UpdateStar(star("b")))))
+    graph.apply(EditBatch((UpdateLine(line("a", "b", Trigger.COMPLETION)), UpdateStar(star("b", x="a")))))
+    graph.apply(EditBatch((RemoveStar(StarId("b")),)))
+    before = TaskStar(StarId("b"), ToolCall("t"), name="b")
+    assert first.inverse.operations == (UpdateStar(before), UpdateLine(line("a", "b")))

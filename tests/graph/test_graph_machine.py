@@ -6,6 +6,7 @@ happens to the stars.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import networkx as nx
@@ -83,6 +84,28 @@ def everything(graph: TaskConstellation) -> Any:
         graph._next_serial,
         [(node.edited_at, node.holds, node.unresolved, node.unmet) for node in graph._nodes.values()],
         [edge.status for node in graph._nodes.values() for edge in node.inbound.values()],
+    )
+
+
+def from_outside(graph: TaskConstellation) -> Any:
+    """All that a graph tells of itself, but for what a review keeps where it is."""
+    return (
+        (graph.name, graph.description, graph.version, graph.tools, len(graph), graph.settled, dict(graph.counts)),
+        [(star, graph[star], graph.state(star), graph.outcome(star)) for star in graph],
+        [(set(graph.lines_into(star)), graph.lines_from(star)) for star in graph],
+        graph.lines,
+        graph.in_order(),
+    )
+
+
+def from_inside(graph: TaskConstellation) -> Any:
+    """What a graph knows beyond that, in a form that any way to the same graph leads to."""
+    nodes = graph._nodes.values()
+    return (
+        graph.active,
+        [(node.edited_at, node.holds, node.unresolved, node.unmet, node.references) for node in nodes],
+        [(edge.line, edge.status, edge.problem) for node in nodes for edge in node.inbound.values()],
+        [graph.waiting_for(star) for star in graph],
     )
 
 
@@ -224,8 +247,31 @@ class Constellations(RuleBasedStateMachine):
         document = dump(self.graph)
         again = load(document)
         assert dump(again) == document
+        assert from_outside(again) == from_outside(self.graph)
         again.activate()
         check_invariants(again)
+
+    @rule(batch=st.lists(operations, min_size=1, max_size=5))
+    def a_copy_is_what_a_document_brings_back_and_goes_its_own_way(self, batch: list[Operation]) -> None:
+        graph, copy = self.graph, self.graph.copy()
+        before, again = everything(graph), load(dump(graph))
+        assert (from_outside(copy), from_inside(copy)) == (from_outside(again), from_inside(again))
+        assert from_outside(copy) == from_outside(graph)
+        copy.activate()
+        again.activate()
+        check_invariants(copy)
+        for one in (copy, again):
+            with suppress(EditRejected):
+                one.apply(EditBatch(tuple(batch)))
+        check_invariants(copy)
+        assert (from_outside(copy), from_inside(copy)) == (from_outside(again), from_inside(again))
+        assert everything(graph) == before
+
+    @rule()
+    def the_run_goes_on_in_a_copy(self) -> None:
+        self.graph = self.graph.copy()
+        self.graph.activate()
+        self.applied = None
 
     def pick(self, data: st.DataObject, states: set[StarState]) -> StarId:
         return StarId(data.draw(st.sampled_from(sorted(s for s in self.graph if self.graph.state(s) in states))))

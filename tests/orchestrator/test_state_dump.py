@@ -21,6 +21,7 @@ from constellation.graph.documents import dump as document_of
 from constellation.orchestrator import events as seen
 from constellation.orchestrator.control import MAX_DUMP_BYTES
 from constellation.orchestrator.errors import BadDump, HubRefused
+from constellation.orchestrator.redaction import redacted
 from constellation.orchestrator.run import LocalRun
 from constellation.orchestrator.state_dump import DumpedRun, RunDump, dump_from_json, read_dump
 from constellation.scheduling.retracing import Retraced, retrace
@@ -103,14 +104,34 @@ async def test_redaction_leaves_no_text_of_the_user_and_all_shapes(tmp_path: Pat
         with anyio.fail_after(30):
             await run.wait()
         plain = await orchestrator.dump(run.id)
-        redacted = await orchestrator.dump(run.id, redact=True)
+        without = await orchestrator.dump(run.id, redact=True)
     assert SECRET in plain.text()
-    assert SECRET not in redacted.text()
-    for before, after in zip(plain.runs, redacted.runs, strict=True):
+    assert SECRET not in without.text()
+    for before, after in zip(plain.runs, without.runs, strict=True):
         for whole, hidden in zip(before.records, after.records, strict=True):
             assert _shape(whole.body) == _shape(hidden.body)
-    assert redacted.redacted
-    assert redacted.runs[0].summary.info["file"] == "x" * len(SECRET)
+    assert without.redacted
+    assert without.runs[0].summary.info["file"] == "x" * len(SECRET)
+
+
+GOLDEN = sorted((Path(__file__).parents[1] / "scheduling" / "golden").glob("*.jsonl"))
+
+
+@pytest.mark.parametrize("journal", GOLDEN, ids=lambda path: path.stem)
+def test_every_kind_of_record_replays_to_the_same_states_when_it_is_redacted(journal: Path) -> None:
+    """A new field of an event is hidden until it is known to be ours; if the replay needs it, this says so."""
+    bodies = journal.read_bytes().splitlines()
+    whole = retrace(bodies)
+    hidden = retrace([json.dumps(redacted(json.loads(body))).encode() for body in bodies])
+    assert (hidden.problem, len(hidden.entries)) == (None, len(whole.entries))
+    assert hidden.machine is not None
+    assert whole.machine is not None
+    assert hidden.machine.state == whole.machine.state
+    assert _states(hidden.machine.graph) == _states(whole.machine.graph)
+
+
+def _states(graph: TaskConstellation) -> dict[str, str]:
+    return {star: graph.state(star).value for star in graph}
 
 
 def _shape(value: Any) -> Any:
@@ -192,83 +213,6 @@ def test_a_file_that_is_no_json_is_named(tmp_path: Path) -> None:
     path.write_text('{"format": "constellation-du')
     with pytest.raises(BadDump, match=r"cut\.json is no dump: it is no JSON"):
         read_dump(path)
-
-
-def _unread(records: list[Any]) -> int:
-    records[6]["body"] = "torn{"
-    return 7
-
-
-def _of_another_version(records: list[Any]) -> int:
-    records[6]["body"]["v"] = 99
-    return 7
-
-
-def _of_another_run(records: list[Any]) -> int:
-    records[6]["body"]["event"]["run"] = "another"
-    return 7
-
-
-def _twice(records: list[Any]) -> int:
-    at = next(i for i, record in enumerate(records) if record["kind"] == "attempt_succeeded")
-    records[at + 1]["body"] = records[at]["body"]
-    return at + 2
-
-
-def _edited_into_nothing(records: list[Any]) -> int:
-    event = {"at": 1.0, "run": records[0]["body"]["event"]["run"], "kind": "graph_edited"}
-    records[6]["body"] = {"v": 1, "event": {**event, "batch": {"operations": [{"op": "remove_star", "star": "gone"}]}}}
-    return 7
-
-
-def _without_a_start(records: list[Any]) -> int:
-    records[0]["body"] = records[1]["body"]
-    return 1
-
-
-@pytest.mark.parametrize(
-    ("damage", "words"),
-    [
-        (_unread, "it can't be read: this is no journal record"),
-        (_of_another_version, "version 99"),
-        (_of_another_run, "it is of another run, 'another'"),
-        (_twice, "it changes nothing here, but did when it was written"),
-        (_edited_into_nothing, "there is no star 'gone'"),
-        (_without_a_start, "UnknownRun"),
-    ],
-)
-def test_a_replay_names_the_first_record_that_can_not_be_right(
-    whole: Any, damage: Callable[[list[Any]], int], words: str
-) -> None:
-    value = copy.deepcopy(whole)
-    number = damage(value["runs"][0]["records"])
-    retraced = replayed(dump_from_json(value).runs[0])
-    assert len(retraced.entries) == number - 1
-    assert words in str(retraced.problem)
-
-
-@pytest.mark.parametrize("checked", [2_000_000, 10])
-def test_a_replay_names_the_record_after_which_an_invariant_is_broken(
-    whole: Any, checked: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A planted bug: a star that ends is not forgotten; large runs are searched in steps, and the same is found."""
-    from constellation.scheduling import retracing, run_state
-    from constellation.scheduling.attempts import Tries
-
-    settle = run_state.RunState._settle
-
-    def forgetful(self: Any, star: Any, *arguments: Any, **fields: Any) -> None:
-        settle(self, star, *arguments, **fields)
-        self.tries[star] = Tries(self.graph[star], {})
-
-    monkeypatch.setattr(run_state.RunState, "_settle", forgetful)
-    monkeypatch.setattr(retracing, "CHECKED_STARS", checked)
-    records = dump_from_json(whole).runs[0].records
-    first_end = next(record.seq for record in records if record.kind in ("attempt_succeeded", "attempt_failed"))
-    retraced = retrace([record.text() for record in records])
-    assert len(retraced.entries) == first_end - 1
-    assert "after it an invariant is broken" in str(retraced.problem)
-    assert "its tries are remembered" in str(retraced.problem)
 
 
 # --- from afar --------------------------------------------------------------------------------------------------------

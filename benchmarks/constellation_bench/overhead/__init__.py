@@ -1,1 +1,1 @@
-"""What the orchestrator costs per star: CPU time of a run whose stars do nothing."""
+"""What a star and an edit cost: CPU time of runs whose stars do nothing, beside peers that carry out the same graph."""

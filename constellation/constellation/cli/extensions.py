@@ -1,7 +1,8 @@
 """Commands that other packages add, by entry points in the group `constellation.commands`.
 
-An entry point names a function that typer can make a command of. It is loaded when its command is used, or listed in
-the help; one that can't be loaded says so when it is used, and stands in nobody's way otherwise.
+An entry point names a function that typer can make a command of, or a `typer.Typer` with commands of its own. It is
+loaded when its command is used, or listed in the help; one that can't be loaded says so when it is used, and stands in
+nobody's way otherwise.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ def load_command(point: EntryPoint) -> Any:
     """The command of an entry point, for typer's group; when it can't be loaded, one that says why."""
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
     try:
-        function = point.load()
-        app.command(point.name)(function)
+        found = point.load()
+        if isinstance(found, typer.Typer):
+            return typer.main.get_command(found)
+        app.command(point.name)(found)
         return typer.main.get_command(app)
     except Exception as error:  # whatever is wrong with someone else's code is told when its command is used
         return _broken(point, error)

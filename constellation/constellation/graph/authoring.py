@@ -12,7 +12,7 @@ from .edits import AddLine, AddStar, EditBatch, Operation, RemoveLine, RemoveSta
 from .errors import InvalidStar
 from .line import TaskStarLine, Trigger
 from .references import Output, write_outputs
-from .star import NO_RETRY, RetryPolicy, StarId, TaskStar, slug
+from .star import NO_REQUIREMENTS, NO_RETRY, RetryPolicy, StarId, TaskStar, slug
 from .work import Approval, Nested, Prompt, ToolCall, Work
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class Authoring(ABC):
             work=made,
             name=name,
             description=description,
-            requires=dict(requires) if requires else {},
+            requires=dict(requires) if requires else NO_REQUIREMENTS,
             device=device,
             timeout_s=timeout_s.total_seconds() if isinstance(timeout_s, timedelta) else timeout_s,
             retry=NO_RETRY if retry is None else RetryPolicy(max_attempts=retry) if isinstance(retry, int) else retry,

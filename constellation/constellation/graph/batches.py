@@ -185,7 +185,7 @@ class _Edit:
         graph = self.graph
         if source.position > target.position:
             graph._order.make_room(source, target)
-        edge = Edge(line, source, target, graph._next_serial)
+        edge = Edge(source, target, line.trigger, line.when, graph._next_serial)
         graph._next_serial += 1
         edge.connect()
         if source.state in SETTLED:
@@ -196,9 +196,8 @@ class _Edit:
     def update_line(self, operation: UpdateLine) -> None:
         line = operation.line
         edge = self._edge(line.source, line.target)
-        before = edge.line
-        self.log.append((RollBack.set_line, edge, before, edge.status, edge.problem))
-        edge.become(line, _OPEN, "")
+        self.log.append((RollBack.set_line, edge, edge.trigger, edge.when, edge.status, edge.problem))
+        edge.become(line.trigger, line.when, _OPEN, "")
         if edge.source.state in SETTLED:
             self.decided.append(edge)
         self.touched[line.target] = self.index
@@ -211,7 +210,7 @@ class _Edit:
     def _remove_edge(self, edge: Edge) -> None:
         edge.disconnect()
         self.log.append((RollBack.restore_line, edge))
-        self.touched[edge.line.target] = self.index
+        self.touched[edge.target.star.id] = self.index
 
     # --- references --------------------------------------------------------------------------------------------
 
@@ -240,7 +239,7 @@ class _Edit:
                     problem = f"needs the line from {reference.star!r}; update the star as well"
                     raise self._fault(node, reference, problem)
                 self._imply_line(node, reference)
-            elif edge.line.trigger is Trigger.FAILURE:
+            elif edge.trigger is Trigger.FAILURE:
                 problem = (
                     f"needs the output of {reference.star!r}, but the line between them waits for its failure; "
                     "a failed star has no output: change the line's trigger or drop the reference"
@@ -280,7 +279,7 @@ class _Edit:
                 node.edited_at = version
                 moved.append(node)
         for edge in self.decided:
-            if edge.status is _OPEN and edge.target.inbound.get(edge.line.source) is edge and not edge.source.holds:
+            if edge.status is _OPEN and edge.target.inbound.get(edge.source.star.id) is edge and not edge.source.holds:
                 graph._resolve(edge)
         if graph.active:
             graph._advance_all(moved, changes, at)
@@ -291,7 +290,7 @@ class _Edit:
             tuple(self.cancels) if self.cancels else (),
             tuple(self.touched),
             changes,
-            partial(inverse_of, self.log, batch),
+            partial(inverse_of, self.log, batch, version),
         )
 
     # --- look-ups ----------------------------------------------------------------------------------------------

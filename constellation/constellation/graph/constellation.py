@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 from .authoring import Authoring
 from .batches import apply_batch
 from .conditions import evaluate_condition
+from .copies import copy_into, no_collections
 from .edits import Applied, Changes, EditBatch, Operation
 from .errors import ConditionError, IllegalTransition, UnknownStar, close_names
 from .line import TaskStarLine, Trigger
 from .node import Edge, LineStatus, Node
-from .order import Order
+from .order import Order, stars_in_order
 from .star import StarId, TaskStar
 from .states import SETTLED, TRANSITIONS, Outcome, StarError, StarState
 
@@ -110,11 +111,7 @@ class TaskConstellation(Authoring):
 
         It follows from the stars and lines alone: whatever edits led to them, a copy has the same order.
         """
-        order: dict[StarId, None] = {}
-        for star, node in self._nodes.items():
-            if star not in order:
-                _order_with_sources(node, order)
-        return list(order)
+        return stars_in_order(self._nodes)
 
     def waiting_for(self, star: str) -> list[StarId]:
         """The stars whose lines into this one are still open; raises UnknownStar."""
@@ -141,6 +138,19 @@ class TaskConstellation(Authoring):
             or counts[StarState.ASSIGNED]
             or counts[StarState.RUNNING]
         )
+
+    def copy(self) -> TaskConstellation:
+        """A graph of its own that starts where this one is: what `load(dump(graph))` makes, without the way there.
+
+        Specs, outcomes and functions are shared, structure and states are not. Holds and `evaluate` belong to whoever
+        runs the original and stay with it. Batches made against older versions of the original don't fit the copy. As
+        in a document, lines stand in the order of their sources: `lines_into` may list them in another one.
+        """
+        made = TaskConstellation(self.name, description=self.description, tools=self.tools)
+        made.functions.update(self.functions)
+        with no_collections():
+            copy_into(made, self)
+        return made
 
     # --- editing -------------------------------------------------------------------------------------------------
 
@@ -254,7 +264,7 @@ class TaskConstellation(Authoring):
         return targets
 
     def _resolve(self, edge: Edge) -> None:
-        trigger, target = edge.line.trigger, edge.target
+        trigger, target = edge.trigger, edge.target
         if trigger is _COMPLETION or (trigger is _SUCCESS and edge.source.state is _SUCCEEDED):
             edge.status = _MET
         else:
@@ -265,7 +275,7 @@ class TaskConstellation(Authoring):
 
     def _verdict(self, edge: Edge) -> LineStatus:
         """What has become of a line that is met by failure, by a condition, or not at all."""
-        trigger, source = edge.line.trigger, edge.source
+        trigger, source = edge.trigger, edge.source
         if trigger is Trigger.WHEN and source.state is _SUCCEEDED:
             outcome = source.outcome
             try:
@@ -321,21 +331,6 @@ class TaskConstellation(Authoring):
         node.outcome = Outcome(error=error, ended_at=at)
 
 
-def _order_with_sources(node: Node, order: dict[StarId, None]) -> None:
-    """Append a star, after those before it that are missing; without recursion, since a chain may be of any length."""
-    stack = [(node, iter(node.inbound.values()))]
-    while stack:
-        node, edges = stack[-1]
-        for edge in edges:
-            source = edge.source
-            if source.star.id not in order:
-                stack.append((source, iter(source.inbound.values())))
-                break
-        else:
-            order[node.star.id] = None
-            stack.pop()
-
-
 def is_kept(node: Node) -> bool:
     """Whether a star that waits must not move, because a star somewhere before it is held.
 
@@ -366,11 +361,11 @@ _ENDED = {
 
 
 def _why_unmet(edge: Edge) -> str:
-    line, state = edge.line, edge.source.state
-    if line.trigger is Trigger.WHEN and state is StarState.SUCCEEDED:
-        return f"{line.source!r} succeeded, but its output does not meet the condition {line.when}"
-    wanted = "failure" if line.trigger is Trigger.FAILURE else "success"
-    return f"waits for the {wanted} of {line.source!r}, which {_ENDED[state]}"
+    source, state = edge.source.star.id, edge.source.state
+    if edge.trigger is Trigger.WHEN and state is StarState.SUCCEEDED:
+        return f"{source!r} succeeded, but its output does not meet the condition {edge.when}"
+    wanted = "failure" if edge.trigger is Trigger.FAILURE else "success"
+    return f"waits for the {wanted} of {source!r}, which {_ENDED[state]}"
 
 
 def stars_by_state(constellation: TaskConstellation) -> Mapping[str, int]:

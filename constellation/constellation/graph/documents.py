@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_serializer, field_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
+from .bulk import fill
 from .constellation import TaskConstellation
 from .edits import AddLine, AddStar, EditBatch, Operation
 from .errors import (
@@ -23,7 +24,10 @@ from .errors import (
     Path,
     did_you_mean,
 )
-from .line import TaskStarLine
+from .line import TaskStarLine, Trigger
+from .node import Edge
+from .record import record
+from .snapshot import Snapshot
 from .star import RetryPolicy, StarId, TaskStar
 from .states import IN_FLIGHT, SETTLED, Outcome, StarState
 from .work import Approval, Nested, Prompt, ToolCall
@@ -35,13 +39,14 @@ FORMAT_NAME = "constellation"
 FORMAT_VERSION = 1
 
 
-class StarRecord(BaseModel):
+@record
+class StarRecord:
     """What has become of a star, in a document of a graph that has run."""
-
-    model_config = ConfigDict(extra="forbid")
 
     state: StarState
     outcome: Outcome | None = None
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
 
 class ConstellationDocument(BaseModel):
@@ -79,15 +84,9 @@ class ConstellationDocument(BaseModel):
             stars[key] = star
         return stars
 
-    @field_serializer("stars")
-    def _ids_to_keys(self, stars: dict[str, TaskStar]) -> dict[str, Any]:
-        return {
-            key: _STAR.dump_python(star, mode="json", exclude={"id"}, exclude_defaults=True)
-            for key, star in stars.items()
-        }
 
-
-_STAR = TypeAdapter(TaskStar)
+_WRITE_STARS = TypeAdapter(dict[str, TaskStar]).serializer.to_python
+_WRITE_RECORDS = TypeAdapter(dict[str, StarRecord]).serializer.to_python
 
 
 def check_format(value: object) -> None:
@@ -107,21 +106,35 @@ def check_format(value: object) -> None:
 
 def dump(graph: TaskConstellation) -> dict[str, Any]:
     """A graph as JSON values; what has its default value is left out."""
+    nodes = graph._nodes.values()
+    stars = _WRITE_STARS({node.star.id: node.star for node in nodes}, mode="json", exclude_defaults=True)
+    for star in stars.values():
+        del star["id"]
     records = {
-        node.star.id: StarRecord(state=node.state, outcome=node.outcome)
-        for node in graph._nodes.values()
-        if node.state is not StarState.PENDING
+        node.star.id: StarRecord(node.state, node.outcome) for node in nodes if node.state is not StarState.PENDING
     }
-    document = ConstellationDocument(
-        name=graph.name,
-        description=graph.description,
-        version=graph.version,
-        tools=graph.tools,
-        stars={star: graph[star] for star in graph},
-        lines=tuple(graph.lines),
-        records=records,
-    )
-    return {"format": document.format, **document.model_dump(mode="json", exclude_defaults=True)}
+    optional = {
+        "description": graph.description,
+        "version": graph.version,
+        "tools": list(graph.tools),
+        "stars": stars,
+        "lines": [_line_of(edge) for node in nodes for edge in node.outbound.values()],
+        "records": _WRITE_RECORDS(records, mode="json", exclude_defaults=True),
+    }
+    return {
+        "format": f"{FORMAT_NAME}/{FORMAT_VERSION}",
+        "name": graph.name,
+        **{key: value for key, value in optional.items() if value or key == "stars"},
+    }
+
+
+def _line_of(edge: Edge) -> dict[str, str]:
+    line: dict[str, str] = {"source": edge.source.star.id, "target": edge.target.star.id}
+    if edge.trigger is not Trigger.SUCCESS:
+        line["trigger"] = edge.trigger.value
+    if edge.when is not None:
+        line["when"] = edge.when
+    return line
 
 
 def load(data: object) -> TaskConstellation:
@@ -130,6 +143,8 @@ def load(data: object) -> TaskConstellation:
     Raises:
         InvalidDocument: something is wrong with it; the error names the place and what to write instead.
     """
+    if isinstance(data, Snapshot):
+        return data.graph()
     if not isinstance(data, Mapping):
         raise InvalidDocument("a constellation is an object with the keys 'name', 'stars' and 'lines'")
     if "format" in data:
@@ -144,15 +159,9 @@ def load(data: object) -> TaskConstellation:
 def build(document: ConstellationDocument) -> TaskConstellation:
     """A graph from a validated document; raises InvalidDocument where the parts don't fit together."""
     graph = TaskConstellation(document.name, description=document.description, tools=document.tools)
-    _check_lines(document)
-    operations: list[Operation] = [AddStar(star) for star in document.stars.values()]
-    operations += [AddLine(line) for line in document.lines]
-    if operations:
-        try:
-            graph.apply(EditBatch(tuple(operations)))
-        except EditRejected as error:
-            cycle = error.cycle if isinstance(error, CycleRejected) else ()
-            raise InvalidDocument(error.reason, path=_path_of(error, len(document.stars)), cycle=cycle) from error
+    if not fill(graph, document.stars.values(), document.lines):
+        _check_lines(document)
+        _apply(graph, document)
     _check_nested(document)
     graph.version = document.version
     for node in graph._nodes.values():
@@ -160,6 +169,16 @@ def build(document: ConstellationDocument) -> TaskConstellation:
         node.edited_at = document.version
     _restore(graph, document.records)
     return graph
+
+
+def _apply(graph: TaskConstellation, document: ConstellationDocument) -> None:
+    operations: list[Operation] = [AddStar(star) for star in document.stars.values()]
+    operations += [AddLine(line) for line in document.lines]
+    try:
+        graph.apply(EditBatch(tuple(operations)))
+    except EditRejected as error:
+        cycle = error.cycle if isinstance(error, CycleRejected) else ()
+        raise InvalidDocument(error.reason, path=_path_of(error, len(document.stars)), cycle=cycle) from error
 
 
 def _check_lines(document: ConstellationDocument) -> None:
@@ -182,7 +201,7 @@ def _path_of(error: EditRejected, stars: int) -> Path:
     if error.star is not None:
         return ("stars", error.star, "work", "arguments", *error.path)
     assert error.index is not None
-    return ("lines", error.index - stars)
+    return ("lines", error.index - stars) if error.index >= stars else ("stars",)
 
 
 def _check_nested(document: ConstellationDocument) -> None:
@@ -197,25 +216,26 @@ def _check_nested(document: ConstellationDocument) -> None:
 
 def _restore(graph: TaskConstellation, records: Mapping[str, StarRecord]) -> None:
     """Put recorded states back and derive from them which lines are met."""
-    for star, record in records.items():
+    if not records:
+        return
+    for star, known in records.items():
         path = ("records", star)
         if star not in graph:
             raise InvalidDocument(f"there is no such star{did_you_mean(star, graph)}", path=path)
-        if record.state in SETTLED and record.outcome is None:
-            raise InvalidDocument(f"a star that has {record.state.value} needs an outcome", path=path)
-        node = graph._nodes[StarId(star)]
+        if known.state in SETTLED and known.outcome is None:
+            raise InvalidDocument(f"a star that has {known.state.value} needs an outcome", path=path)
+        node = graph._node(star)
         graph.counts[node.state] -= 1
-        graph.counts[record.state] += 1
-        node.state, node.outcome = record.state, record.outcome
-    if records:
-        graph.active = True
+        graph.counts[known.state] += 1
+        node.state, node.outcome = known.state, known.outcome
+    graph.active = True
     for node in graph._nodes.values():
         if node.state in SETTLED:
             graph._resolve_lines(node)
-    for star, record in records.items():
-        node = graph._nodes[StarId(star)]
-        if record.state in _AFTER_ALL_LINES and (node.unresolved or node.unmet):
-            problem = f"a star can't be {record.state.value} when its lines are not met"
+    for star, known in records.items():
+        node = graph._node(star)
+        if known.state in _AFTER_ALL_LINES and (node.unresolved or node.unmet):
+            problem = f"a star can't be {known.state.value} when its lines are not met"
             raise InvalidDocument(problem, path=("records", star))
 
 
@@ -302,7 +322,7 @@ def _fields_at(location: Path) -> Iterable[str]:
         case ("lines", _):
             return list(TaskStarLine.__dataclass_fields__)
         case ("records", _):
-            return StarRecord.model_fields
+            return list(StarRecord.__dataclass_fields__)
         case _:
             return ()
 

@@ -156,5 +156,9 @@ class Applied:
 
     @property
     def inverse(self) -> EditBatch:
-        """The batch that undoes it, for as long as nothing it touches has been dispatched; made when asked for."""
+        """The batch that undoes it; made when asked for.
+
+        It is refused once something that it touches has been edited again, has been dispatched, or has ended; a star
+        that the batch has added and that is running is cancelled.
+        """
         return self._undo()

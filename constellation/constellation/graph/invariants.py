@@ -58,10 +58,10 @@ def _check_order(graph: TaskConstellation) -> None:
 def _check_links(graph: TaskConstellation, node: Node) -> None:
     star = node.star.id
     for source, edge in node.inbound.items():
-        _same(f"source of {edge.line}", (edge.source, edge.line.source), (graph._nodes.get(source), source))
+        _same(f"source of {edge.line}", edge.source, graph._nodes.get(source))
         _holds(edge.source.outbound.get(star) is edge, f"{edge.line} is not known to its source")
     for target, edge in node.outbound.items():
-        _same(f"target of {edge.line}", (edge.target, edge.line.target), (graph._nodes.get(target), target))
+        _same(f"target of {edge.line}", edge.target, graph._nodes.get(target))
         _holds(edge.target.inbound.get(star) is edge, f"{edge.line} is not known to its target")
     for entries in (node.inbound, node.outbound):
         serials = [edge.serial for edge in entries.values()]
@@ -96,9 +96,14 @@ def _check_state(node: Node, *, active: bool) -> None:
 
 
 def _is_behind_a_hold(node: Node) -> bool:
-    for edge in node.inbound.values():
-        if edge.source.holds or (edge.status is LineStatus.OPEN and _is_behind_a_hold(edge.source)):
-            return True
+    seen, stack = {node}, [node]
+    while stack:
+        for edge in stack.pop().inbound.values():
+            if edge.source.holds:
+                return True
+            if edge.status is LineStatus.OPEN and edge.source not in seen:
+                seen.add(edge.source)
+                stack.append(edge.source)
     return False
 
 

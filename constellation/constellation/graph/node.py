@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from .line import TaskStarLine
+from .line import TaskStarLine, Trigger
 from .references import Reference
 from .star import StarId, TaskStar
 from .states import Outcome, StarState
@@ -27,27 +27,38 @@ _OPEN, _MET = LineStatus.OPEN, LineStatus.MET
 
 
 class Edge:
-    """A line between two nodes, and whether it is met.
+    """A line between two nodes, and whether it is met. It makes its `TaskStarLine` when asked, to be small.
 
     Attributes:
+        source: The node that is waited for.
+        target: The node that waits.
+        trigger: What meets it.
+        when: The condition, for the trigger `WHEN`.
         serial: Its place among all stars and lines in the order in which they were added.
+        status: Whether it is met.
         problem: Why its condition could not be evaluated.
     """
 
-    __slots__ = ("line", "problem", "serial", "source", "status", "target")
+    __slots__ = ("problem", "serial", "source", "status", "target", "trigger", "when")
 
-    def __init__(self, line: TaskStarLine, source: Node, target: Node, serial: int) -> None:
-        self.serial = serial
-        self.line = line
+    def __init__(self, source: Node, target: Node, trigger: Trigger, when: str | None, serial: int) -> None:
         self.source = source
         self.target = target
+        self.trigger = trigger
+        self.when = when
+        self.serial = serial
         self.status = _OPEN
         self.problem = ""
 
+    @property
+    def line(self) -> TaskStarLine:
+        """The line as it was specified."""
+        return TaskStarLine(self.source.star.id, self.target.star.id, self.trigger, self.when)
+
     def connect(self) -> None:
         """Join it to both of its stars, and count it in what its target waits for."""
-        line, source, target = self.line, self.source, self.target
-        source.outbound[line.target] = target.inbound[line.source] = self
+        source, target = self.source, self.target
+        source.outbound[target.star.id] = target.inbound[source.star.id] = self
         if self.status is _OPEN:
             target.unresolved += 1
         else:
@@ -55,15 +66,15 @@ class Edge:
 
     def disconnect(self) -> None:
         """Take it out of both of its stars, and of what its target waits for."""
-        line = self.line
-        del self.source.outbound[line.target]
-        del self.target.inbound[line.source]
+        source, target = self.source, self.target
+        del source.outbound[target.star.id]
+        del target.inbound[source.star.id]
         self._count(-1)
 
-    def become(self, line: TaskStarLine, status: LineStatus, problem: str) -> None:
+    def become(self, trigger: Trigger, when: str | None, status: LineStatus, problem: str) -> None:
         """Replace its trigger, and what is known of it, at its place."""
         self._count(-1)
-        self.line, self.status, self.problem = line, status, problem
+        self.trigger, self.when, self.status, self.problem = trigger, when, status, problem
         self._count(+1)
 
     def _count(self, by: int) -> None:

@@ -15,7 +15,7 @@ for Maintaining Order in a List", STOC 1987.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from operator import attrgetter
 
 from .errors import CycleRejected
@@ -25,7 +25,7 @@ from .star import StarId
 _GAP = 1 << 32
 """How far apart positions are at first: stars can be put into one place some thirty times before any is renumbered."""
 
-_position = attrgetter("position")
+_position, _serial = attrgetter("position"), attrgetter("serial")
 
 _CameFrom = dict[Node, Node | None]
 """The stars that a search has found, each with the one from which it was reached."""
@@ -149,3 +149,37 @@ def _way_to(node: Node | None, came_from: _CameFrom) -> list[StarId]:
         way.append(node.star.id)
         node = came_from[node]
     return way[::-1]
+
+
+def stars_in_order(nodes: Mapping[StarId, Node]) -> list[StarId]:
+    """The stars of a graph, each after those that it waits for and else in the order in which they were added.
+
+    Unlike an `Order`, which shows what was once between the stars, it follows from the stars and lines alone.
+    """
+    order: dict[StarId, None] = {}
+    for star, node in nodes.items():
+        if star not in order:
+            _append_with_sources(node, order)
+    return list(order)
+
+
+def _append_with_sources(node: Node, order: dict[StarId, None]) -> None:
+    """Append a star, after those before it that are missing; without recursion, since a chain may be of any length."""
+    stack = [(node, _missing_sources(node, order))]
+    while stack:
+        node, missing = stack[-1]
+        while missing:
+            source = missing.pop()
+            if source.star.id not in order:
+                stack.append((source, _missing_sources(source, order)))
+                break
+        else:
+            order[node.star.id] = None
+            stack.pop()
+
+
+def _missing_sources(node: Node, order: dict[StarId, None]) -> list[Node]:
+    """The stars that a star waits for and that are not in an order yet; the one that was added first comes last."""
+    missing = [edge.source for edge in node.inbound.values() if edge.source.star.id not in order]
+    missing.sort(key=_serial, reverse=True)
+    return missing

@@ -21,7 +21,7 @@ ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 
 _Amount = Annotated[int, Strict()] | Annotated[float, Strict()]
 
-_NO_LABELS: Mapping[str, str | float] = {}
+NO_REQUIREMENTS: Mapping[str, str | float] = {}
 
 
 def slug(name: str) -> str:
@@ -100,7 +100,7 @@ class TaskStar:
     work: Work
     name: str = ""
     description: str = ""
-    requires: Mapping[str, str | _Amount] = field(default_factory=lambda: _NO_LABELS)
+    requires: Mapping[str, str | _Amount] = field(default_factory=lambda: NO_REQUIREMENTS)
     device: str | None = None
     timeout_s: float | None = None
     retry: RetryPolicy = NO_RETRY

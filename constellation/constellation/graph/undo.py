@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .edits import AddLine, AddStar, EditBatch, Operation, RemoveLine, RemoveStar, UpdateLine, UpdateStar
-from .line import TaskStarLine
+from .line import Trigger
 from .node import Edge, LineStatus, Node
 from .references import Reference
 from .star import StarId, TaskStar
@@ -78,9 +79,9 @@ class RollBack:
         """Remove a line that was added."""
         edge.disconnect()
 
-    def set_line(self, edge: Edge, line: TaskStarLine, status: LineStatus, problem: str) -> None:
+    def set_line(self, edge: Edge, trigger: Trigger, when: str | None, status: LineStatus, problem: str) -> None:
         """Give a line back its trigger, and what was known of it."""
-        edge.become(line, status, problem)
+        edge.become(trigger, when, status, problem)
 
     def restore_line(self, edge: Edge) -> None:
         """Put back a line that was removed."""
@@ -89,19 +90,22 @@ class RollBack:
         self._disordered += (edge.source.outbound, edge.target.inbound)
 
 
-def inverse_of(log: Log, batch: EditBatch) -> EditBatch:
-    """The batch that undoes one that was applied; what the log refers to for this never changes later."""
+def inverse_of(log: Log, batch: EditBatch, version: int) -> EditBatch:
+    """The batch that undoes one that was applied; what the log refers to for this never changes later.
+
+    It is made against the version that the batch led to, lest it undo what others have made of the same stars since.
+    """
     operations = [_INVERSE[undo](*arguments) for undo, *arguments in reversed(log) if undo in _INVERSE]
     reason = f"undo: {batch.reason}" if batch.reason else "undo"
-    return EditBatch(tuple(operations), None, batch.author, reason)
+    return EditBatch(tuple(operations), version, batch.author, reason)
 
 
 _INVERSE: Mapping[Callable[..., None], Callable[..., Operation]] = {
     RollBack.remove_star: lambda node: RemoveStar(node.star.id),
     RollBack.set_star: lambda node, star, references: UpdateStar(star),
     RollBack.restore_star: lambda node: AddStar(node.star),
-    RollBack.remove_line: lambda edge: RemoveLine(edge.line.source, edge.line.target),
-    RollBack.set_line: lambda edge, line, status, problem: UpdateLine(line),
+    RollBack.remove_line: lambda edge: RemoveLine(edge.source.star.id, edge.target.star.id),
+    RollBack.set_line: lambda edge, trigger, when, *known: UpdateLine(replace(edge.line, trigger=trigger, when=when)),
     RollBack.restore_line: lambda edge: AddLine(edge.line),
 }
 """For each way to take a change back, the operation that does the same; `restore_entry` goes with another one."""

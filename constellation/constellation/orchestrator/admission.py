@@ -24,6 +24,9 @@ from .translation import offer_of
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
 
+_UNDEMANDING = frozenset({"type", "properties", "additionalProperties", "title", "description"})
+"""Keywords of a schema that ask for no argument."""
+
 _STRUCTURE = frozenset({"type", "required", "additionalProperties", "minProperties", "maxProperties"})
 
 
@@ -141,6 +144,11 @@ class _OfferedTool:
         # With a registry of its own it follows no reference to an address that a device has chosen.
         return Draft202012Validator(self.input_schema, registry=EMPTY_REGISTRY)
 
+    @property
+    def takes_nothing(self) -> bool:
+        """Whether a call without arguments obviously fits."""
+        return self.input_schema.keys() <= _UNDEMANDING and self.input_schema.get("type") == "object"
+
     def signature(self) -> str:
         required = set(self.input_schema.get("required", ()))
         names = [name if name in required else f"[{name}]" for name in self.input_schema.get("properties", {})]
@@ -156,6 +164,8 @@ def _argument_fault(tool: _OfferedTool, arguments: Mapping[str, Any]) -> tuple[s
 
 
 def _first_error(tool: _OfferedTool, arguments: Mapping[str, Any]) -> tuple[str, tuple[str | int, ...]] | None:
+    if not arguments and tool.takes_nothing:
+        return None  # without the validator, which takes longer to import than many a run takes
     errors = tool.validator.iter_errors(dict(arguments))
     for error in sorted(errors, key=lambda error: (len(error.path), str(error.path))):
         if _is_within_reference(arguments, list(error.path)):

@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 
 from ..graph import GraphError, TaskConstellation
-from ..graph.documents import dump
+from ..graph.snapshot import Snapshot
 from ..scheduling import (
     JournalEntry,
     RunId,
@@ -63,16 +63,17 @@ class Intake:
         planner = planner if planner is not None else self._planner
         options = replace(options if options is not None else RunOptions(), review=planner is not None)
         kept = {**(info or {}), **({FLEET_KEY: self.fleet} if self.fleet else {})}
-        started = ev.RunStarted(self._book.engine.clock(), run, dump(graph), options)
-        check_size(started)
+        journaled = self._book.journal.keeps_records
+        started = ev.RunStarted(self._book.engine.clock(), run, Snapshot(graph, once=not journaled), options)
+        if journaled:
+            check_size(started)
         # Shielded for as long as the journal takes: a run is in it with its first record, or not at all.
         with anyio.CancelScope(shield=True):
-            await self._begin(started, kept, planner)
+            await self._begin(started, graph.name, kept, planner)
         return self._book.runs[run]
 
-    async def _begin(self, started: ev.RunStarted, info: Mapping[str, Any], planner: Planner | None) -> None:
+    async def _begin(self, started: ev.RunStarted, name: str, info: Mapping[str, Any], planner: Planner | None) -> None:
         run = started.run
-        name = str(started.graph.get("name", ""))
         await self._book.journal.create_run(run, name=name, at=started.at, info=info)
         self._book.planners[run] = planner
         try:

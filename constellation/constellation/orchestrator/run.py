@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..graph import AddStar, EditBatch, EditBuilder, StarId, TaskConstellation, TaskStar, UpdateStar
-from ..graph.documents import dump, load
+from ..graph.snapshot import Snapshot
 from ..scheduling import RunEnded, RunMachine
 from ..scheduling import events as ev
 from .engine import check_size
@@ -145,7 +145,7 @@ class LocalRun:
 
     async def graph(self) -> TaskConstellation:
         """See `Run.graph`."""
-        return load(dump(self._machine.graph))
+        return Snapshot(self._machine.graph, once=True).graph()
 
     async def _ask(self, event: ev.RunEvent) -> None:
         if self._machine.ended:

@@ -21,8 +21,8 @@ class Ranks:
         self._graph = graph
         self._durations = durations
         self._rank: dict[StarId, float] = {}
-        for star in reversed(graph.in_order()):
-            self._rank[star] = self._compute(graph._node(star))
+        for node in reversed(list(graph._order)):
+            self._rank[node.star.id] = self._compute(node)
 
     def __getitem__(self, star: StarId) -> float:
         return self._rank.get(star, 0.0)
@@ -60,5 +60,9 @@ class Ranks:
                         heappush(heap, -source.position)
 
     def _compute(self, node: Node) -> float:
-        behind = max((self._rank.get(star, 0.0) for star in node.outbound), default=0.0)
+        behind = 0.0
+        for star in node.outbound:
+            rank = self._rank.get(star, 0.0)
+            if rank > behind:
+                behind = rank
         return behind + self._durations.expected(work_key(node.star))

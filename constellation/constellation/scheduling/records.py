@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 from pydantic import TypeAdapter
 from pydantic_core import PydanticSerializationError
 
+from ..graph.snapshot import Snapshot
 from . import events as ev
 from .events import JournalEntry, RunEvent
 
@@ -30,6 +32,8 @@ def _writer(kind: type) -> Callable[[RunEvent], bytes]:
 def encode_entry(entry: JournalEntry) -> bytes:
     """An entry as JSON text."""
     event = entry.event
+    if isinstance(event, ev.RunStarted) and isinstance(event.graph, Snapshot):
+        event = replace(event, graph=event.graph.document())
     try:
         body = _writer(type(event))(event)
     except PydanticSerializationError:

@@ -139,7 +139,8 @@ async def _launch(
     heard, told = os.pipe()
     try:
         command = _command(spec, door.url, references, root=root, state_dir=state_dir, ready_fd=told)
-        with log.open("ab") as log_file:
+        # Shielded: a start that is cancelled half way would leave a process that nobody waits for.
+        with log.open("ab") as log_file, anyio.CancelScope(shield=True):
             process = await anyio.open_process(
                 command,
                 stdin=subprocess.DEVNULL,

@@ -1,0 +1,20 @@
+"""What can go wrong with a measurement.
+
+BenchError
+├── ProcessFailed     a process that was to measure something ended without a figure
+└── ProcessTimedOut   it took longer than it may, and was ended
+"""
+
+from __future__ import annotations
+
+
+class BenchError(Exception):
+    """Base of all errors of this package."""
+
+
+class ProcessFailed(BenchError):
+    """Raised when a measuring process ends without a figure; the message ends with the last thing that it said."""
+
+
+class ProcessTimedOut(BenchError):
+    """Raised when a measuring process is ended because it took longer than it may."""

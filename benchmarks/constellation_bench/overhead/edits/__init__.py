@@ -1,0 +1,1 @@
+"""What an edit of a large graph costs: one line, and a batch of a hundred operations."""

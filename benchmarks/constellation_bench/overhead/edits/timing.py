@@ -1,0 +1,51 @@
+"""The CPU time of single edits of an active graph, collected by kind."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections import defaultdict
+from typing import Any
+
+from constellation import EditBatch, EditRejected, TaskConstellation
+
+from ..cases.runs import make_graph
+from ..dag import layered
+
+
+class EditTimer:
+    """A graph that waits to be run, and what edits of it cost.
+
+    What is timed is `TaskConstellation.apply` alone: the batch has been built.
+    """
+
+    def __init__(self, stars: int) -> None:
+        self.graph: TaskConstellation = make_graph(layered(stars))
+        self.graph.activate()
+        self.cpu_us: dict[str, list[float]] = defaultdict(list)
+        gc.collect()
+        self._began = time.perf_counter()
+
+    def apply(self, kind: str, batch: EditBatch) -> EditBatch:
+        """Apply a batch; returns its inverse."""
+        began = time.process_time_ns()
+        applied = self.graph.apply(batch)
+        self._note(kind, began)
+        return applied.inverse
+
+    def refuse(self, kind: str, batch: EditBatch) -> None:
+        """Apply a batch that is rolled back."""
+        began = time.process_time_ns()
+        try:
+            self.graph.apply(batch)
+        except EditRejected:
+            self._note(kind, began)
+        else:
+            raise RuntimeError(f"the batch {kind!r} was meant to be refused")
+
+    def _note(self, kind: str, began: int) -> None:
+        self.cpu_us[kind].append((time.process_time_ns() - began) / 1e3)
+
+    def as_json(self) -> dict[str, Any]:
+        """All costs so far, in microseconds by kind, and the seconds that it all took."""
+        return {"stars": len(self.graph), "wall_s": time.perf_counter() - self._began, "cpu_us": dict(self.cpu_us)}

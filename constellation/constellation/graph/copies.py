@@ -1,0 +1,62 @@
+"""Copies of a graph: the structure their own, specs and outcomes shared, since those never change."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from .node import Edge, Node
+from .states import SETTLED, StarState
+
+if TYPE_CHECKING:
+    from .constellation import TaskConstellation
+
+
+@contextmanager
+def no_collections() -> Iterator[None]:
+    """Keep the collector of cyclic garbage out of what makes very many objects and no garbage.
+
+    It would walk over all of them several times: for a large graph that takes longer than to make them.
+    """
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def copy_into(made: TaskConstellation, graph: TaskConstellation) -> None:
+    """Give a graph without stars those of another one, with their lines and what has become of both."""
+    version = made.version = graph.version
+    made.counts.update(graph.counts)
+    made.active = graph.counts[StarState.PENDING] < len(graph)
+    nodes, original = made._nodes, graph._nodes
+    for serial, (star, node) in enumerate(original.items()):
+        nodes[star] = twin = Node(node.star, node.references, serial)
+        twin.state = node.state
+        twin.outcome = node.outcome
+        twin.unresolved = node.unresolved
+        twin.unmet = node.unmet
+        twin.edited_at = version
+    serial = len(nodes)
+    for source, node in original.items():
+        twin = nodes[source]
+        outbound = twin.outbound
+        for target, edge in node.outbound.items():
+            behind = nodes[target]
+            outbound[target] = behind.inbound[source] = copied = Edge(twin, behind, edge.trigger, edge.when, serial)
+            copied.status = edge.status
+            copied.problem = edge.problem
+            serial += 1
+    made._next_serial = serial
+    for node in graph._order:
+        made._order.append(nodes[node.star.id])
+    if graph._held:
+        for node, twin in zip(original.values(), nodes.values(), strict=True):
+            if node.holds and node.state in SETTLED:
+                made._resolve_lines(twin)

@@ -1,0 +1,80 @@
+"""A graph at one moment, as the document that it would be written as; written only when somebody looks into it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import to_jsonable_python
+
+from .work import Nested
+
+if TYPE_CHECKING:
+    from .constellation import TaskConstellation
+    from .star import TaskStar
+
+
+class Snapshot(Mapping[str, Any]):
+    """A document that nothing can change any more, whatever becomes of the graph that it was taken of.
+
+    To copy a graph costs a sixth of what it costs to write and read it, so `load` does that with a snapshot.
+    """
+
+    __slots__ = ("_document", "_graph", "_once")
+
+    def __init__(self, graph: TaskConstellation, *, once: bool = False) -> None:
+        """Take a snapshot, at the cost of a copy.
+
+        Args:
+            graph: What to take it of.
+            once: Whether it is good for one graph or one document and no more, which saves another copy.
+        """
+        made = graph.copy()
+        made.functions.clear()
+        for node in made._nodes.values():
+            if node.star.requires or node.star.work.arguments or isinstance(node.star.work, Nested):
+                node.star = _own(node.star)
+        self._graph: TaskConstellation | None = made
+        self._document: dict[str, Any] | None = None
+        self._once = once
+
+    def graph(self) -> TaskConstellation:
+        """Another graph like the one that it was taken of."""
+        from .documents import load
+
+        kept = self._graph
+        if kept is None:
+            return load(self.document())
+        if self._document is None and not self._once:
+            return kept.copy()
+        self._graph = None
+        return kept
+
+    def document(self) -> dict[str, Any]:
+        """The document, to be read only; see `dump`."""
+        from .documents import dump
+
+        if self._document is None:
+            if self._graph is None:
+                raise RuntimeError("this snapshot was good for one graph, which has been taken")
+            self._document = dump(self._graph)
+        return self._document
+
+    def __getitem__(self, key: str) -> Any:
+        return self.document()[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.document())
+
+    def __len__(self) -> int:
+        return len(self.document())
+
+
+def _own(star: TaskStar) -> TaskStar:
+    """A star whose arguments nobody else has hold of."""
+    work: Any = star.work
+    own = {"arguments": to_jsonable_python(work.arguments)}
+    if isinstance(work, Nested):
+        own["constellation"] = to_jsonable_python(work.constellation)
+    return replace(star, work=replace(work, **own), requires=dict(star.requires))
