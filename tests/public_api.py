@@ -13,7 +13,13 @@ from enum import Enum
 from importlib import import_module
 from typing import Any
 
-PACKAGES = ("constellation", "constellation_tools", "constellation_devices", "constellation_protocol")
+PACKAGES = (
+    "constellation",
+    "constellation.testing",
+    "constellation_tools",
+    "constellation_devices",
+    "constellation_protocol",
+)
 
 
 def surface() -> Iterator[str]:

@@ -127,7 +127,8 @@ class Hello(WireModel):
     """First message of a device on a connection. With `session` and `received` it asks to resume a session.
 
     `memory` names the device's record of the attempts that it has begun. A device that shows the same name as in an
-    earlier session has forgotten nothing: an attempt that it then does not list was never begun.
+    earlier session has forgotten nothing: an attempt that it then does not list was never begun, or its result has been
+    acknowledged. Sent such an attempt again, it knows which.
     """
 
     kind: Literal["hello"] = "hello"

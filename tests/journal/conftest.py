@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
+from anyio.lowlevel import checkpoint_if_cancelled
 
 from constellation.journal import Journal, Record, open_journal
+from constellation.testing.disk import SimulatedDisk
+from constellation.testing.journal import SimulatedJournal
+
+
+class _Cancellable(SimulatedJournal):
+    """With what a journal that never waits can't do by itself: notice that its caller has been cancelled."""
+
+    async def append(self, records: Sequence[Record]) -> None:
+        await checkpoint_if_cancelled()
+        await super().append(records)
+
+
+@asynccontextmanager
+async def _simulated(directory: Path) -> AsyncIterator[Journal]:
+    journal = _Cancellable(SimulatedDisk())
+    yield journal
+    await journal.aclose()
+
 
 STORES: dict[str, Callable[[Path], AbstractAsyncContextManager[Journal]]] = {
     "memory": lambda directory: open_journal(":memory:"),
     "sqlite": lambda directory: open_journal(directory / "conformance.db"),
+    "simulated": _simulated,
 }
 
 

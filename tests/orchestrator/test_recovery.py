@@ -108,6 +108,7 @@ async def test_a_family_is_read_outer_runs_first_and_a_nested_run_that_never_beg
     await begun(journal, "r:a:b", parent="r:a")
     await begun(journal, "unrelated")
     await journal.create_run("r:half", name="", at=2.0, parent="r")
+    await journal.create_run("r:half:deep", name="", at=2.0, parent="r:half")  # begun in the same group of records
     assert list(await read_family(journal, "r")) == ["r", "r:a", "r:a:b"]
     assert {summary.run for summary in await journal.runs()} == {"r", "r:a", "r:a:b", "unrelated"}
 

@@ -32,8 +32,9 @@ from constellation.scheduling import events as ev
 from constellation.scheduling.attempts import Attempt
 from constellation.scheduling.commands import Command
 from constellation.scheduling.inputs import DeviceChanged, DeviceDraining, DeviceJoined, DeviceLeft, Tick
+from constellation.testing.snapshot import state_of
 
-from .snapshots import replay, state_of, stored
+from .snapshots import replay, stored
 
 C = TypeVar("C")
 R = RunId("r")
@@ -66,12 +67,20 @@ class Harness:
             self.past.update({attempt.id: attempt for attempt in machine.attempts.values()})
         return self.commands
 
-    def join(self, id: str = "d0", *, known: tuple[str, ...] = (), epoch: int | None = None, **offer: Any) -> None:
+    def join(
+        self,
+        id: str = "d0",
+        *,
+        known: tuple[str, ...] = (),
+        epoch: int | None = None,
+        memory: str = "",
+        **offer: Any,
+    ) -> None:
         self.epochs[id] = epoch if epoch is not None else self.epochs.get(id, 0) + 1
         offer.setdefault("tools", TOOLS)
         offer.setdefault("slots", 2)
         ids = frozenset(AttemptId(attempt) for attempt in known)
-        self.handle(DeviceJoined(self.now, DeviceId(id), self.epochs[id], Offer(**offer), ids))
+        self.handle(DeviceJoined(self.now, DeviceId(id), self.epochs[id], Offer(**offer), ids, memory))
 
     def change(self, id: str, **offer: Any) -> None:
         offer.setdefault("tools", TOOLS)

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from ..graph import GraphError
 from ..journal import Record
-from ..scheduling import FleetEvent, JournalEntry, RunEvent, RunId, Scheduler, SchedulingError, Step
+from ..scheduling import FleetEvent, InvariantBroken, JournalEntry, RunEvent, RunId, Scheduler, SchedulingError, Step
 from ..scheduling import commands as cmd
 from ..scheduling.events import RunPaused, RunRecovered, RunStarted, RunUnpaused
 from ..scheduling.records import encode_entry
@@ -61,11 +61,17 @@ class Turns:
         self.scheduler.drop(run)
 
     def take(self, events: Sequence[AnyEvent], turn: Step) -> Refusal | None:
-        """Have the scheduler take events in, and add what follows to the turn; returns the first refusal, if any."""
+        """Have the scheduler take events in, and add what follows to the turn; returns the first refusal, if any.
+
+        Raises:
+            InvariantBroken: the scheduler validates, and its state is inconsistent: nobody's request is to blame.
+        """
         refusal: Refusal | None = None
         for event in events:
             try:
                 self.scheduler.handle(event, turn)
+            except InvariantBroken:
+                raise
             except (SchedulingError, GraphError) as error:
                 refusal = refusal or error
         return refusal

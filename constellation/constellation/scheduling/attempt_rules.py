@@ -69,8 +69,13 @@ class AttemptRules(RunState):
         attempt = Attempt(event.attempt, star, event.device, event.epoch, event.idempotent, event.memory, event.at)
         tries.attempt = self.attempts[attempt.id] = attempt
         self.graph.enter(star, StarState.ASSIGNED)
-        self._out.append(Dispatch(self.run, tries.spec, attempt.id, event.device, event.epoch, tries.arguments))
+        self._out.append(self.dispatch(attempt))
         return True
+
+    def dispatch(self, attempt: Attempt) -> Dispatch:
+        """The command that sends a live attempt to its device."""
+        tries = self.tries[attempt.star]
+        return Dispatch(self.run, tries.spec, attempt.id, attempt.device, attempt.epoch, tries.arguments)
 
     def _fenced(self, event: Any) -> Attempt | None:
         """The live attempt that an event is about, when its fence is the present one."""
@@ -116,6 +121,7 @@ class AttemptRules(RunState):
             return False
         attempt.epoch = event.epoch
         attempt.unconfirmed = False
+        attempt.leased_at = event.at
         if attempt.stopping:
             self._out.append(self._cancel_command(attempt))
         return True
@@ -126,7 +132,7 @@ class AttemptRules(RunState):
         return [
             attempt
             for attempt in self.attempts.values()
-            if attempt.assigned_at <= since and not (attempt.started or attempt.stopping or attempt.unconfirmed)
+            if attempt.leased_at <= since and not (attempt.started or attempt.stopping or attempt.unconfirmed)
         ]
 
     # --- ends -------------------------------------------------------------------------------------------------------

@@ -31,6 +31,8 @@ class Attempt:
         reason: The same in words.
         overdue_at: When the orchestrator gives it up for taking too long; None before it starts, or without limit.
         unconfirmed: No device has spoken of it since the orchestrator was restarted.
+        recovered: It was brought back from the journal: what its device said of it meanwhile may have gone unheard.
+        leased_at: When it was last given to its device, which should soon begin with it.
     """
 
     __slots__ = (
@@ -39,9 +41,11 @@ class Attempt:
         "epoch",
         "id",
         "idempotent",
+        "leased_at",
         "memory",
         "overdue_at",
         "reason",
+        "recovered",
         "star",
         "started",
         "stopping",
@@ -64,12 +68,13 @@ class Attempt:
         self.epoch = epoch
         self.idempotent = idempotent
         self.memory = memory
-        self.assigned_at = assigned_at
+        self.assigned_at = self.leased_at = assigned_at
         self.started = False
         self.stopping: StopCause | None = None
         self.reason = ""
         self.overdue_at: float | None = None
         self.unconfirmed = False
+        self.recovered = False
 
 
 class Tries:

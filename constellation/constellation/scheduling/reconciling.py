@@ -25,14 +25,23 @@ def unwanted_attempts(machine: RunMachine, device: DeviceLoad) -> Iterator[Cance
 
 
 def reconciled(machine: RunMachine, device: DeviceLoad, at: float) -> Iterator[AttemptAdopted | AttemptLost]:
-    """What becomes of a run's attempts of earlier sessions, by what the device knew when its present one began."""
+    """What becomes of a run's attempts of earlier sessions, by what the device knew when its present one began.
+
+    One that is taken over although the device does not list it is to be sent to the device again. For the device lists
+    no result that was acknowledged, and whoever took its messages while nobody had the run in hand has not stored what
+    they said. But it remembers what it has begun, and begins nothing twice.
+    """
     run = machine.run
     for attempt in list(machine.attempts.values()):
         if attempt.device != device.id or attempt.epoch == device.epoch:
             continue
-        if attempt.id in device.known and attempt.epoch < device.epoch:
+        remembered = bool(attempt.memory) and attempt.memory == device.memory
+        doubtful = remembered and attempt.recovered and not (attempt.started or attempt.stopping)
+        if (doubtful or attempt.id in device.known) and attempt.epoch < device.epoch:
             yield AttemptAdopted(at, run, attempt.star, attempt.id, device.id, device.epoch)
         else:
-            begun = not attempt.memory or attempt.memory != device.memory
+            # A device that has forgotten nothing, and knows nothing of it, never began: unless it has said that it did,
+            # and the result was taken from it by an orchestrator that did not have the run.
+            begun = attempt.started or not remembered
             reason = f"device {device.id!r} began a new session and does not know of it"
             yield AttemptLost(at, run, attempt.star, attempt.id, device.id, attempt.epoch, reason, begun)

@@ -80,7 +80,7 @@ class RunMachine(AttemptRules):
             return False
         reconciled_at = event.at + RECONCILE_S
         for attempt in self.attempts.values():
-            attempt.unconfirmed = True
+            attempt.unconfirmed = attempt.recovered = True
             attempt.idempotent = attempt.idempotent or event.rerun
             if attempt.overdue_at is not None and attempt.overdue_at < reconciled_at:
                 # The device may well hold its result; let it come back with that first.

@@ -15,7 +15,7 @@ from . import events as ev
 from .commands import CancelAttempt, CancelNested, Command, RunSettled, StartNested, Step
 from .durations import Durations, work_key
 from .errors import RunExists, UnknownRun
-from .events import DeviceId, JournalEntry, RunEvent, RunId, RunStarted
+from .events import AttemptId, DeviceId, JournalEntry, RunEvent, RunId, RunStarted
 from .fleet import Fleet
 from .inputs import FLEET_EVENTS, DeviceChanged, DeviceDraining, DeviceJoined, DeviceLeft, FleetEvent, Tick
 from .invariants import check_scheduler
@@ -24,7 +24,7 @@ from .nesting import begin_nested, end_nested
 from .placement import NO_NEEDS, POLICY_FAILED, DeviceLoad, PlacementPolicy
 from .reconciling import reconciled, unwanted_attempts
 from .run import RunMachine
-from .waiting import KEPT, Waiting
+from .waiting import KEPT, MEANT, Waiting
 
 TICK_S = 1.0
 """How often stars that no device matches are looked at."""
@@ -65,6 +65,8 @@ class Scheduler:
         self._patience_s = no_device_patience_s
         self._validate = validate
         self._next_tick_at: float | None = None
+        self._unanswered: dict[tuple[DeviceId, int, AttemptId], float] = {}
+        """Attempts given up because their devices did not begin, and until when their slots count as taken."""
 
     # --- events in ---------------------------------------------------------------------------------------------------
 
@@ -113,7 +115,7 @@ class Scheduler:
         if machine is None:
             raise UnknownRun("")
         for attempt in machine.attempts.values():
-            attempt.unconfirmed = True
+            attempt.unconfirmed = attempt.recovered = True
         self.fleet.set_paused(machine.run, machine.state == "paused")
         return machine
 
@@ -195,7 +197,9 @@ class Scheduler:
         nested: list[Command] = []
         for command in commands:
             kind = type(command)
-            self._waiting.follow(machine, command)
+            do = MEANT.get(kind)
+            if do is not None:
+                do(self._waiting, machine, command)
             if replaying or kind in KEPT:
                 continue
             passed_on.append(command)
@@ -309,6 +313,8 @@ class Scheduler:
             if isinstance(event, ev.AttemptAdopted):
                 self.fleet.occupy(device.id, event.attempt, resource_needs(machine.graph[event.star]))
             self._apply(event, step)
+            if isinstance(event, ev.AttemptAdopted) and event.attempt not in device.known:
+                step.commands.append(machine.dispatch(machine.attempts[event.attempt]))
 
     def _lose(self, at: float, device: DeviceId, step: Step, reason: str) -> None:
         for machine in list(self.runs.values()):
@@ -327,14 +333,22 @@ class Scheduler:
                 self._apply(ev.PlacementFailed(at, run, star, reason), step)
             for machine in list(self.runs.values()):
                 self._expire(machine, at, step)
+            self._free_unanswered(at)
             self._next_tick_at = at + TICK_S
 
+    def _free_unanswered(self, at: float) -> None:
+        """Free the slots of attempts that were given up long ago; a device that is full after all says so."""
+        for fence in [fence for fence, due_at in self._unanswered.items() if due_at <= at]:
+            del self._unanswered[fence]
+            self.fleet.release(*fence)
+
     def _expire(self, machine: RunMachine, at: float, step: Step) -> None:
-        """Take attempts back from devices that have not begun with them in time; their slots stay theirs."""
-        run = machine.run
+        """Take attempts back from devices that have not begun with them in time, but not yet their slots."""
+        run, accept_s = machine.run, machine.options.accept_s
         for late in machine.expired(at):
-            reason = f"device {late.device!r} did not begin with it within {machine.options.accept_s:g} s"
+            reason = f"device {late.device!r} did not begin with it within {accept_s:g} s"
             step.commands.append(CancelAttempt(run, late.star, late.id, late.device, late.epoch, reason, 1.0))
+            self._unanswered[late.device, late.epoch, late.id] = at + accept_s
             self._apply(ev.AttemptLost(at, run, late.star, late.id, late.device, late.epoch, reason), step)
 
     # --- placement ---------------------------------------------------------------------------------------------------

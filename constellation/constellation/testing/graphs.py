@@ -1,10 +1,10 @@
-"""Random graphs and random edits, from a given source of randomness."""
+"""Random graphs and random edits of them, from a given source of chance."""
 
 from __future__ import annotations
 
 from random import Random
 
-from constellation.graph import (
+from ..graph import (
     AddLine,
     AddStar,
     Approval,
@@ -24,10 +24,17 @@ from constellation.graph import (
     UpdateStar,
     Work,
 )
-from constellation.graph.documents import dump
+from ..graph.documents import dump
+
+MAX_DEPTH = 2
+"""How deep constellations are nested."""
+
+CONDITIONS = ("output.n < 3", "output.n < 3", "output.n >= 0", "output.missing > 1")
+"""Conditions of lines, over what fake devices return; the last one can't be evaluated."""
 
 
 def random_star(rng: Random, id: str, sources: list[str], *, depth: int = 0) -> TaskStar:
+    """A star of any kind of work, whose arguments may refer to some of `sources`."""
     work = _random_work(rng, sources, depth)
     return TaskStar(
         StarId(id),
@@ -35,8 +42,8 @@ def random_star(rng: Random, id: str, sources: list[str], *, depth: int = 0) -> 
         requires=rng.choice([{}, {}, {}, {"os": "linux"}, {"gpu": 0.5}, {"gpu": 1}]),
         device=rng.choice([None] * 12 + ["d0"]),
         # A device may hang, and only a limit ends that; people and nested runs come to an end by themselves.
-        timeout_s=rng.choice([1.0, 4.0, 4.0] if isinstance(work, ToolCall) else [None, 4.0]),
-        retry=RetryPolicy(rng.choice([1, 1, 3]), rng.choice([0.2, 3.0]), on=rng.choice([(), ("Flaky",)])),
+        timeout_s=rng.choice([1.0, 3.0, 3.0] if isinstance(work, ToolCall) else [None, 3.0]),
+        retry=RetryPolicy(rng.choice([1, 1, 3]), rng.choice([0.2, 2.0]), on=rng.choice([(), ("Flaky",)])),
         priority=rng.randrange(3),
         idempotent=rng.choice([None, None, True, False]),
     )
@@ -47,22 +54,21 @@ def _random_work(rng: Random, sources: list[str], depth: int) -> Work:
     choice = rng.random()
     if choice < 0.12:
         return Approval("May I?", arguments)
-    if choice < 0.24 and depth < 2:
-        return Nested(dump(random_graph(rng, rng.randint(0, 3), depth=depth + 1)), arguments)
-    return ToolCall(rng.choice(["pure", "pure", "effect"] + ["nowhere"] * (rng.random() < 0.05)), arguments)
+    if choice < 0.22 and depth < MAX_DEPTH:
+        return Nested(dump(random_graph(rng, rng.randint(1, 2), depth=depth + 1)), arguments)
+    nowhere = rng.random() < 0.03
+    return ToolCall("nowhere" if nowhere else rng.choice(["pure", "pure", "effect"]), arguments)
 
 
 def random_line(rng: Random, source: str, target: str) -> TaskStarLine:
+    """A line with any trigger."""
     trigger = rng.choice([Trigger.SUCCESS] * 5 + [Trigger.COMPLETION] * 2 + [Trigger.FAILURE, Trigger.WHEN])
-    when = (
-        rng.choice(["output.n < 3", "output.n < 3", "output.n >= 0", "output.missing > 1"])
-        if trigger is Trigger.WHEN
-        else None
-    )
+    when = rng.choice(CONDITIONS) if trigger is Trigger.WHEN else None
     return TaskStarLine(StarId(source), StarId(target), trigger, when)
 
 
 def random_graph(rng: Random, stars: int, *, depth: int = 0) -> TaskConstellation:
+    """A graph of so many stars, some of them nested constellations."""
     graph = TaskConstellation("random")
     for number in range(stars):
         before = [f"s{earlier}" for earlier in range(number)]
@@ -74,22 +80,21 @@ def random_graph(rng: Random, stars: int, *, depth: int = 0) -> TaskConstellatio
     return graph
 
 
-def random_batch(rng: Random, graph: TaskConstellation) -> EditBatch:
-    """A batch that may well be refused."""
+def random_batch(rng: Random, graph: TaskConstellation, *, base: int | None = None, author: str = "") -> EditBatch:
+    """A batch that may well be refused: into stars that have begun, of stars that are gone, closing cycles."""
     stars: list[str] = list(graph) or ["s0"]
     operations: list[Operation] = []
     for _ in range(rng.randint(1, 3)):
         one, other = rng.choice(stars), rng.choice(stars)
-        new = f"s{rng.randrange(30)}"
         match rng.randrange(7):
             case 0:
-                operations.append(AddStar(random_star(rng, new, stars)))
+                operations.append(AddStar(random_star(rng, f"s{rng.randrange(20)}", stars, depth=1)))
             case 1:
-                operations.append(UpdateStar(random_star(rng, one, [])))
+                operations.append(UpdateStar(random_star(rng, one, [], depth=1)))
             case 2:
                 operations.append(RemoveStar(StarId(one)))
             case 3:
-                operations += [RemoveStar(StarId(one)), AddStar(random_star(rng, one, []))]
+                operations += [RemoveStar(StarId(one)), AddStar(random_star(rng, one, [], depth=1))]
             case 4 if one != other:
                 operations.append(AddLine(random_line(rng, one, other)))
             case 5 if graph.lines:
@@ -98,5 +103,4 @@ def random_batch(rng: Random, graph: TaskConstellation) -> EditBatch:
             case _ if graph.lines:
                 line = rng.choice(graph.lines)
                 operations.append(UpdateLine(random_line(rng, line.source, line.target)))
-    base = rng.choice([None, graph.version, max(0, graph.version - 1)])
-    return EditBatch(tuple(operations), base, "someone", "to see what happens")
+    return EditBatch(tuple(operations), base, author, "to see what happens")
