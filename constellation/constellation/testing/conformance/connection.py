@@ -49,6 +49,7 @@ class Connection:
 
     Attributes:
         patience_s: How long to wait for what the device has to do, in seconds.
+        release: Gives the transport up.
     """
 
     def __init__(self, transport: Transport, log: FrameLog, patience_s: float, release: Callable[[], None]) -> None:
@@ -58,12 +59,12 @@ class Connection:
             transport: What carries the frames.
             log: Where they are written down.
             patience_s: How long to wait for a frame, in seconds.
-            release: Called once nobody needs the transport any more.
+            release: Called once nobody needs the transport any more; it is then aborted.
         """
         self._transport = transport
         self._log = log
         self.patience_s = patience_s
-        self._release = release
+        self.release = release
 
     async def send(self, frame: str | bytes) -> None:
         """Send a frame as it is; one that the device no longer takes is lost."""
@@ -151,12 +152,12 @@ class Connection:
         """Drop the connection, as a broken network does."""
         self._log.note("the kit cut the connection")
         self._transport.abort()
-        self._release()
+        self.release()
 
     async def close(self) -> None:
         """Close in good order."""
         await self._transport.aclose()
-        self._release()
+        self.release()
 
 
 def decoded(frame: str | bytes) -> Frame:

@@ -76,6 +76,7 @@ class Stage:
         self._numbers = itertools.count(secrets.randbelow(10**9) * 1000)
         self._epochs = itertools.count(1)
         self._session_names = itertools.count(1)
+        self._connections: list[Connection] = []
 
     # --- the device ----------------------------------------------------------------------------------------------
 
@@ -86,7 +87,11 @@ class Stage:
             yield None
         else:
             async with self._start(self.invitation) as running:
-                yield running
+                try:
+                    yield running
+                finally:  # a device that is told to stop would wait for the answer to its goodbye
+                    for connection in self._connections:
+                        connection.release()
 
     async def connection(self, expected: str = "the device to dial") -> Connection:
         """Wait until the device dials.
@@ -102,7 +107,9 @@ class Stage:
                 f"no connection came for {self.patience_s:g} s while the kit waited for {expected}"
             ) from None
         self.log.note("the device connected")
-        return Connection(transport, self.log, self.patience_s, done.set)
+        connection = Connection(transport, self.log, self.patience_s, done.set)
+        self._connections.append(connection)
+        return connection
 
     async def dials_within(self, patience_s: float) -> bool:
         """Whether the device dials within this time, in seconds."""

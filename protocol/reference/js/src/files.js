@@ -1,7 +1,6 @@
 // Files by their SHA-256, and their way over a session, in both directions ("Artifacts" in docs/protocol.md).
 
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, readSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { appendFileSync } from "node:fs";
+import * as fs from "node:fs";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { MAX_PIECE_BYTES } from "./codec.js";
@@ -13,7 +12,7 @@ const HEADER_ROOM = 256;
 export class Store {
   constructor(folder) {
     this.folder = folder;
-    mkdirSync(join(folder, "partial"), { recursive: true, mode: 0o700 });
+    fs.mkdirSync(join(folder, "partial"), { recursive: true, mode: 0o700 });
   }
 
   path(sha256) {
@@ -21,24 +20,24 @@ export class Store {
   }
 
   has(sha256) {
-    return existsSync(this.path(sha256));
+    return fs.existsSync(this.path(sha256));
   }
 
   put(data, { name = "", media_type = "application/octet-stream" } = {}) {
     const sha256 = createHash("sha256").update(data).digest("hex");
     const partial = join(this.folder, "partial", `${sha256}.new`);
-    writeFileSync(partial, data, { mode: 0o600 });
-    renameSync(partial, this.path(sha256));
+    fs.writeFileSync(partial, data, { mode: 0o600 });
+    fs.renameSync(partial, this.path(sha256));
     return { sha256, size: data.length, name, media_type };
   }
 
   read(sha256, offset, size) {
-    const file = openSync(this.path(sha256), "r");
+    const file = fs.openSync(this.path(sha256), "r");
     try {
       const data = Buffer.alloc(size);
-      return data.subarray(0, readSync(file, data, 0, size, offset));
+      return data.subarray(0, fs.readSync(file, data, 0, size, offset));
     } finally {
-      closeSync(file);
+      fs.closeSync(file);
     }
   }
 }
@@ -62,8 +61,8 @@ export class Transfers {
     const download = { info, path: join(this.store.folder, "partial", info.sha256) };
     download.ended = new Promise((resolve, reject) => Object.assign(download, { resolve, reject }));
     this.downloads.set(info.sha256, download);
-    if (!existsSync(download.path)) writeFileSync(download.path, "", { mode: 0o600 });
-    download.position = statSync(download.path).size;
+    if (!fs.existsSync(download.path)) fs.writeFileSync(download.path, "", { mode: 0o600 });
+    download.position = fs.statSync(download.path).size;
     download.resumed = download.position > 0; // what an earlier session left
     if (download.position >= info.size) this.#finish(download);
     else this.#ask(download);
@@ -103,29 +102,29 @@ export class Transfers {
       this.#fail(download, "a piece came that was not asked for");
       return;
     }
-    appendFileSync(download.path, data);
+    fs.appendFileSync(download.path, data);
     download.position = end;
     if (end < download.info.size && end - download.asked >= WINDOW_BYTES / 2) this.#ask(download);
   }
 
   #finish(download) {
     const { info, path } = download;
-    const data = readFileSync(path);
+    const data = fs.readFileSync(path);
     if (data.length !== info.size || createHash("sha256").update(data).digest("hex") !== info.sha256) {
-      rmSync(path);
+      fs.rmSync(path);
       if (!download.resumed) return this.#fail(download, "its bytes are not those that were announced");
-      writeFileSync(path, "", { mode: 0o600 }); // the part from the earlier session may be at fault: once more
+      fs.writeFileSync(path, "", { mode: 0o600 }); // the part from the earlier session may be at fault: once more
       Object.assign(download, { position: 0, resumed: false });
       return this.#ask(download);
     }
-    renameSync(path, this.store.path(info.sha256));
+    fs.renameSync(path, this.store.path(info.sha256));
     this.downloads.delete(info.sha256);
     this.session.send({ kind: "artifact_request", sha256: info.sha256, offset: info.size }); // it arrived
     return download.resolve();
   }
 
   #fail(download, reason) {
-    rmSync(download.path, { force: true });
+    fs.rmSync(download.path, { force: true });
     this.downloads.delete(download.info.sha256);
     this.session.send({ kind: "artifact_done", sha256: download.info.sha256, error: reason });
     download.reject(new Error(`the file ${download.info.sha256} can't be had: ${reason}`));
@@ -148,7 +147,7 @@ export class Transfers {
       this.session.send({ kind: "artifact_done", sha256, error: "it is not here" });
       return;
     }
-    const size = statSync(this.store.path(sha256)).size;
+    const size = fs.statSync(this.store.path(sha256)).size;
     if (offset >= size) {
       this.uploads.delete(sha256);
       this.#settleOffer(sha256, (offer) => offer.resolve());

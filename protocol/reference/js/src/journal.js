@@ -11,6 +11,7 @@ export class Journal {
     this.path = join(folder, "attempts.jsonl");
     this.begun = new Set();
     this.results = new Map(); // unacknowledged, by attempt
+    this.open = new Set(); // begun before a restart, and never ended
     if (existsSync(this.path)) this.#read();
     else this.#write(writeFileSync, { memory: (this.memory = randomUUID()) });
     this.#settleInterrupted();
@@ -23,17 +24,20 @@ export class Journal {
     if (torn !== "") writeFileSync(this.path, lines.map((line) => `${line}\n`).join(""));
     for (const entry of lines.map((line) => JSON.parse(line))) {
       if (entry.memory) this.memory = entry.memory;
-      if (entry.begun) this.begun.add(entry.begun);
-      if (entry.result) this.results.set(entry.result.attempt, entry.result);
+      if (entry.begun) {
+        this.begun.add(entry.begun);
+        this.open.add(entry.begun);
+      }
+      if (entry.result) {
+        this.results.set(entry.result.attempt, entry.result);
+        this.open.delete(entry.result.attempt);
+      }
       if (entry.taken) this.results.delete(entry.taken);
-      if (entry.result || entry.taken) this.begun.add(entry.result?.attempt ?? entry.taken);
-      if (entry.begun) this.open = (this.open ?? new Set()).add(entry.begun);
-      if (entry.result) this.open?.delete(entry.result.attempt);
     }
   }
 
   #settleInterrupted() {
-    for (const attempt of this.open ?? []) {
+    for (const attempt of this.open) {
       const error = { type: "AttemptOutcomeUnknown", message: "the device was restarted while it ran", details: {} };
       this.keep({ kind: "result", attempt, epoch: 0, status: "failed", error, started_at: Date.now() / 1000, duration_s: 0 });
     }
