@@ -25,7 +25,6 @@ class Attempt:
         session: The session that it was last assigned in; only compared, never asked.
         started_at: When it was accepted, in seconds since the epoch.
         started: The same moment on the monotonic clock.
-        progress: What it reported and has not been sent.
         scope: Cancels the code that runs it; None while none runs.
         limit_s: The shorter of the attempt's and the tool's time limits, in seconds; None for no limit.
         stop: Why it is being stopped, None while it is not.
@@ -35,12 +34,12 @@ class Attempt:
     """
 
     __slots__ = (
+        "_progress",
         "assign",
         "grace_s",
         "id",
         "instant",
         "limit_s",
-        "progress",
         "scope",
         "session",
         "settled",
@@ -61,13 +60,20 @@ class Attempt:
         self.session = session
         self.started_at = started_at
         self.started = started
-        self.progress = ProgressBuffer()
+        self._progress: ProgressBuffer | None = None
         self.scope: anyio.CancelScope | None = None
         self.limit_s = _shorter(assign.timeout_s, tool.timeout_s)
         self.stop: StopReason | None = None
         self.stop_message = ""
         self.grace_s = 0.0
         self.settled = False
+
+    @property
+    def progress(self) -> ProgressBuffer:
+        """What it reported and has not been sent."""
+        if self._progress is None:
+            self._progress = ProgressBuffer()
+        return self._progress
 
     def is_stopping(self) -> bool:
         """Whether its work should come to an end; asked by tools from their own threads."""

@@ -61,7 +61,8 @@ class Executor:
 
     def call_at_once(self, attempt: Attempt) -> Any:
         """Call the tool of an instant attempt and return its output; raises whatever the tool raises."""
-        return attempt.tool.call_sync(attempt.assign.work.arguments, self._context(attempt))
+        tool, arguments = attempt.tool, attempt.assign.work.arguments
+        return tool.call_sync(arguments, self._context(attempt) if arguments or tool.takes_context else None)
 
     async def call(self, attempt: Attempt) -> Any:
         """Fetch the files that the arguments refer to, call the tool and return its output.

@@ -37,6 +37,9 @@ class PackedOutput:
     artifacts: tuple[ArtifactInfo, ...] = ()
 
 
+_NOTHING = PackedOutput(None)
+
+
 def pack_inline(output: Any, *, store: ArtifactStore, max_inline_bytes: int) -> PackedOutput | None:
     """Find the files that a JSON-able output refers to; None when it is too long to be sent as it is.
 
@@ -45,7 +48,9 @@ def pack_inline(output: Any, *, store: ArtifactStore, max_inline_bytes: int) -> 
     Raises:
         WorkFailed: it has no JSON form after all, such as text that is not Unicode.
     """
-    if output is None or isinstance(output, bool | int | float):
+    if output is None:
+        return _NOTHING
+    if isinstance(output, bool | int | float):
         return PackedOutput(output)
     try:
         encoded = to_json(output)

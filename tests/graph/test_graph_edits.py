@@ -333,3 +333,19 @@ def test_the_inverse_is_that_of_its_own_batch_however_late_it_is_asked_for() -> 
     graph.apply(EditBatch((RemoveStar(StarId("b")),)))
     before = TaskStar(StarId("b"), ToolCall("t"), name="b")
     assert first.inverse.operations == (UpdateStar(before), UpdateLine(line("a", "b")))
+
+
+@pytest.mark.parametrize("state", [StarState.SUCCEEDED, StarState.FAILED])
+def test_a_refused_batch_leaves_lines_from_stars_that_have_ended_as_decided_as_they_were(state: StarState) -> None:
+    graph = chain("a", "b")
+    graph.star("c", "t")
+    graph.line("c", "b")
+    graph.hold(StarId("c"))
+    graph.activate()
+    end(graph, "a", state)
+    before = dump(graph), graph.state("b"), graph.waiting_for("b")
+    assert before[2] == ["c"]
+    with pytest.raises(EditRejected):
+        graph.apply(EditBatch((unline("a", "b"), AddLine(line("a", "b")), AddLine(line("a", "nobody")))))
+    assert (dump(graph), graph.state("b"), graph.waiting_for("b")) == before
+    check_invariants(graph)

@@ -285,6 +285,7 @@ class Constellations(RuleBasedStateMachine):
         oracle = as_networkx(self.graph)
         place = {star: index for index, star in enumerate(self.graph.in_order())}
         assert all(place[source] < place[target] for source, target in oracle.edges)
+        assert self.graph.line_count == oracle.number_of_edges()
         for star in self.graph:
             assert self.graph.descendants(star) == nx.descendants(oracle, star)
 

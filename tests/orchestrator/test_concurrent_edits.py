@@ -113,6 +113,41 @@ async def test_many_who_look_again_after_a_conflict_all_get_their_edit_in(tmp_pa
             await run.wait()
 
 
+async def test_a_planner_whose_edit_names_what_another_has_removed_meanwhile_looks_again() -> None:
+    removed = anyio.Event()
+    looks: list[bool] = []
+
+    async def planner(review: Review) -> EditBuilder | None:
+        edit = review.edit()
+        if review.star.id == "remover":
+            edit.remove("victim")
+            return edit
+        if review.star.id != "builder":
+            return None
+        looks.append("victim" in review.graph)
+        if looks[-1]:
+            edit.star("more", "add", a=1, b=1, after=["victim"])
+            await removed.wait()
+        else:
+            edit.star("instead", "add", a=2, b=2)
+        return edit
+
+    graph = TaskConstellation("removed meanwhile")
+    first, last = graph.star("builder", "add", a=0, b=0), graph.star("remover", "add", a=0, b=0)
+    graph.star("victim", "add", a=0, b=0, after=[first, last])
+    async with Orchestrator.local(devices=1, tools=[add], planner=planner) as orchestrator:
+        run = await orchestrator.submit(graph)
+        with anyio.fail_after(30):
+            events = []
+            async for event in run.events():
+                events.append(event)
+                if isinstance(event, seen.GraphEdited) and event.removed:
+                    removed.set()
+            assert await run.result() == {"builder": 0, "remover": 0, "instead": 4}
+    assert looks == [True, False]
+    assert not [event for event in events if isinstance(event, seen.EditRefused)]
+
+
 async def test_two_reviews_at_once_that_edit_disjoint_regions_both_count_and_each_star_is_looked_at_once() -> None:
     looks: list[str] = []
     both = anyio.Event()

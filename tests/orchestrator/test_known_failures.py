@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,12 @@ from orchestra_tools import add, fail, wait_for
 
 from constellation import (
     AdmissionRefused,
+    DeviceLoad,
     EditBatch,
     EditBuilder,
     Orchestrator,
     Review,
+    RunFailed,
     StarState,
     TaskConstellation,
     TaskStar,
@@ -162,6 +164,31 @@ def test_a_late_result_of_a_try_that_was_given_up_is_not_taken_for_that_of_a_new
     outcome = machine.graph.outcome("s")
     assert outcome is not None
     assert (outcome.output, outcome.attempts) == ("new", 2)
+
+
+class Overtaxed:
+    """A policy that can't cope with some work."""
+
+    def choose(self, star: TaskStar, candidates: Sequence[DeviceLoad], nearby: object, durations: object) -> DeviceLoad:
+        if star.name == "hard":
+            raise LookupError("no idea")
+        return candidates[0]
+
+
+@pytest.mark.anyio
+async def test_a_placement_policy_that_raises_fails_its_star_and_takes_no_other_run_with_it(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    other, broken = TaskConstellation("other"), TaskConstellation("broken")
+    other.star("last", "add", a=1, b=1, after=[other.star("waiting", "wait_for", path=str(gate))])
+    broken.star("hard", "add", a=1, b=1)
+    broken.star("easy", "add", a=1, b=2)
+    async with Orchestrator.local(devices=1, tools=[add, wait_for], policy=Overtaxed()) as orchestrator:
+        going_on = await orchestrator.submit(other)
+        with anyio.fail_after(30):
+            with pytest.raises(RunFailed, match=r"hard: .*the placement policy Overtaxed raised LookupError: no idea"):
+                await (await orchestrator.submit(broken)).result()
+            gate.touch()
+            assert await going_on.result() == {"last": 2}
 
 
 # --- documents ---

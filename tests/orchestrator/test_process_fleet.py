@@ -51,6 +51,13 @@ class Interrupted:
                 return
         raise AssertionError("the program ended early")
 
+    def kill_devices(self) -> None:
+        """Kill the device processes, and return when they are gone: until then they count as living on."""
+        for pid in self.devices.values():
+            os.kill(pid, signal.SIGKILL)
+        while any(map(is_running, self.devices.values())):
+            os.sched_yield()  # they are no children of this process, so there is nothing to wait on
+
     def effects(self) -> Counter[str]:
         return Counter(self.log.read_text().split())
 
@@ -181,8 +188,7 @@ async def test_after_the_orchestrator_was_killed_devices_that_live_on_bring_back
 async def test_a_run_can_be_resumed_when_its_devices_died_with_the_orchestrator(tmp_path: Path) -> None:
     with interrupted(tmp_path, idempotent=True) as program:
         program.process.kill()
-        for pid in program.devices.values():
-            os.kill(pid, signal.SIGKILL)
+        program.kill_devices()
         program.process.wait()
         stars, assigned = await finish(program.run, program)
         assert stars == {"succeeded": 11}
@@ -197,8 +203,7 @@ async def test_a_run_can_be_resumed_when_its_devices_died_with_the_orchestrator(
 async def test_a_person_decides_whether_work_of_unknown_outcome_is_run_again(tmp_path: Path, rerun: bool) -> None:
     with interrupted(tmp_path) as program:
         program.process.kill()
-        for pid in program.devices.values():
-            os.kill(pid, signal.SIGKILL)
+        program.kill_devices()
         program.process.wait()
         stars, _ = await finish(program.run, program, rerun_unknown=rerun)
         assert stars == ({"succeeded": 11} if rerun else {"succeeded": 6, "failed": 4, "skipped": 1})
@@ -207,8 +212,7 @@ async def test_a_person_decides_whether_work_of_unknown_outcome_is_run_again(tmp
 async def test_until_that_is_decided_nothing_is_changed(tmp_path: Path) -> None:
     with interrupted(tmp_path) as program:
         program.process.kill()
-        for pid in program.devices.values():
-            os.kill(pid, signal.SIGKILL)
+        program.kill_devices()
         program.process.wait()
         for _ in range(2):
             with pytest.raises(DecisionNeeded, match="--rerun-unknown") as asked:

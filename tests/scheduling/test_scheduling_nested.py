@@ -18,10 +18,11 @@ from constellation.graph import (
     ToolCall,
 )
 from constellation.graph.documents import dump
-from constellation.scheduling import RunEnded, RunId, Scheduler, UnknownRun
+from constellation.scheduling import DeviceId, Offer, RunEnded, RunId, Scheduler, UnknownRun
 from constellation.scheduling import commands as cmd
 from constellation.scheduling import events as ev
 from constellation.scheduling.events import nested_id
+from constellation.scheduling.inputs import DeviceJoined
 
 from .harness import Harness, R, star
 
@@ -236,6 +237,23 @@ def test_a_report_to_an_orchestrator_without_the_run_is_not_waited_for_later(h: 
     h.scheduler.recover(entries)
     h.ask(ev.RunRecovered)
     assert h.attempt("a").id == "r/a/2"
+
+
+@pytest.mark.parametrize(("begun", "state"), [(True, StarState.FAILED), (False, StarState.ASSIGNED)])
+def test_what_a_device_has_begun_with_and_knows_no_more_is_not_taken_for_never_begun(
+    h: Harness, begun: bool, state: StarState
+) -> None:
+    """The result went to an orchestrator that did not have the run, so the device has forgotten it in good faith."""
+    offer = Offer(tools={"once": False})
+    h.handle(DeviceJoined(h.now, DeviceId("d0"), 1, offer, memory="m"))
+    h.start(star("a", "once"))
+    if begun:
+        h.begun("a")
+    h.restart()
+    h.handle(DeviceJoined(h.now, DeviceId("d0"), 2, offer, memory="m"))
+    assert h.state("a") is state
+    if begun:
+        assert h.error("a").type == "AttemptOutcomeUnknown"
 
 
 def test_an_attempt_of_a_later_session_than_the_present_one_is_lost(h: Harness) -> None:

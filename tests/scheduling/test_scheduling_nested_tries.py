@@ -6,7 +6,7 @@ import pytest
 
 from constellation.graph import Nested, RetryPolicy, StarError, StarState, TaskConstellation
 from constellation.graph.documents import dump
-from constellation.scheduling import RunId
+from constellation.scheduling import RunId, RunOptions
 from constellation.scheduling import commands as cmd
 from constellation.scheduling import events as ev
 from constellation.scheduling.events import nested_id
@@ -212,3 +212,10 @@ def test_a_pause_reaches_two_levels_down(h: Harness) -> None:
     )
     h.ask(ev.RunUnpaused)
     assert h.scheduler.runs[DEEPEST].state == "running"
+
+
+def test_a_nested_run_is_carried_out_as_the_one_around_it_but_for_its_deadline_and_reviews(h: Harness) -> None:
+    options = {"cancel_grace_s": 3.0, "timeout_margin_s": 1.5, "max_losses": 7, "accept_s": 4.0}
+    h.join()
+    h.start(star("n", work=Nested(dump(inner("x")))), deadline_s=50.0, review=True, **options)
+    assert h.scheduler.runs[FIRST].options == RunOptions(**options)

@@ -170,6 +170,11 @@ class Tool(Generic[P, R]):
         place = module.__file__ if module.__name__.startswith(FILE_MODULE_PREFIX) else module.__name__
         return f"{place}:{qualname}"
 
+    @property
+    def takes_context(self) -> bool:
+        """Whether one of its parameters is a `ToolContext`."""
+        return bool(self._defined().signature.context_parameters)
+
     def validate(
         self, arguments: Mapping[str, Any], *, resolve: Callable[[Artifact], Path] | None = None
     ) -> dict[str, Any]:

@@ -38,7 +38,7 @@ class Survey:
     def ratio(self, peer: Peer, figures: Figures) -> float | None:
         """How many times the CPU time of our matching case a peer takes; None when that case was not measured."""
         ours = next((case for case in self.cases if case.name == peer.against), None)
-        return round(figures.cpu_us_per_star / ours.cpu_us_per_star, 2) if ours and ours.cpu_us_per_star else None
+        return round(figures.cpu_us_per_star / ours.cpu_us_per_star, 3) if ours and ours.cpu_us_per_star else None
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""

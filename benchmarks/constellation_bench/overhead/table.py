@@ -67,9 +67,15 @@ def _add_peers(table: Table, survey: Survey, *, against: str) -> None:
                 f"{figures.spread:.0%}",
                 f"{figures.wall_us_per_star:,.1f}",
                 f"{figures.stars:,}",
-                f"{ratio:,.2f}" if ratio is not None else "–",
+                _ratio(ratio),
                 peer.about,
             )
+
+
+def _ratio(ratio: float | None) -> str:
+    if ratio is None:
+        return "–"
+    return f"{ratio:,.1f}" if ratio >= 1 else f"{ratio:.2g}"
 
 
 def _edits(survey: Survey) -> Table:

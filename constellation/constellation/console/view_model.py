@@ -130,7 +130,8 @@ class RunView:
                 self._edit(event)
             case ev.ApprovalRequested():
                 self.questions[event.star] = visible(event.question)
-                self._enter(event.star, "running")
+                if not _is_inside(event.star):
+                    self._enter(event.star, "running")
             case ev.DeviceJoined():
                 lane = self._lane(event.device)
                 lane.slots, lane.here = event.slots, True
@@ -164,7 +165,7 @@ class RunView:
     def _settle(self, event: ev.StarSettled) -> None:
         self.questions.pop(event.star, None)
         self._unplace(event.star)
-        if event.star in self._removed:
+        if event.star in self._removed or _is_inside(event.star):
             return
         self._enter(event.star, event.state)
         if event.device is not None and event.state in ("succeeded", "failed"):
@@ -214,3 +215,8 @@ class RunView:
 
     def _lane(self, device: str) -> Lane:
         return self.lanes.setdefault(device, Lane(device))
+
+
+def _is_inside(star: str) -> bool:
+    """Whether a star belongs to a nested constellation, which counts as one star here."""
+    return "/" in star

@@ -202,7 +202,7 @@ def summary(graph: TaskConstellation) -> Summary:
     """A graph in figures."""
     return Summary(
         stars=len(graph),
-        lines=len(graph.lines),
+        lines=graph.line_count,
         states=stars_by_state(graph),
         roots=sum(not graph.lines_into(star) for star in graph),
         leaves=sum(not graph.lines_from(star) for star in graph),

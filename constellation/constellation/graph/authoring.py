@@ -97,7 +97,7 @@ class Authoring(ABC):
             InvalidStar: a field makes no sense.
             EditRejected: the star does not fit into the graph.
         """
-        made = self._work(work, write_outputs({**(arguments or {}), **more_arguments}))
+        made = self._work(work, write_outputs({**arguments, **more_arguments} if arguments else more_arguments))
         star = TaskStar(
             id=StarId(id if id is not None else self._free_id(slug(name))),
             work=made,
@@ -110,7 +110,7 @@ class Authoring(ABC):
             priority=priority,
             idempotent=idempotent,
         )
-        lines = tuple(AddLine(TaskStarLine(_id(source), star.id)) for source in dict.fromkeys(map(_id, after)))
+        lines = [AddLine(TaskStarLine(source, star.id)) for source in dict.fromkeys(map(_id, after))]
         self._take((AddStar(star), *lines))
         return StarHandle(star.id)
 
@@ -132,12 +132,12 @@ class Authoring(ABC):
         self._take((AddLine(TaskStarLine(_id(source), _id(target), Trigger(trigger), when)),))
 
     def _work(self, work: Any, arguments: dict[str, Any]) -> Work:
+        if isinstance(work, str):
+            return ToolCall(work, arguments)
         from .constellation import TaskConstellation
 
         if isinstance(work, (ToolCall, Prompt, Approval, Nested)):
             return replace(work, arguments={**work.arguments, **arguments}) if arguments else work
-        if isinstance(work, str):
-            return ToolCall(work, arguments)
         if isinstance(work, TaskConstellation):
             from .documents import dump
 

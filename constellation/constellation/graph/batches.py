@@ -89,6 +89,7 @@ class _Edit:
         added: The stars that are new.
         gone: The stars that are removed, with their nodes.
         removed: Those of them that were there before.
+        replaces: Whether a new star has the id, and for now the place, of one that is removed.
         cancels: The stars in flight whose attempts have to be cancelled.
         touched: The stars whose spec or incoming lines have changed, each with the operation that touched it last.
         decided: The new lines whose sources have ended.
@@ -107,6 +108,7 @@ class _Edit:
         "log",
         "nodes",
         "removed",
+        "replaces",
         "touched",
         "unlinked",
         "unready",
@@ -121,6 +123,7 @@ class _Edit:
         self.added: dict[StarId, None] = {}
         self.gone: dict[StarId, Node] = {}
         self.removed: dict[StarId, None] = {}
+        self.replaces = False
         self.cancels: dict[StarId, None] = {}
         self.touched: dict[StarId, int] = {}
         self.decided: list[Edge] = []
@@ -132,13 +135,17 @@ class _Edit:
     def add_star(self, operation: AddStar) -> None:
         star = operation.star
         id = star.id
-        if not self._is_free(id):
+        replaced = self.gone.get(id)
+        if replaced is None and id in self.nodes:
             raise EditRejected(f"there is a star {id!r} already; give the new one another id")
         node = Node(star, _references_of(star), self.graph._next_serial)
         self.graph._next_serial += 1
         self.nodes[id] = node
         count_in(self.graph, node)
-        self.log.append((RollBack.remove_star, node))
+        self.log.append((RollBack.remove_star, node, replaced))
+        if replaced is not None:
+            del self.gone[id]
+            self.replaces = True
         self.added[id] = None
         self.touched[id] = self.index
 
@@ -272,6 +279,9 @@ class _Edit:
         changes = Changes([], self.unready, [])
         for star in gone:
             del nodes[star]
+        if self.replaces:
+            for star in self.added:
+                nodes[star] = nodes.pop(star)
         moved = graph._no_longer_kept() if graph._kept else []
         for star in reversed(self.touched):
             if star not in gone:
@@ -294,17 +304,6 @@ class _Edit:
         )
 
     # --- look-ups ----------------------------------------------------------------------------------------------
-
-    def _is_free(self, star: StarId) -> bool:
-        """Whether a new star may have this id; one that the batch has removed makes way for it."""
-        if star not in self.nodes:
-            return True
-        node = self.gone.pop(star, None)
-        if node is None:
-            return False
-        del self.nodes[star]
-        self.log.append((RollBack.restore_entry, node))
-        return True
 
     def _find(self, star: StarId) -> Node:
         node = self.nodes.get(star)

@@ -98,6 +98,11 @@ class TaskConstellation(Authoring):
         """All lines."""
         return [edge.line for node in self._nodes.values() for edge in node.outbound.values()]
 
+    @property
+    def line_count(self) -> int:
+        """How many lines there are; cheaper than the length of `lines`, which makes them all."""
+        return sum(len(node.outbound) for node in self._nodes.values())
+
     def lines_into(self, star: str) -> list[TaskStarLine]:
         """The lines that a star waits for; raises UnknownStar."""
         return [edge.line for edge in self._node(star).inbound.values()]

@@ -133,9 +133,12 @@ def _walk(value: Any, path: Path, found: list[Reference]) -> None:
 
 def write_outputs(value: Any) -> Any:
     """A copy of a value in which every `Output` is replaced by its JSON form, and tuples by lists."""
+    kind = type(value)
+    if kind is str or kind is int or kind is float or kind is bool or value is None:
+        return value
     if isinstance(value, Output):
         return value.as_json()
-    if isinstance(value, Mapping):
+    if kind is dict or isinstance(value, Mapping):
         return {key: write_outputs(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [write_outputs(item) for item in value]

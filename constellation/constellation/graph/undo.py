@@ -36,6 +36,10 @@ def count_out(graph: TaskConstellation, node: Node) -> None:
     graph._held -= node.holds
 
 
+def _serial_of(entry: tuple[StarId, Edge]) -> int:
+    return entry[1].serial
+
+
 class RollBack:
     """Takes back the changes of a batch that was refused, last one first.
 
@@ -45,21 +49,25 @@ class RollBack:
 
     def __init__(self, graph: TaskConstellation) -> None:
         self._graph = graph
-        self._disordered: list[dict[StarId, Node] | dict[StarId, Edge]] = []
-        """What something was put back into, at the end rather than at its place."""
+        self._disordered: list[dict[StarId, Edge]] = []
+        """What lines were put back into, at the end rather than at their places."""
 
     def run(self, log: Log) -> None:
         """Take back all changes."""
         for undo, *arguments in reversed(log):
             undo(self, *arguments)
-        for entries in {id(entries): entries for entries in self._disordered}.values():
-            in_order: Any = sorted(entries.items(), key=lambda entry: entry[1].serial)
-            entries.clear()
-            entries.update(in_order)
+        for lines in {id(lines): lines for lines in self._disordered}.values():
+            in_order = sorted(lines.items(), key=_serial_of)
+            lines.clear()
+            lines.update(in_order)
 
-    def remove_star(self, node: Node) -> None:
-        """Remove a star that was added."""
-        del self._graph._nodes[node.star.id]
+    def remove_star(self, node: Node, replaced: Node | None) -> None:
+        """Remove a star that was added, or give its place back to the removed one whose id it has."""
+        star = node.star.id
+        if replaced is None:
+            del self._graph._nodes[star]
+        else:
+            self._graph._nodes[star] = replaced
         count_out(self._graph, node)
 
     def set_star(self, node: Node, star: TaskStar, references: tuple[Reference, ...]) -> None:
@@ -69,11 +77,6 @@ class RollBack:
     def restore_star(self, node: Node) -> None:
         """Put back a star that was removed; until a batch is done, those keep their entries in the graph."""
         count_in(self._graph, node)
-
-    def restore_entry(self, node: Node) -> None:
-        """Put back the entry of a removed star that made way for a new one of the same id."""
-        self._graph._nodes[node.star.id] = node
-        self._disordered.append(self._graph._nodes)
 
     def remove_line(self, edge: Edge) -> None:
         """Remove a line that was added."""
@@ -95,17 +98,17 @@ def inverse_of(log: Log, batch: EditBatch, version: int) -> EditBatch:
 
     It is made against the version that the batch led to, lest it undo what others have made of the same stars since.
     """
-    operations = [_INVERSE[undo](*arguments) for undo, *arguments in reversed(log) if undo in _INVERSE]
+    operations = [_INVERSE[undo](*arguments) for undo, *arguments in reversed(log)]
     reason = f"undo: {batch.reason}" if batch.reason else "undo"
     return EditBatch(tuple(operations), version, batch.author, reason)
 
 
 _INVERSE: Mapping[Callable[..., None], Callable[..., Operation]] = {
-    RollBack.remove_star: lambda node: RemoveStar(node.star.id),
+    RollBack.remove_star: lambda node, replaced: RemoveStar(node.star.id),
     RollBack.set_star: lambda node, star, references: UpdateStar(star),
     RollBack.restore_star: lambda node: AddStar(node.star),
     RollBack.remove_line: lambda edge: RemoveLine(edge.source.star.id, edge.target.star.id),
     RollBack.set_line: lambda edge, trigger, when, *known: UpdateLine(replace(edge.line, trigger=trigger, when=when)),
     RollBack.restore_line: lambda edge: AddLine(edge.line),
 }
-"""For each way to take a change back, the operation that does the same; `restore_entry` goes with another one."""
+"""For each way to take a change back, the operation that does the same."""

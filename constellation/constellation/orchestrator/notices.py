@@ -104,7 +104,7 @@ def from_entry(event: ev.RunEvent, machine: RunMachine, seq: int) -> out.Event |
                 run=run,
                 name=graph.name,
                 stars=len(graph),
-                lines=len(graph.lines),
+                lines=graph.line_count,
                 parent=machine.parent[0] if machine.parent else None,
             )
         case ev.RunRecovered(at):

@@ -9,6 +9,7 @@ from ..graph import AddStar, EditBatch, EditBuilder, StarId, TaskConstellation, 
 from ..graph.snapshot import Snapshot
 from ..scheduling import RunEnded, RunMachine
 from ..scheduling import events as ev
+from ..scheduling.nesting import find_inside
 from .engine import check_size
 from .event_log import EventLog
 from .events import Event
@@ -77,7 +78,7 @@ class Run(Protocol):
         """End the run, or one star, or (`subtree`) a star and all that waits for it; raises RunEnded, UnknownStar."""
 
     async def approve(self, star: str, approved: bool = True, *, by: str = "", comment: str = "") -> None:
-        """Answer an approval; raises NotWaiting."""
+        """Answer an approval; one inside a nested constellation is named `<star>/<inner star>`; raises NotWaiting."""
 
 
 class LocalRun:
@@ -177,6 +178,5 @@ class LocalRun:
 
     async def approve(self, star: str, approved: bool = True, *, by: str = "", comment: str = "") -> None:
         """See `Run.approve`."""
-        await self._ask(
-            ev.ApprovalAnswered(self._engine.clock(), self._machine.run, StarId(star), approved, by, comment)
-        )
+        run, asked = find_inside(self._engine.scheduler.runs, self._machine, star)
+        await self._ask(ev.ApprovalAnswered(self._engine.clock(), run, asked, approved, by, comment))

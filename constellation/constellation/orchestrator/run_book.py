@@ -19,7 +19,7 @@ from anyio.abc import TaskGroup
 
 from constellation_protocol.messages import DeviceProfile, Progress
 
-from ..graph import EditConflict, StarId, TaskStar
+from ..graph import Approval, EditRejected, StarId, TaskStar
 from ..journal import Journal, JournalError, RunBusy
 from ..scheduling import (
     JournalEntry,
@@ -32,6 +32,7 @@ from ..scheduling import (
 from ..scheduling import commands as cmd
 from ..scheduling import events as ev
 from ..scheduling.attempt_rules import DEVICE_LOST
+from ..scheduling.nesting import seen_from_outside
 from . import events as out
 from .admission import check_stars
 from .engine import Engine
@@ -179,6 +180,21 @@ class RunBook:
         if run is not None:
             run.log.tell(command, at)
 
+    def _tell_around(self, command: cmd.AskApproval | cmd.StarSettled, at: float) -> None:
+        """Tell of a question inside a nested constellation, or of the end of one, around it as well.
+
+        Whoever follows a run sees what it waits for, and may answer there.
+        """
+        held = self.runs.get(command.run)
+        if held is None:
+            return
+        held.log.tell(command, at)
+        inner = held.machine
+        if inner.parent is None or not isinstance(inner.graph[command.star].work, Approval):
+            return
+        for run, path in seen_from_outside(self.engine.scheduler.runs, inner, command.star):
+            self._tell(replace(command, run=run, star=path), at)
+
     def _dispatch(self, command: cmd.Dispatch, at: float) -> None:
         self.hub.dispatch(command)
         self._tell(command, at)
@@ -252,14 +268,17 @@ class RunBook:
 
     async def _plan(self, planner: Planner, owner: LocalRun, star: StarId) -> None:
         """Apply what the planner makes of a star; when another edit came in between, let it look again."""
+        graph = owner.machine.graph
         for chance in range(1, MAX_LOOKS + 1):
-            edit = await consult(planner, review_of(owner.machine.run, owner.machine.graph, star))
+            version = graph.version
+            edit = await consult(planner, review_of(owner.machine.run, graph, star))
             if edit is None:
                 return
             try:
                 await owner.edit(edit)
-            except EditConflict:
-                if chance == MAX_LOOKS:
+            except EditRejected:
+                # What it names may have been changed or removed while it was made.
+                if chance == MAX_LOOKS or graph.version == version:
                     raise
             else:
                 return
@@ -316,10 +335,10 @@ _ACTIONS: Mapping[type, Callable[[RunBook, Any, float], None]] = {
     cmd.CancelAttempt: RunBook._cancel,
     cmd.RequestReview: RunBook._begin_review,
     cmd.StarStarted: RunBook._tell,
-    cmd.StarSettled: RunBook._tell,
+    cmd.StarSettled: RunBook._tell_around,
     cmd.StarRetrying: RunBook._note_retry,
     cmd.EditApplied: RunBook._tell,
-    cmd.AskApproval: RunBook._tell,
+    cmd.AskApproval: RunBook._tell_around,
     cmd.RunSettled: RunBook._end,
 }
 """How commands are carried out; what is not here is for the scheduler itself."""

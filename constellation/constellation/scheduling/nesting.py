@@ -1,22 +1,22 @@
-"""Nested constellations: what the run of one begins with, and what its end is to its parent."""
+"""Nested constellations: how the run of one begins, what its end is to its parent, and its stars seen from outside."""
 
 from __future__ import annotations
 
-from ..graph import StarError, StarState
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from ..graph import Nested, StarError, StarId, StarState
 from . import events as ev
 from .attempt_rules import UNKNOWN_STARS, is_outcome_unknown
 from .commands import StartNested
-from .events import RunOptions
+from .errors import NotWaiting
+from .events import RunId
 from .run import RunMachine
 
 
 def begin_nested(parent: RunMachine, command: StartNested) -> ev.RunStarted:
     """The start of a nested run, which is carried out as its parent is."""
-    options = RunOptions(
-        cancel_grace_s=parent.options.cancel_grace_s,
-        timeout_margin_s=parent.options.timeout_margin_s,
-        max_losses=parent.options.max_losses,
-    )
+    options = replace(parent.options, deadline_s=None, review=False)
     return ev.RunStarted(parent.at, command.child, command.constellation, options, (command.run, command.star))
 
 
@@ -42,3 +42,33 @@ def end_nested(child: RunMachine) -> ev.NestedEnded:
         details[UNKNOWN_STARS] = unknown
     error = StarError("NestedFailed", f"the nested run has {child.state}: {shown}", details)
     return ev.NestedEnded(child.at, run, star, error=error, child=child.run)
+
+
+def seen_from_outside(
+    runs: Mapping[RunId, RunMachine], inner: RunMachine, star: StarId
+) -> Iterator[tuple[RunId, StarId]]:
+    """The runs around a nested one, innermost first, each with what it calls the star: `<outer star>/<inner star>`."""
+    path, machine = star, inner
+    while machine.parent is not None and machine.parent[0] in runs:
+        outer, outer_star = machine.parent
+        path, machine = StarId(f"{outer_star}/{path}"), runs[outer]
+        yield outer, path
+
+
+def find_inside(runs: Mapping[RunId, RunMachine], outer: RunMachine, path: str) -> tuple[RunId, StarId]:
+    """The run and the star that a path stands for, which may lead into constellations that are going on.
+
+    Raises:
+        NotWaiting: it leads nowhere.
+    """
+    *way, star = path.split("/")
+    machine: RunMachine | None = outer
+    for step in map(StarId, way):
+        if machine is None or step not in machine.graph or machine.graph.state(step) is not StarState.RUNNING:
+            raise NotWaiting(path)
+        if not isinstance(machine.graph[step].work, Nested):
+            raise NotWaiting(path)
+        machine = runs.get(machine.nested_run(step))
+    if machine is None:
+        raise NotWaiting(path)
+    return machine.run, StarId(star)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import Protocol
 
 from ..graph import StarId, TaskStar
@@ -130,15 +131,15 @@ class LeastLoaded:
         """See `PlacementPolicy.choose`; ties go to the device whose id comes first, so that it is deterministic."""
         if len(candidates) == 1:
             return candidates[0]
-        work = work_key(star)
-        best, best_cost = candidates[0], None
+        least: list[DeviceLoad] = []
+        least_cost = (0, inf)
         for device in candidates:
-            cost = (
-                -nearby[device.id] if device.id in nearby else 0,
-                1 - device.free_slots / device.offer.slots,
-                durations.expected_on(work, device.id),
-                device.id,
-            )
-            if best_cost is None or cost < best_cost:
-                best, best_cost = device, cost
-        return best
+            cost = (-nearby.get(device.id, 0) if nearby else 0, 1 - device.free_slots / device.offer.slots)
+            if cost < least_cost or not least:
+                least, least_cost = [device], cost
+            elif cost == least_cost:
+                least.append(device)
+        if len(least) == 1:
+            return least[0]
+        work = work_key(star)
+        return min(least, key=lambda device: (durations.expected_on(work, device.id), device.id))

@@ -40,6 +40,8 @@ def reconciled(machine: RunMachine, device: DeviceLoad, at: float) -> Iterator[A
         if (doubtful or attempt.id in device.known) and attempt.epoch < device.epoch:
             yield AttemptAdopted(at, run, attempt.star, attempt.id, device.id, device.epoch)
         else:
+            # A device that has forgotten nothing, and knows nothing of it, never began: unless it has said that it did,
+            # and the result was taken from it by an orchestrator that did not have the run.
             begun = attempt.started or not remembered
             reason = f"device {device.id!r} began a new session and does not know of it"
             yield AttemptLost(at, run, attempt.star, attempt.id, device.id, attempt.epoch, reason, begun)

@@ -24,7 +24,7 @@ from .nesting import begin_nested, end_nested
 from .placement import NO_NEEDS, POLICY_FAILED, DeviceLoad, PlacementPolicy
 from .reconciling import reconciled, unwanted_attempts
 from .run import RunMachine
-from .waiting import KEPT, Waiting
+from .waiting import KEPT, MEANT, Waiting
 
 TICK_S = 1.0
 """How often stars that no device matches are looked at."""
@@ -197,7 +197,9 @@ class Scheduler:
         nested: list[Command] = []
         for command in commands:
             kind = type(command)
-            self._waiting.follow(machine, command)
+            do = MEANT.get(kind)
+            if do is not None:
+                do(self._waiting, machine, command)
             if replaying or kind in KEPT:
                 continue
             passed_on.append(command)

@@ -7,7 +7,6 @@ from typing import Any
 
 from ..graph import TaskConstellation
 from .commands import (
-    Command,
     Dispatch,
     EditApplied,
     QueueStar,
@@ -51,12 +50,6 @@ class Waiting:
         self.timers.stop_all(run)
         self.fleet.forget(run)
 
-    def follow(self, machine: RunMachine, command: Command) -> None:
-        """Do what a command of a run means for what waits; many mean nothing."""
-        do = _MEANT.get(type(command))
-        if do is not None:
-            do(self, machine, command)
-
     def _queue(self, machine: RunMachine, command: QueueStar) -> None:
         tries = machine.tries[command.star]
         self.fleet.queue(machine.run, tries.spec, self.ranks[machine.run][command.star], tries.avoid)
@@ -83,7 +76,7 @@ class Waiting:
         self.timers.stop_all(machine.run)
 
 
-_MEANT: Mapping[type, Callable[[Waiting, RunMachine, Any], None]] = {
+MEANT: Mapping[type, Callable[[Waiting, RunMachine, Any], None]] = {
     QueueStar: Waiting._queue,
     UnqueueStar: Waiting._unqueue,
     StartTimer: Waiting._start_timer,
@@ -93,3 +86,4 @@ _MEANT: Mapping[type, Callable[[Waiting, RunMachine, Any], None]] = {
     EditApplied: Waiting._edit_applied,
     RunSettled: Waiting._run_settled,
 }
+"""What commands mean for what waits; those that are not here mean nothing."""

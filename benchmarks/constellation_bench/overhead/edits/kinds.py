@@ -11,7 +11,7 @@ ACROSS = "add across"
 REMOVE = "remove"
 
 ADVERSARIAL = "adversarial"
-"""A line that makes the order move as much as can be."""
+"""A line that asks as much of the order as can be."""
 
 SINGLE = "one line"
 """The single edit that batches are compared with; it is of the kind ALONG."""

@@ -1,9 +1,9 @@
 """Which lines can be added to the benchmark's graph, worked out from its shape, and which of them cost the most.
 
 A star reaches those of the next layers that lie within a cone: d layers on, the columns at most d away. Two stars of
-which neither reaches the other may be joined either way round. One way fits the order that the graph keeps, the other
-makes it move all stars that lead to the line's source and all that follow its target, as far as they lie between the
-two.
+which neither reaches the other may be joined either way round. One way fits the order that the graph keeps; for the
+other, stars that lead to the line's source or follow its target have to be found and moved, as far as they lie between
+the two.
 """
 
 from __future__ import annotations
@@ -55,19 +55,16 @@ class Lattice:
             if distance(one, other) > abs(one.layer - other.layer):
                 return one.number, other.number
 
-    def crossing(self, random: Random) -> tuple[Pair, Pair]:
-        """Two lines, one the reverse of the other, each to be removed before the next is added.
-
-        The second undoes what the first did to the order, so that both move all stars of up to fifty layers.
-        """
+    def backward(self, random: Random) -> Pair:
+        """A line back over as many layers as a line can lead back without closing a cycle."""
         early, late = self._far_apart(random)
-        return (late.number, early.number), (early.number, late.number)
+        return late.number, early.number
 
     def worst(self, random: Random) -> Iterator[Pair]:
-        """Lines, each to be removed before the next is added, of which the last moves nearly all stars.
+        """Lines, each to be removed before the next is added, of which the last is the hardest to fit into the order.
 
-        All but the last bring the order into the worst state for that one: its target as far to the front as it can
-        lie, its source as far to the end.
+        The others bring the order into the worst state for that one: its target as far to the front as it can lie, its
+        source as far to the end. Then most stars lie between the two, and follow the one or lead to the other.
         """
         early, late = self._far_apart(random, layer=(self.layers - self._reach) // 2)
         last = self.layers - 1

@@ -18,8 +18,8 @@ from .timing import EditTimer
 RANDOM_PAIRS = 2_000
 """How many random lines of each kind are added."""
 
-CROSSINGS = 50
-WORSTS = 3
+BACKWARD_PAIRS = 100
+WORSTS = 5
 
 SEED = 1
 
@@ -31,9 +31,8 @@ def measure(stars: int, folder: Path) -> dict[str, Any]:
     for _ in range(RANDOM_PAIRS):
         add_and_remove(timer, ALONG, lattice.along(random))
         add_and_remove(timer, ACROSS, lattice.across(random))
-    for _ in range(CROSSINGS):
-        for pair in lattice.crossing(random):
-            add_and_remove(timer, ADVERSARIAL, pair)
+    for _ in range(BACKWARD_PAIRS):
+        add_and_remove(timer, ADVERSARIAL, lattice.backward(random))
     for _ in range(WORSTS):
         for pair in lattice.worst(random):
             add_and_remove(timer, ADVERSARIAL, pair)
