@@ -262,7 +262,10 @@ class SimulatedOrchestrator:
             self._watch.recovered(machine)
         going_on = [member for member in family if not self.scheduler.runs[member].ended]
         ended = [member for member in family if member not in going_on]
-        events = [ev.RunRecovered(now, member, self._review and member == run) for member in going_on]
+        rerun = self._scene.chance(0.1)
+        if rerun:
+            self._scene.trace.fault("rerun wanted")
+        events = [ev.RunRecovered(now, member, self._review and member == run, rerun) for member in going_on]
         self._put(_Item(events, lambda refusal: self._drop(ended)))
         return True
 
