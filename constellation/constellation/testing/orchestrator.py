@@ -251,7 +251,7 @@ class SimulatedOrchestrator:
         family = finished(read_family(self._journal, run))
         top = replay(family[run])
         now = self._scene.clock.now
-        if top.ended:
+        if all(replay(entries).ended for entries in family.values()):
             finished(self._journal.set_state(run, top.state, at=now))
             self._disk.sync()
             self._watch.let_go(top)
@@ -272,6 +272,8 @@ class SimulatedOrchestrator:
     def _drop(self, ended: Sequence[RunId]) -> None:
         """Let go of nested runs that were needed for their parent to learn how they had ended."""
         for run in ended:
+            if self.scheduler.waits_for_nested(run):
+                continue
             self._watch.let_go(self.scheduler.runs[run])
             self._turns.let_go(run)
 
