@@ -321,6 +321,19 @@ def test_work_that_may_not_be_repeated_fails_with_an_unknown_outcome(h: Harness,
     assert "may or may not have done its work on 'd0'" in h.error("a").message
 
 
+@pytest.mark.parametrize(("tool", "state"), [("t", StarState.ASSIGNED), ("once", StarState.FAILED)])
+def test_a_device_that_was_killed_in_the_middle_says_so_and_the_work_is_repeated_only_where_that_is_safe(
+    h: Harness, tool: str, state: StarState
+) -> None:
+    h.join()
+    h.start(star("a", tool))
+    h.begun("a")
+    h.fail("a", "AttemptOutcomeUnknown")
+    assert h.state("a") is state
+    if state is StarState.FAILED:
+        assert h.error("a").type == "AttemptOutcomeUnknown"
+
+
 def test_a_star_may_declare_what_its_tool_does_not(h: Harness) -> None:
     h.join("d0")
     h.join("d1")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from constellation.graph import Nested, RetryPolicy, StarError, StarState, TaskConstellation
+from constellation.graph import AddStar, Nested, RetryPolicy, StarError, StarId, StarState, TaskConstellation
 from constellation.graph.documents import dump
-from constellation.scheduling import RunId, RunOptions
+from constellation.scheduling import NotWaiting, RunId, RunOptions
 from constellation.scheduling import commands as cmd
 from constellation.scheduling import events as ev
 from constellation.scheduling.events import nested_id
+from constellation.scheduling.nesting import find_inside, seen_from_outside
 
 from .harness import Harness, R, star
 
@@ -219,3 +220,31 @@ def test_a_nested_run_is_carried_out_as_the_one_around_it_but_for_its_deadline_a
     h.join()
     h.start(star("n", work=Nested(dump(inner("x")))), deadline_s=50.0, review=True, **options)
     assert h.scheduler.runs[FIRST].options == RunOptions(**options)
+
+
+# --- seen from outside ---
+
+
+def test_a_star_inside_has_a_name_in_each_run_around_it_by_which_it_is_found(h: Harness) -> None:
+    two_deep(h)
+    runs = h.scheduler.runs
+    assert list(seen_from_outside(runs, runs[DEEPEST], StarId("x"))) == [(MIDDLE, "m/x"), (R, "n/m/x")]
+    assert find_inside(runs, h.machine, "n/m/x") == (DEEPEST, "x")
+    assert find_inside(runs, runs[MIDDLE], "m/x") == (DEEPEST, "x")
+    assert find_inside(runs, h.machine, "n") == (R, "n")
+
+
+@pytest.mark.parametrize("path", ["n/nobody/x", "nobody/m/x", "n/m/x/y", "beside/x"])
+def test_a_name_that_leads_into_nothing_that_goes_on_finds_nothing(h: Harness, path: str) -> None:
+    two_deep(h)
+    h.edit(AddStar(star("beside")))
+    h.begun("beside")
+    with pytest.raises(NotWaiting, match=path):
+        find_inside(h.scheduler.runs, h.machine, path)
+
+
+def test_a_nested_run_that_is_not_held_here_has_no_stars_to_be_found(h: Harness) -> None:
+    two_deep(h)
+    del h.scheduler.runs[DEEPEST]
+    with pytest.raises(NotWaiting):
+        find_inside(h.scheduler.runs, h.machine, "n/m/x")

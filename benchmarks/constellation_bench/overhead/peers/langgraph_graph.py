@@ -6,8 +6,10 @@ has one key, which no node writes. Tracing stays off.
 
 from __future__ import annotations
 
+import operator
 import os
-from typing import Any, TypedDict
+from functools import partial
+from typing import Annotated, Any, TypedDict
 from uuid import uuid4
 
 os.environ["LANGSMITH_TRACING"] = "false"  # read when it is imported
@@ -20,20 +22,18 @@ from ..subject import Run
 
 
 class _State(TypedDict):
-    nothing: int
+    outputs: Annotated[list[tuple[str, None]], operator.add]
+
+
+async def _star(state: _State, name: str) -> dict[str, Any]:
+    return {"outputs": [(name, None)]}
 
 
 def compiled(dag: Dag, saver: BaseCheckpointSaver[Any] | None = None) -> Run:
     """Build and compile the graph; returns what runs it."""
-    ran = 0
-
-    async def star(state: _State) -> None:
-        nonlocal ran
-        ran += 1
-
     graph = StateGraph(_State)
     for number in range(len(dag)):
-        graph.add_node(f"star-{number}", star)
+        graph.add_node(f"star-{number}", partial(_star, name=f"star-{number}"))
     for number, upstream in enumerate(dag):
         if upstream:
             graph.add_edge([f"star-{source}" for source in upstream], f"star-{number}")
@@ -46,7 +46,7 @@ def compiled(dag: Dag, saver: BaseCheckpointSaver[Any] | None = None) -> Run:
     options: Any = {} if saver is None else {"durability": "sync"}
 
     async def run() -> int:
-        await app.ainvoke({"nothing": 0}, config, **options)
-        return ran
+        state = await app.ainvoke({"outputs": []}, config, **options)
+        return len(state["outputs"])
 
     return run
