@@ -260,6 +260,7 @@ class SimulatedOrchestrator:
             machine = self.scheduler.recover(entries)
             self._turns.recovered(member, len(entries))
             self._watch.recovered(machine)
+        self._watch.taken_up(self.scheduler)
         going_on = [member for member in family if not self.scheduler.runs[member].ended]
         ended = [member for member in family if member not in going_on]
         rerun = self._scene.chance(0.1)

@@ -161,6 +161,10 @@ class Watch:
         graph = machine.graph
         self._settled |= {(machine.run, star) for star in graph if graph.outcome(star) is not None}
 
+    def taken_up(self, scheduler: Scheduler) -> None:
+        """All runs that belong together were brought back, and nothing has happened to them yet."""
+        self.check(inv.counters_match_a_recount, inv.counters_match_a_recount(scheduler), None)
+
     # --- at the end --------------------------------------------------------------------------------------------------
 
     def check_effects(self) -> None:
