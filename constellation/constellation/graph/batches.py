@@ -276,7 +276,7 @@ class _Edit:
     def commit(self, batch: EditBatch, at: float) -> Applied:
         graph, nodes, gone = self.graph, self.nodes, self.gone
         graph.version = version = graph.version + 1
-        changes = Changes([], self.unready, [])
+        changes = Changes(self.unready)
         for star in gone:
             del nodes[star]
         if self.replaces:

@@ -89,6 +89,11 @@ class TaskConstellation(Authoring):
         """The state of a star; raises UnknownStar."""
         return self._node(star).state
 
+    def find_state(self, star: StarId) -> StarState | None:
+        """The state of a star; None when there is no such star."""
+        node = self._nodes.get(star)
+        return node.state if node is not None else None
+
     def outcome(self, star: str) -> Outcome | None:
         """How a star ended, or None while it has not; raises UnknownStar."""
         return self._node(star).outcome

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
@@ -118,7 +118,6 @@ class EditBatch:
     __pydantic_config__ = _STRICT
 
 
-@dataclass(slots=True)
 class Changes:
     """What a change of the graph did to its stars, for the scheduler.
 
@@ -128,9 +127,12 @@ class Changes:
         settled: Stars that settled by themselves: skipped, or failed because a condition could not be evaluated.
     """
 
-    ready: list[StarId] = field(default_factory=list)
-    unready: list[StarId] = field(default_factory=list)
-    settled: list[StarId] = field(default_factory=list)
+    __slots__ = ("ready", "settled", "unready")
+
+    def __init__(self, unready: list[StarId] | None = None) -> None:
+        self.ready: list[StarId] = []
+        self.unready = unready if unready is not None else []
+        self.settled: list[StarId] = []
 
 
 @record

@@ -13,6 +13,8 @@ from .record import record
 class StarState(StrEnum):
     """Where a star is in its life."""
 
+    __hash__ = str.__hash__  # that of enumerations is Python code, and every transition looks states up
+
     PENDING = "pending"
     """Waits for lines that lead into it."""
     READY = "ready"

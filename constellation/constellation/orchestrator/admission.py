@@ -48,7 +48,7 @@ def find_problems(graph: TaskConstellation, profiles: Mapping[str, DeviceProfile
     """
     if not len(graph):
         raise EmptyGraph(graph.name)
-    return check_stars((graph[star] for star in graph if graph.state(star) not in SETTLED), profiles)
+    return check_stars((node.star for node in graph._nodes.values() if node.state not in SETTLED), profiles)
 
 
 def check_stars(stars: Iterable[TaskStar], profiles: Mapping[str, DeviceProfile]) -> list[Problem]:

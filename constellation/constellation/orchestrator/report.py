@@ -114,8 +114,8 @@ def executed_span(graph: TaskConstellation) -> tuple[int, float]:
     """The largest number of stars that ran on devices at once, and seconds from the first start to the last end."""
     starts: list[float] = []
     ends: list[float] = []
-    for star in graph:
-        outcome = graph._node(star).outcome
+    for node in graph._nodes.values():
+        outcome = node.outcome
         if outcome is not None and outcome.started_at is not None and outcome.ended_at is not None:
             starts.append(outcome.started_at)
             ends.append(outcome.ended_at)
@@ -134,8 +134,7 @@ def executed_span(graph: TaskConstellation) -> tuple[int, float]:
 def outputs_of(graph: TaskConstellation) -> dict[str, Any]:
     """The outputs of the stars that have succeeded and that nothing waits for, by their ids."""
     outputs: dict[str, Any] = {}
-    for star in graph:
-        node = graph._node(star)
+    for star, node in graph._nodes.items():
         if not node.outbound and node.state is StarState.SUCCEEDED and node.outcome is not None:
             outputs[star] = node.outcome.output
     return outputs

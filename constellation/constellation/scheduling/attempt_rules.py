@@ -61,8 +61,7 @@ class AttemptRules(RunState):
             or tries.attempt is not None
             or tries.waiting
             or event.attempt != ev.attempt_id(self.run, star, tries.attempts + 1)
-            or star not in self.graph
-            or self.graph.state(star) is not StarState.READY
+            or self.graph.find_state(star) is not StarState.READY
         ):
             return False
         tries.attempts += 1

@@ -194,14 +194,11 @@ class RunState:
         reviewed: bool = True,
     ) -> None:
         tries = self.tries.pop(star, None)
-        outcome = Outcome(
-            output=output,
-            error=error,
-            device=attempt.device if attempt else None,
-            attempts=tries.attempts if tries else 0,
-            started_at=attempt.assigned_at if attempt else None,
-            ended_at=self.at,
-        )
+        made = tries.attempts if tries else 0
+        if attempt is not None:
+            outcome = Outcome(output, error, attempt.device, made, attempt.assigned_at, self.at)
+        else:
+            outcome = Outcome(output, error, None, made, None, self.at)
         if state is StarState.FAILED:
             self._failed.append(star)
         reviewed = reviewed and self.review and self._closing is None and state is not StarState.CANCELLED
