@@ -38,8 +38,8 @@ class Behaviour(Enum):
 B = Behaviour
 
 USUAL_BEHAVIOURS: Mapping[Behaviour, float] = {
-    B.SUCCEEDS: 0.52,
-    B.SUCCEEDS_AT_ONCE: 0.06,
+    B.SUCCEEDS: 0.46,
+    B.SUCCEEDS_AT_ONCE: 0.12,
     B.FAILS: 0.10,
     B.HANGS: 0.04,
     B.ANSWERS_LATE: 0.04,
@@ -68,7 +68,7 @@ class Faults:
     until_s: float = 12.0
     behaviours: Mapping[Behaviour, float] = field(default_factory=lambda: USUAL_BEHAVIOURS)
     disturbances_per_s: float = 2.0
-    crash: float = 0.012
+    crash: float = 0.016
     hostile: float = 0.25
 
     @classmethod

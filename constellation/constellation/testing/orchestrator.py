@@ -215,7 +215,7 @@ class SimulatedOrchestrator:
 
         A hub that finds a run claimed by one who seems to live serves devices before somebody has it resume the run.
         """
-        if self._scene.chance(0.25):
+        if self._scene.chance(0.4):
             self._scene.trace.fault("run taken up late")
             self._network.accept = self._hub.accept
             self._scene.clock.after(self._scene.rng.uniform(0.05, 4.0), self._begin, first)
