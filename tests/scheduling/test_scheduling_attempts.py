@@ -236,7 +236,7 @@ def overdue(h: Harness, tool: str, **fields: object) -> None:
     h.begun("a")
     h.wait(7)
     (cancel,) = h.told(cmd.CancelAttempt)
-    assert (cancel.attempt, cancel.grace_s, cancel.reason) == ("r/a/1", 5.0, "it took longer than 5 s")
+    assert (cancel.attempt, cancel.grace_s, cancel.reason) == ("r/a/1", 5.0, "it took longer than 5.0 s")
     assert h.state("a") is StarState.RUNNING
 
 
@@ -261,7 +261,7 @@ def test_an_unconfirmed_timeout_is_tried_again_only_when_it_may_be(h: Harness) -
 def test_an_unconfirmed_timeout_of_what_may_not_be_repeated_ends_the_star(h: Harness) -> None:
     overdue(h, "once", retry=RetryPolicy(2, 0.0))
     h.wait(10)
-    assert h.error("a").message == "it took longer than 5 s, and device 'd0' did not confirm that it stopped"
+    assert h.error("a").message == "it took longer than 5.0 s, and device 'd0' did not confirm that it stopped"
     assert h.free() == 1
 
 

@@ -265,7 +265,7 @@ def test_an_approval_that_nobody_answers_is_ended_by_the_deadline_of_its_run(h: 
     h.start(star("ask", work=Approval("ok?")), deadline_s=5.0)
     h.wait(5)
     assert (h.machine.state, h.state("ask")) == ("failed", StarState.CANCELLED)
-    assert h.error("ask").message == "the run took longer than its deadline of 5 s"
+    assert h.error("ask").message == "the run took longer than its deadline of 5.0 s"
 
 
 def test_references_reach_into_the_output_of_a_nested_constellation(h: Harness) -> None:

@@ -111,7 +111,7 @@ def test_a_nested_star_that_takes_too_long_fails_and_its_run_is_cancelled(h: Har
     h.join()
     h.start(star("n", work=nested("x"), timeout_s=5.0), star("a"))
     h.wait(6)
-    assert h.error("n").message == "it took longer than 5 s"
+    assert h.error("n").message == "it took longer than 5.0 s"
     h.wait(11)
     assert h.scheduler.runs[CHILD].state == "cancelled"
     assert h.state("n") is StarState.FAILED

@@ -209,7 +209,7 @@ def test_a_run_that_takes_too_long_fails(h: Harness) -> None:
     assert (h.state("b"), len(h.told(cmd.CancelAttempt))) == (StarState.CANCELLED, 1)
     h.stopped("a")
     assert h.told(cmd.RunSettled) == [
-        cmd.RunSettled(R, "failed", StarError("DeadlineExceeded", "the run took longer than its deadline of 30 s"))
+        cmd.RunSettled(R, "failed", StarError("DeadlineExceeded", "the run took longer than its deadline of 30.0 s"))
     ]
 
 
