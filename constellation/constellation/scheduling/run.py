@@ -189,6 +189,7 @@ class RunMachine(AttemptRules):
             failed = [star for star in self._failed if not self._is_handled(star)]
             self.state = "failed" if failed else "succeeded"
             error = StarError("RunFailed", f"{len(failed)} star(s) failed", {"stars": failed}) if failed else None
+        self.error = error
         self._out.append(StopTimer(self.run, "deadline"))
         self._out.append(RunSettled(self.run, self.state, error))
 

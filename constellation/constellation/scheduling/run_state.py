@@ -57,6 +57,7 @@ class RunState:
         options: How it is carried out.
         parent: For the run of a nested constellation, the run and the star that it belongs to.
         state: `running`, `paused`, `succeeded`, `failed` or `cancelled`.
+        error: Why it did not succeed, once it has ended.
         at: When the last event happened.
         stale: How many events came too late to mean anything.
     """
@@ -69,6 +70,7 @@ class RunState:
         self.options = started.options
         self.parent = started.parent
         self.state = "running"
+        self.error: StarError | None = None
         self.stale = 0
         self.review = started.options.review
         self.artifact_bytes: dict[StarId, int] = {}
