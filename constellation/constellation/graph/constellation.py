@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from .authoring import Authoring
 from .batches import apply_batch
+from .collector import no_collections
 from .conditions import evaluate_condition
-from .copies import copy_into, no_collections
+from .copies import copy_into
 from .edits import Applied, Changes, EditBatch, Operation
 from .errors import ConditionError, IllegalTransition, UnknownStar, close_names
 from .line import TaskStarLine, Trigger

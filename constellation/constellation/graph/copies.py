@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from .node import Edge, Node
@@ -12,22 +9,6 @@ from .states import SETTLED, StarState
 
 if TYPE_CHECKING:
     from .constellation import TaskConstellation
-
-
-@contextmanager
-def no_collections() -> Iterator[None]:
-    """Keep the collector of cyclic garbage out of what makes very many objects and no garbage.
-
-    It would walk over all of them several times: for a large graph that takes longer than to make them.
-    """
-    if not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def copy_into(made: TaskConstellation, graph: TaskConstellation) -> None:

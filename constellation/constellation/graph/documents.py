@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from .bulk import fill
+from .collector import no_collections
 from .constellation import TaskConstellation
 from .edits import AddLine, AddStar, EditBatch, Operation
 from .errors import (
@@ -150,10 +151,10 @@ def load(data: object) -> TaskConstellation:
     if "format" in data:
         check_format(data["format"])
     try:
-        document = ConstellationDocument.model_validate(data)
+        with no_collections():
+            return build(ConstellationDocument.model_validate(data))
     except ValidationError as error:
         raise _explain(error) from None
-    return build(document)
 
 
 def build(document: ConstellationDocument) -> TaskConstellation:

@@ -79,7 +79,9 @@ class RunState:
         self._holds: dict[StarId, int] = {}
         self._reviews: dict[StarId, None] = {}
         self._parked: dict[StarId, None] = {}
-        self._failed = [star for star in self.graph if self.graph.state(star) is StarState.FAILED]
+        self._failed: list[StarId] = []
+        if self.graph.counts[StarState.FAILED]:
+            self._failed = [star for star in self.graph if self.graph.state(star) is StarState.FAILED]
         self._newly_ready: deque[StarId] = deque()
         self._following = False
         self._closing: tuple[str, StarError] | None = None
@@ -294,6 +296,8 @@ class RunState:
 
 def _refuse_in_flight(graph: TaskConstellation) -> None:
     """A run may begin with stars that have ended, not with ones that some other run has with its devices."""
+    if graph.counts[StarState.PENDING] == len(graph):
+        return
     for star in graph:
         state = graph.state(star)
         if state in IN_FLIGHT:
