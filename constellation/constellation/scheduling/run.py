@@ -224,7 +224,7 @@ class RunMachine(AttemptRules):
                 return False
             if kind == "timeout":
                 limit = self.graph[attempt.star].timeout_s
-                self._stop_attempt(attempt, StopCause.TIMEOUT, f"it took longer than {limit} s")
+                self._stop_attempt(attempt, StopCause.TIMEOUT, f"it took longer than {_seconds(limit)}")
             else:
                 self._end_attempt(attempt)
                 self._stopped(attempt, confirmed=False)
@@ -238,7 +238,7 @@ class RunMachine(AttemptRules):
                 self._lose(attempt, f"device {attempt.device!r} did not come back after the orchestrator's restart")
             return bool(unconfirmed)
         elif kind == "deadline" and not self.ended and not self._closing:
-            message = f"the run took longer than its deadline of {self.options.deadline_s} s"
+            message = f"the run took longer than its deadline of {_seconds(self.options.deadline_s)}"
             self._close("failed", StarError("DeadlineExceeded", message))
         else:
             return False
@@ -251,13 +251,15 @@ class RunMachine(AttemptRules):
         if isinstance(spec.work, Nested):
             tries = self.tries[star]
             self._out.append(CancelNested(self.run, star, self.nested_run(star), "timed out"))
-            error = StarError("TimedOut", f"it took longer than {spec.timeout_s} s")
+            error = StarError("TimedOut", f"it took longer than {_seconds(spec.timeout_s)}")
             if is_retryable(spec.retry, tries.failures + 1, error.type):
                 # Two runs of it at once would do the work twice, so the next one waits for the end of this.
                 tries.overdue = error
                 return True
         else:
-            error = StarError("ApprovalTimedOut", f"nobody answered within {spec.timeout_s} s, which counts as a no")
+            error = StarError(
+                "ApprovalTimedOut", f"nobody answered within {_seconds(spec.timeout_s)}, which counts as a no"
+            )
         self._settle(star, StarState.FAILED, error=error)
         return True
 
@@ -326,3 +328,8 @@ _HANDLERS: Mapping[type, Callable[[RunMachine, Any], bool]] = cast(
         ev.RunRecovered: RunMachine._recovered,
     },
 )
+
+
+def _seconds(limit: float | None) -> str:
+    """A limit in words, the same for one that was given as a whole number, which is none after a replay."""
+    return f"{limit if limit is None else float(limit)} s"

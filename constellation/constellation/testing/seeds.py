@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
+from itertools import islice
 from multiprocessing import get_context
 from typing import get_args
 
@@ -78,7 +79,7 @@ def simulate_across(seeds: range, *, jobs: int) -> Generator[Tally, None, None]:
     chunks = iter([seeds[start : start + CHUNK] for start in range(0, len(seeds), CHUNK)])
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_leave_interrupts_to_parent) as pool:
         try:
-            running = {pool.submit(simulate, chunk) for chunk, _ in zip(chunks, range(2 * jobs), strict=False)}
+            running = {pool.submit(simulate, chunk) for chunk in islice(chunks, 2 * jobs)}
             while running:
                 done, running = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
