@@ -19,10 +19,8 @@ from .world import SimulatedWorld
 CHUNK = 20
 """How many seeds a process is given at a time."""
 
-COMMANDS = frozenset(kind.__name__ for kind in get_args(cmd.Command)) - {
-    kind.__name__ for kind in (cmd.StartTimer, cmd.StopTimer, cmd.QueueStar, cmd.UnqueueStar)
-}
-"""All commands that the scheduler passes on."""
+COMMANDS = frozenset(kind.__name__ for kind in get_args(cmd.Command))
+"""All commands of the scheduler."""
 
 EVENTS = frozenset(str(kind.__dataclass_fields__["kind"].default) for kind in get_args(get_args(RunEvent)[0]))
 """All events that a journal can have."""
