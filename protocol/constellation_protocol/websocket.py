@@ -23,6 +23,8 @@ from websockets.http11 import Request, Response
 
 from .errors import FrameTooLarge, TransportClosed
 from .settings import HANDSHAKE_TIMEOUT_S
+from .tls import certificate_names
+from .transport import Peer
 
 CLOSE_TIMEOUT_S = 1.0
 """How long closing in good order waits for the peer's part of it."""
@@ -42,6 +44,14 @@ class WebSocketTransport:
     def __init__(self, connection: Connection, *, max_frame_bytes: int) -> None:
         self._connection = connection
         self._max_frame_bytes = max_frame_bytes
+
+    @property
+    def peer(self) -> Peer:
+        """What the network says of the other end."""
+        address = self._connection.remote_address
+        tls = self._connection.transport.get_extra_info("ssl_object")
+        certificate = tls.getpeercert() if tls is not None else None
+        return Peer(address[0] if address else "", certificate_names(certificate) if certificate else None)
 
     async def send(self, frame: str | bytes) -> None:
         """Send a frame; waits while the socket's buffer is full."""

@@ -60,7 +60,7 @@ class Bench:
 async def hub() -> AsyncIterator[Bench]:
     with anyio.fail_after(20):
         async with Orchestrator.local(devices=1) as orchestrator, anyio.create_task_group() as tasks:
-            orchestrator.token = TOKEN
+            orchestrator.door.allow(TOKEN)
             yield Bench(orchestrator, tasks)
             tasks.cancel_scope.cancel()
 

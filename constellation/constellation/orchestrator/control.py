@@ -6,25 +6,26 @@ Whatever a client sends, it harms nobody but itself: it is answered with an erro
 from __future__ import annotations
 
 import dataclasses
-import hmac
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import anyio
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
-from constellation_protocol.errors import ProtocolError, TransportClosed
+from constellation_protocol.errors import ProtocolError, Refused, TransportClosed
 from constellation_protocol.settings import HANDSHAKE_TIMEOUT_S
 from constellation_protocol.tasks import background
-from constellation_protocol.transport import Transport
+from constellation_protocol.transport import NO_PEER, Peer, Transport
 
 from ..graph import EditBatch, GraphError
 from ..graph.documents import dump, load
 from ..journal import JournalError
 from ..scheduling import RunOptions, SchedulingError
 from .control_messages import CONTROL, CONTROL_PATH, CONTROL_VERSION, POLL_S, Answer, Open, Request
+from .credentials import Grant
 from .errors import AdmissionRefused, ConstellationError, DumpTooLarge
 from .recovery import read_entries, replay
 from .report import make_report
@@ -61,40 +62,50 @@ class ControlServer:
         self.orchestrator = orchestrator
         self._max_frame_bytes = max_frame_bytes
         self._clients = 0
+        self._let_in: dict[_Client, Grant] = {}
 
-    async def handle(self, transport: Transport, path: str) -> None:
-        """Serve one client until it is gone."""
+    async def handle(self, transport: Transport, path: str, peer: Peer = NO_PEER) -> None:
+        """Serve one client until it is gone, or not welcome any more."""
         self._clients += 1
+        client = _Client(self.orchestrator, transport)
         try:
-            refusal = await self._refusal(transport)
-            if refusal is not None:
-                await _send(transport, Answer(number=0, error="Refused", message=refusal))
-                return
+            self._let_in[client] = await self._open(transport, peer)
             welcome = {"version": CONTROL_VERSION, "max_frame_bytes": self._max_frame_bytes}
             await _send(transport, Answer(number=0, value=welcome))
-            await _Client(self.orchestrator, transport).serve()
+            with client.barred:
+                await client.serve()
+        except Refused as refusal:
+            with suppress(TransportClosed):
+                await _send(transport, Answer(number=0, error="Refused", message=refusal.message))
         except (ProtocolError, ValidationError, TimeoutError):
             return  # a client that goes away or does not speak the protocol leaves nothing behind
         finally:
+            self._let_in.pop(client, None)
             self._clients -= 1
 
-    async def _refusal(self, transport: Transport) -> str | None:
-        """Why the client on a new connection is not let in; None when it is."""
+    def recheck(self) -> None:
+        """End the connections of clients whose tokens are worth nothing any more."""
+        for client, grant in self._let_in.items():
+            if self.orchestrator.door.objection(None, grant) is not None:
+                client.barred.cancel()
+
+    async def _open(self, transport: Transport, peer: Peer) -> Grant:
+        """What the client on a new connection may do; raises Refused when it is not let in."""
         if self._clients > MAX_CLIENTS:
-            return f"this hub has {MAX_CLIENTS} clients already; try again later"
+            raise Refused("limit", f"this hub has {MAX_CLIENTS} clients already; try again later")
         with anyio.fail_after(HANDSHAKE_TIMEOUT_S):
             opening = CONTROL.validate_json(await transport.receive())
-        token = self.orchestrator.token
-        if not isinstance(opening, Open) or not hmac.compare_digest(opening.token.encode(), token.encode()):
-            return "the token is not valid for this hub"
-        if opening.version != CONTROL_VERSION:
-            return f"this hub speaks version {CONTROL_VERSION} of the control protocol, not {opening.version}"
-        return None
+        grant = self.orchestrator.door.client(opening.token if isinstance(opening, Open) else "", peer)
+        if isinstance(opening, Open) and opening.version != CONTROL_VERSION:
+            ours = f"this hub speaks version {CONTROL_VERSION} of the control protocol"
+            raise Refused("version", f"{ours}, not {opening.version}")
+        return grant
 
 
 class _Client:
     def __init__(self, orchestrator: Orchestrator, transport: Transport) -> None:
         self.orchestrator = orchestrator
+        self.barred = anyio.CancelScope()
         self._transport = transport
         self._sending = anyio.Lock()
         self._under_way = 0

@@ -91,7 +91,7 @@ async def start_devices(
         await stack.enter_async_context(listening(hub, LOOPBACK, 0, settings=settings))
         for spec in specs:
             hub.issue_token(spec.name)
-        _write(folder, FleetFile(kind=kind, port=_port(hub), tokens=hub.tokens(), devices=list(specs)))
+        _write(folder, FleetFile(kind=kind, port=_port(hub), tokens=dict(hub.door.issued), devices=list(specs)))
         watch = await stack.enter_async_context(background())
         devices = await stack.enter_async_context(made())
         made_up.started = await _start_all(devices, specs, hub, watch)
@@ -108,8 +108,7 @@ async def restart_devices(hub: Hub, fleet: str, *, home: Path, settings: Session
     """
     folder = _folder(home, fleet)
     noted = _read(folder)
-    for name, token in noted.tokens.items():
-        hub.allow(token, device=name)
+    hub.door.take_back(noted.tokens)
     survivors = find_survivors(noted.devices)
     restarted = Fleet(fleet, len(noted.devices), [], needed=True)
     async with AsyncExitStack() as stack:

@@ -328,6 +328,17 @@ class RunBook:
                 labels=profile.labels,
             )
         )
+        if device.ignored_tools or device.ignored_labels:
+            run.log.publish(
+                out.DeviceRestricted(
+                    seq=run.log.next_seq,
+                    time=now,
+                    run=run.id,
+                    device=device.name,
+                    tools=device.ignored_tools,
+                    labels=device.ignored_labels,
+                )
+            )
 
 
 _ACTIONS: Mapping[type, Callable[[RunBook, Any, float], None]] = {
