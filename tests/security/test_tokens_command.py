@@ -105,7 +105,7 @@ def test_a_token_that_has_expired_makes_way_for_another_of_its_name(home: Path) 
 
 
 @pytest.mark.parametrize(
-    "name", ["", "../../etc/passwd", "a b", "a\nb", "a\0b", "a\x1b[2J", "-rf", "\u202eabc", "x" * 201]
+    "name", ["", "../../etc/passwd", "a b", "a\nb", "a\n", "a\0b", "a\x1b[2J", "-rf", "\u202eabc", "x" * 201]
 )
 def test_a_name_that_no_device_can_have_gets_no_token(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     said = complaint(capsys, "create", "--", name)
@@ -181,7 +181,8 @@ def test_tokens_that_are_made_at_the_same_time_are_all_kept(home: Path) -> None:
 
 @pytest.mark.e2e
 def test_the_program_shows_a_new_token_and_nothing_else(home: Path) -> None:
-    command = [sys.executable, "-m", "constellation.cli", "tokens", "create", "rack"]
+    program = "import sys; from constellation.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", program, "tokens", "create", "rack"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert TOKEN.fullmatch(done.stdout.strip())
     assert done.stderr == ""
