@@ -127,7 +127,7 @@ class Acceptor:
         version = negotiate(hello.versions)
         assert version is not None, "the version was checked before"
         settings = self._settings
-        link = SessionLink(Role.ORCHESTRATOR)
+        link = SessionLink(Role.ORCHESTRATOR, messages_per_s=settings.messages_per_s)
         welcome = Welcome(
             version=version,
             session=secrets.token_urlsafe(32),

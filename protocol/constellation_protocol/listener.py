@@ -10,7 +10,7 @@ from ssl import SSLContext
 import anyio
 
 from .accept import Acceptor, Admit, Authenticate, Serve
-from .settings import CLOSE_GRACE_S, SessionSettings
+from .settings import CLOSE_GRACE_S, ConnectionLimits, SessionSettings
 from .tasks import background
 from .transport import Peer, Transport
 
@@ -40,6 +40,7 @@ async def listen(
     serve: Serve,
     settings: SessionSettings | None = None,
     ssl: SSLContext | None = None,
+    connections: ConnectionLimits | None = None,
     paths: Mapping[str, PathHandler] | None = None,
 ) -> AsyncIterator[Listener]:
     """Listen for devices; leaving the context says goodbye to them and closes everything.
@@ -55,6 +56,7 @@ async def listen(
         serve: Runs for each new session until it returns; the session is closed after it. `LinkClosed` may pass.
         settings: The rules of the sessions.
         ssl: TLS settings; without them the connections are not encrypted.
+        connections: How many connections may be open at once.
         paths: Handlers of other URL paths; each gets the raw transport, which is closed when it returns.
 
     Raises:
@@ -92,6 +94,7 @@ async def listen(
             known_path=handlers.__contains__,
             max_frame_bytes=settings.limits.max_frame_bytes,
             ssl=ssl,
+            limits=connections or ConnectionLimits(),
         )
         async with server as listening:
             bound_host, bound_port = listening.sockets[0].getsockname()[:2]

@@ -12,8 +12,8 @@ import pytest
 
 from constellation import Orchestrator, RunFailed, TaskConstellation
 from constellation.orchestrator import events as seen
-from constellation.orchestrator import hub as hub_module
 from constellation.orchestrator.credentials import Grant
+from constellation.orchestrator.limits import HubLimits
 from constellation.orchestrator.run import LocalRun
 from constellation.orchestrator.translation import find_artifacts
 from constellation.scheduling import DeviceId
@@ -167,9 +167,9 @@ async def test_a_name_that_is_connected_is_refused_to_another_and_given_when_it_
         await play.join()
 
 
-async def test_there_is_room_for_so_many_devices(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub_module, "MAX_DEVICES", 1)
+async def test_there_is_room_for_so_many_devices() -> None:
     async with bench() as play:
+        play.hub.limits = HubLimits(devices=1)
         await play.join()
         with pytest.raises(Refused, match="1 devices already"):
             await play.hub.admit(Hello(device="another"), Grant())

@@ -27,6 +27,7 @@ from ..scheduling import RunOptions, SchedulingError
 from .control_messages import CONTROL, CONTROL_PATH, CONTROL_VERSION, POLL_S, Answer, Open, Request
 from .credentials import Grant
 from .errors import AdmissionRefused, ConstellationError, DumpTooLarge
+from .limits import HubLimits
 from .recovery import read_entries, replay
 from .report import make_report
 from .run import LocalRun
@@ -35,12 +36,6 @@ if TYPE_CHECKING:
     from .orchestrator import Orchestrator
 
 __all__ = ["CONTROL_PATH", "ControlServer"]
-
-MAX_CLIENTS = 1000
-"""How many connections of clients may be open at once, those that have not shown a token yet included."""
-
-MAX_REQUESTS = 256
-"""How many requests of one client may be under way at once; further ones are refused."""
 
 PAGE_BYTES = 4 * 1024 * 1024
 """Size after which no further event is put into an answer."""
@@ -58,16 +53,17 @@ Handler = Callable[["_Client", Mapping[str, Any]], Awaitable[Any]]
 class ControlServer:
     """Serves clients of a hub."""
 
-    def __init__(self, orchestrator: Orchestrator, *, max_frame_bytes: int) -> None:
+    def __init__(self, orchestrator: Orchestrator, *, max_frame_bytes: int, limits: HubLimits) -> None:
         self.orchestrator = orchestrator
         self._max_frame_bytes = max_frame_bytes
+        self._limits = limits
         self._clients = 0
         self._let_in: dict[_Client, Grant] = {}
 
     async def handle(self, transport: Transport, path: str, peer: Peer = NO_PEER) -> None:
         """Serve one client until it is gone, or not welcome any more."""
         self._clients += 1
-        client = _Client(self.orchestrator, transport)
+        client = _Client(self.orchestrator, transport, max_requests=self._limits.requests)
         try:
             self._let_in[client] = await self._open(transport, peer)
             welcome = {"version": CONTROL_VERSION, "max_frame_bytes": self._max_frame_bytes}
@@ -91,8 +87,8 @@ class ControlServer:
 
     async def _open(self, transport: Transport, peer: Peer) -> Grant:
         """What the client on a new connection may do; raises Refused when it is not let in."""
-        if self._clients > MAX_CLIENTS:
-            raise Refused("limit", f"this hub has {MAX_CLIENTS} clients already; try again later")
+        if self._clients > self._limits.clients:
+            raise Refused("limit", f"this hub has {self._limits.clients} clients already; try again later")
         with anyio.fail_after(HANDSHAKE_TIMEOUT_S):
             opening = CONTROL.validate_json(await transport.receive())
         grant = self.orchestrator.door.client(opening.token if isinstance(opening, Open) else "", peer)
@@ -103,11 +99,12 @@ class ControlServer:
 
 
 class _Client:
-    def __init__(self, orchestrator: Orchestrator, transport: Transport) -> None:
+    def __init__(self, orchestrator: Orchestrator, transport: Transport, *, max_requests: int) -> None:
         self.orchestrator = orchestrator
         self.barred = anyio.CancelScope()
         self._transport = transport
         self._sending = anyio.Lock()
+        self._max_requests = max_requests
         self._under_way = 0
 
     async def serve(self) -> None:
@@ -117,8 +114,8 @@ class _Client:
                     message = CONTROL.validate_json(await self._transport.receive())
                     if not isinstance(message, Request):
                         continue
-                    if self._under_way >= MAX_REQUESTS:
-                        text = f"more than {MAX_REQUESTS} requests are under way: wait for their answers"
+                    if self._under_way >= self._max_requests:
+                        text = f"more than {self._max_requests} requests are under way: wait for their answers"
                         await self._tell(Answer(number=message.number, error="TooManyRequests", message=text))
                         continue
                     self._under_way += 1

@@ -45,10 +45,8 @@ from .credentials import Grant
 from .door import Door
 from .engine import Engine
 from .errors import OrchestratorStopped
+from .limits import HubLimits
 from .translation import assign_message, attempt_event, cancel_message, joined_event, offer_of, unfit_event
-
-MAX_DEVICES = 10_000
-"""How many devices may be connected at once."""
 
 _log = logging.getLogger(__name__)
 
@@ -127,6 +125,7 @@ class Hub:
     Attributes:
         devices: The devices by name.
         door: Says who is let in.
+        limits: How much is taken from outside.
         url: Where devices dial; empty while only devices in this process can join.
     """
 
@@ -158,6 +157,7 @@ class Hub:
         self._on_progress = on_progress
         self._on_fleet = on_fleet
         self.door = Door()
+        self.limits = HubLimits()
         self._grants: dict[int, Grant] = {}
         self._epoch = 0
         self._changed = anyio.Event()
@@ -183,8 +183,8 @@ class Hub:
     async def admit(self, hello: Hello, grant: Grant) -> int:
         """Give a new session its epoch; raises Refused when there is no room or the name is taken."""
         self._check_free(hello)
-        if len(self.devices) >= MAX_DEVICES:
-            raise Refused("limit", f"this hub has {MAX_DEVICES} devices already", retry=True)
+        if len(self.devices) >= self.limits.devices:
+            raise Refused("limit", f"this hub has {self.limits.devices} devices already", retry=True)
         return self._next_epoch(grant)
 
     def recheck(self) -> None:

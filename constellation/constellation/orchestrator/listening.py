@@ -13,6 +13,7 @@ from constellation_protocol.settings import SessionSettings
 from constellation_protocol.tasks import background
 
 from .hub import Hub
+from .limits import HubLimits
 
 if TYPE_CHECKING:
     from .orchestrator import Orchestrator
@@ -55,6 +56,7 @@ async def listening(
         serve=hub.serve,
         settings=settings,
         ssl=ssl,
+        connections=hub.limits.of_connections(),
         paths=paths,
     ) as listener:
         hub.url = listener.url
@@ -66,13 +68,15 @@ async def listening(
 
 @asynccontextmanager
 async def listening_to_all(
-    orchestrator: Orchestrator, hub: Hub, host: str, port: int, *, ssl: SSLContext | None
+    orchestrator: Orchestrator, hub: Hub, host: str, port: int, *, ssl: SSLContext | None, limits: HubLimits | None
 ) -> AsyncIterator[None]:
     """Let devices and clients dial, and send those away again whose tokens are revoked or expire; raises OSError."""
     from .control import CONTROL_PATH, ControlServer
 
-    settings = SessionSettings()
-    control = ControlServer(orchestrator, max_frame_bytes=settings.limits.max_frame_bytes)
+    if limits is not None:
+        hub.limits = limits
+    settings = hub.limits.of_sessions()
+    control = ControlServer(orchestrator, max_frame_bytes=settings.limits.max_frame_bytes, limits=hub.limits)
     async with background() as tasks:
         paths = {CONTROL_PATH: control.handle}
         async with listening(hub, host, port, ssl=ssl, settings=settings, paths=paths):

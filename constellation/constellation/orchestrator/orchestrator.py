@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from ssl import SSLContext
 
     from .client import RemoteOrchestrator
+    from .limits import HubLimits
 
 
 EMBEDDED_SESSIONS = SessionSettings(resume_window_s=10.0)
@@ -193,6 +194,7 @@ class Orchestrator:
         policy: PlacementPolicy | None = None,
         no_device_patience_s: float = 30.0,
         ssl: SSLContext | None = None,
+        limits: HubLimits | None = None,
     ) -> AsyncIterator[Orchestrator]:
         """A hub: an orchestrator that devices and clients dial; its address is in `url`.
 
@@ -208,6 +210,7 @@ class Orchestrator:
             policy: Chooses among the devices that can take a star.
             no_device_patience_s: How long a star waits while no device matches it, in seconds.
             ssl: TLS settings.
+            limits: How much it takes from outside.
 
         Raises:
             ValueError: it would listen beyond loopback without TLS.
@@ -224,7 +227,7 @@ class Orchestrator:
             self.door.allow(self.token)
             self.door.open_to(tokens if tokens is not None else self.home / TOKENS_FILE)
             await self._intake.take_up_all()
-            async with listening_to_all(self, self._book.hub, host, port, ssl=ssl):
+            async with listening_to_all(self, self._book.hub, host, port, ssl=ssl, limits=limits):
                 with self._stopping_first():
                     yield self
 
