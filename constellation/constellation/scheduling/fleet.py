@@ -106,8 +106,8 @@ class Fleet:
 
     def release(self, device: DeviceId, epoch: int, attempt: AttemptId) -> None:
         """An attempt is over on its device; one that is not known there, or not in this session, changes nothing."""
-        found = self._present(device, epoch)
-        if found is not None and found.give_back(attempt):
+        found = self.devices.get(device)
+        if found is not None and found.epoch == epoch and found.give_back(attempt):
             self._changed = True
 
     def give_up(self, device: DeviceId, epoch: int, attempt: AttemptId, *, keep_until: float) -> None:

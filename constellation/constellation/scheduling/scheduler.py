@@ -25,7 +25,7 @@ from .nesting import begin_nested, end_nested
 from .placement import NO_NEEDS, POLICY_FAILED, DeviceLoad, PlacementPolicy
 from .reconciling import reconciled, unwanted_attempts
 from .run import RunMachine
-from .waiting import KEPT, MEANT, Waiting
+from .waiting import Waiting
 
 TICK_S = 1.0
 """How often stars that no device matches are looked at."""
@@ -38,9 +38,6 @@ _LAST_REPORTS = frozenset({ev.AttemptSucceeded, ev.AttemptFailed, ev.AttemptCanc
 
 _NEWS = _LAST_REPORTS | {ev.AttemptStarted, ev.HoldReleased}
 """What is not a request but news, and may come when the run that it is about has been dropped."""
-
-_ABOUT_RUNS = frozenset({StartNested, CancelNested, RunSettled})
-"""Commands that begin or end another run."""
 
 
 class Scheduler:
@@ -135,9 +132,8 @@ class Scheduler:
         """
         event = entry.event
         machine = self._make(event) if isinstance(event, RunStarted) else self.machine(event.run)
-        commands: list[Command] = []
-        counted = machine.apply(event, commands, entry.verdicts) is not None
-        self._digest(machine, commands, Step(), replaying=True)
+        counted = machine.apply(event, [], entry.verdicts) is not None
+        machine.concerns_runs = False
         return counted
 
     def drop(self, run: RunId) -> None:
@@ -175,7 +171,7 @@ class Scheduler:
             raise RunExists(event.run)
         machine = RunMachine(event)
         self.runs[event.run] = machine
-        self._waiting.begin(event.run, machine.graph)
+        machine.desk = self._waiting.begin(event.run, machine.graph)
         return machine
 
     def _apply(self, event: RunEvent, step: Step) -> None:
@@ -195,27 +191,24 @@ class Scheduler:
         if entry is None:
             return
         step.entries.append(entry)
-        self._digest(machine, commands, step)
+        self._pass_on(machine, commands, step)
         follow = _FOLLOWED.get(kind)
         if follow is not None:
             follow(self, machine, event, step)
 
-    def _digest(self, machine: RunMachine, commands: list[Command], step: Step, *, replaying: bool = False) -> None:
-        """Do what concerns the queue and the timers; pass on the rest."""
-        passed_on = step.commands
+    def _pass_on(self, machine: RunMachine, commands: list[Command], step: Step) -> None:
+        """Pass on what a run wants done; what is about other runs is done here as well."""
+        if not machine.concerns_runs:
+            step.commands += commands
+            return
+        machine.concerns_runs = False
         nested: list[Command] = []
         for command in commands:
-            kind = type(command)
-            do = MEANT.get(kind)
-            if do is not None:
-                do(self._waiting, machine, command)
-            if replaying or kind in KEPT:
-                continue
-            if kind in _ABOUT_RUNS:
+            if isinstance(command, (StartNested, CancelNested, RunSettled)):
                 nested.append(command)
                 if isinstance(command, RunSettled) and self._endings.withhold(command):
                     continue
-            passed_on.append(command)
+            step.commands.append(command)
         # What happens to other runs because of this one comes after all that has happened to this one.
         for command in nested:
             if isinstance(command, StartNested):
