@@ -1,4 +1,4 @@
-"""Names of devices, stars, tools, runs and files are for people: whatever they hold, no file is made or read by them."""
+"""Names of devices, stars, tools, runs and files are for people: whatever they hold, no path is made of them."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from .credentials import Credential, Grant, Role, token_id
 from .errors import TokensUnreadable
 from .token_store import TokenStore
 
-WATCH_S = 0.5
+WATCH_S = 0.25
 """How often the list of credentials is looked at, by one `stat`, for those that were revoked, in seconds."""
 
 _NOBODY: Mapping[str, Credential] = {}
