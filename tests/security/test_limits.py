@@ -15,7 +15,7 @@ from websockets.exceptions import InvalidStatus
 
 from constellation import HubLimits, Orchestrator
 from constellation.orchestrator.errors import HubRefused, HubUnreachable
-from constellation_protocol import Progress, Refused, accept
+from constellation_protocol import ArtifactInfo, Progress, Refused, Result, accept
 from constellation_protocol.codec import encode_text
 from constellation_protocol.connections import REFUSED_AT_ONCE, Connections
 from constellation_protocol.rate import Bucket
@@ -153,3 +153,55 @@ async def test_pings_without_end_cost_the_sender_time_and_the_hub_no_memory(hub:
         while '"nonce":99' not in str(await socket.recv()):
             pass
         assert anyio.current_time() - begin > 0.9, "50 at once, and 50 in the second after it"
+
+
+def files(*sizes: int) -> tuple[ArtifactInfo, ...]:
+    return tuple(ArtifactInfo(sha256=f"{number:064x}", size=size) for number, size in enumerate(sizes))
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        (HubLimits(artifacts_per_run=2), "the run would have 3 files, and may have 2"),
+        (HubLimits(artifact_bytes_per_run=59), "the files of the run would have 60 bytes, and may have 59"),
+    ],
+    ids=["count", "bytes"],
+)
+async def test_the_files_of_a_run_are_limited_and_each_counts_once(hub: Hub, limits: HubLimits, words: str) -> None:
+    async with hub(limits=limits) as played, played.device("rack") as rack:
+        run = await played.submit("work", "work", "work")
+        for brought in (files(10, 20), files(10, 20), files(10, 20, 30)):
+            assign = await rack.assigned()
+            done = Result(
+                attempt=assign.attempt, epoch=assign.epoch, status="succeeded", output="ok", artifacts=brought
+            )
+            await rack.link.send(done)
+        report = await run.wait()
+        assert report.stars == {"succeeded": 2, "failed": 1}
+        (failed,) = [row for row in report.rows if row.state == "failed"]
+        assert words in str(failed)
+        assert "TooManyArtifacts" in str(failed)
+        other = await played.submit("work")
+        assign = await rack.assigned()
+        done = Result(
+            attempt=assign.attempt, epoch=assign.epoch, status="succeeded", output="ok", artifacts=files(10, 20)
+        )
+        await rack.link.send(done)
+        assert await other.result() == {"s0": "ok"}, "another run has a count of its own"
+
+
+async def test_a_device_can_not_use_up_what_the_run_of_another_may_bring(hub: Hub) -> None:
+    async with hub(limits=HubLimits(artifacts_per_run=1)) as played, played.device("honest") as honest:
+        run = await played.submit("work", device="honest")
+        assign = await honest.assigned()
+        async with played.device("liar") as liar:
+            for epoch in (assign.epoch, liar.link.welcome.epoch):
+                forged = Result(attempt=assign.attempt, epoch=epoch, status="succeeded", artifacts=files(1))
+                await liar.link.send(forged)
+            own = await played.submit("work", device="liar")
+            await liar.answer((await liar.assigned()).attempt, "own")
+            await own.result()
+        brought = (ArtifactInfo(sha256="f" * 64, size=1),)
+        done = Result(attempt=assign.attempt, epoch=assign.epoch, status="succeeded", output="true", artifacts=brought)
+        await honest.link.send(done)
+        assert await run.result() == {"s0": "true"}

@@ -14,6 +14,7 @@ import pytest
 
 from constellation.cli import main
 from constellation.orchestrator.credentials import Role, issue
+from constellation.orchestrator.errors import TokensUnreadable
 from constellation.orchestrator.token_store import TokenStore
 
 TOKEN = re.compile(r"cst_[0-9a-f]{16}_[0-9a-f]{64}")
@@ -147,6 +148,14 @@ def test_a_list_that_others_may_write_is_not_trusted(home: Path, capsys: pytest.
     created(capsys, "rack")
     os.chmod(home / "tokens.json", 0o620)
     assert "may be written by others than its owner: chmod 600 it" in complaint(capsys, "list")
+
+
+def test_what_is_no_file_is_no_list_of_tokens(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (home / "tokens.json").mkdir(parents=True)
+    os.chmod(home / "tokens.json", 0o700)
+    assert "tokens.json can't be read: Is a directory" in complaint(capsys, "list")
+    with pytest.raises(TokensUnreadable, match="can't be read: Not a directory"):
+        TokenStore(Path(__file__) / "tokens.json").credentials()
 
 
 def test_a_list_that_can_not_be_written_stays_as_it_was(

@@ -10,6 +10,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from constellation_protocol.messages import (
     Assign,
     DeviceProfile,
     Drain,
+    ErrorInfo,
     Hello,
     Message,
     ProfileUpdate,
@@ -46,6 +48,7 @@ from .door import Door
 from .engine import Engine
 from .errors import OrchestratorStopped
 from .limits import HubLimits
+from .quotas import ArtifactQuota
 from .translation import assign_message, attempt_event, cancel_message, joined_event, offer_of, unfit_event
 
 _log = logging.getLogger(__name__)
@@ -126,6 +129,7 @@ class Hub:
         devices: The devices by name.
         door: Says who is let in.
         limits: How much is taken from outside.
+        quota: What runs have taken of that.
         url: Where devices dial; empty while only devices in this process can join.
     """
 
@@ -158,6 +162,7 @@ class Hub:
         self._on_fleet = on_fleet
         self.door = Door()
         self.limits = HubLimits()
+        self.quota = ArtifactQuota()
         self._grants: dict[int, Grant] = {}
         self._epoch = 0
         self._changed = anyio.Event()
@@ -282,6 +287,8 @@ class Hub:
         now = self._engine.clock()
         for message in messages:
             if isinstance(message, (Result, Accept, Reject)):
+                if isinstance(message, Result) and message.artifacts:
+                    message = self._within_quota(device, message)
                 event = attempt_event(message, device.name, now)
                 if event is not None:
                     events.append(event)
@@ -301,6 +308,19 @@ class Hub:
         if any(isinstance(message, ProfileUpdate) for message in messages):
             self._changed.set()
             self._changed = anyio.Event()
+
+    def _within_quota(self, device: ConnectedDevice, result: Result) -> Result:
+        """The result, or a failure in its place when its run has brought too many files."""
+        where = parse_attempt(result.attempt)
+        machine = self._engine.scheduler.runs.get(where[0]) if where is not None else None
+        attempt = machine.attempts.get(ev.AttemptId(result.attempt)) if machine is not None else None
+        if machine is None or attempt is None or (attempt.device, attempt.epoch) != (device.name, result.epoch):
+            return result  # it is not this device's to give, and will be ignored
+        objection = self.quota.charge(machine.run, result.artifacts, self.limits)
+        if objection is None:
+            return result
+        error = ErrorInfo(type="TooManyArtifacts", message=objection)
+        return replace(result, status="failed", output=None, artifacts=(), error=error)
 
     # --- messages out ------------------------------------------------------------------------------------------------
 

@@ -20,6 +20,9 @@ class HubLimits:
         connections_per_address: How many of them from one IP address, or one network of 64 bits in IPv6.
         messages_per_s: How many messages of one device are read a second; what it sends beyond that has to wait.
         artifact_bytes: How large a file of a device may be.
+        artifacts_per_run: How many files the results of one run may refer to. Nested runs count for themselves, and
+            counting begins anew when the hub is started again.
+        artifact_bytes_per_run: How many bytes these files may have in all.
     """
 
     devices: int = 10_000
@@ -29,6 +32,8 @@ class HubLimits:
     connections_per_address: int = 2000
     messages_per_s: float = 20_000.0
     artifact_bytes: int = 4 * 1024**3
+    artifacts_per_run: int = 100_000
+    artifact_bytes_per_run: int = 1024**4
 
     def of_sessions(self) -> SessionSettings:
         """The rules of the sessions of devices."""

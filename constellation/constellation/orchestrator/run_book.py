@@ -234,6 +234,7 @@ class RunBook:
 
     async def _finish(self, run: LocalRun, notice: out.RunFinished) -> None:
         """Note the end in the journal's summary, and tell it only then."""
+        self.hub.quota.forget(run.machine.run)
         info = {"stars": dict(notice.stars), "width": notice.width, "makespan_s": notice.makespan_s}
         await self.journal.set_state(run.id, notice.state, at=notice.time, info=info)
         if run.machine.parent is None:
