@@ -13,6 +13,7 @@ import anyio
 
 from ..graph import GraphError, TaskConstellation
 from ..graph.snapshot import Snapshot
+from ..journal import JournalError
 from ..scheduling import (
     JournalEntry,
     RunId,
@@ -152,6 +153,15 @@ class Intake:
             if summary.parent is None and FLEET_KEY not in summary.info:
                 with suppress(RunInUse, CannotResume):
                     await self.take_up(RunId(summary.run), self._planner, False)
+
+    async def needs_fleet(self) -> bool:
+        """Whether a run that has not ended was run on the devices of this orchestrator's own."""
+        with anyio.CancelScope(shield=True):
+            try:
+                going_on = await self._book.journal.runs(limit=MAX_RUNS, state="running")
+            except JournalError:
+                return True
+        return any(summary.info.get(FLEET_KEY) == self.fleet for summary in going_on)
 
 
 def _refuse_to_guess(run: RunId, family: Mapping[RunId, Sequence[JournalEntry]], survivors: frozenset[str]) -> None:
