@@ -13,6 +13,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from ssl import SSLContext
 
 import anyio
 from anyio.abc import TaskGroup
@@ -37,6 +38,7 @@ class DeviceSettings:
         token: What lets it in.
         linger_s: How long it goes on without an orchestrator, in seconds.
         grace_s: How long running work may take to finish when the device is told to stop, in seconds.
+        tls: Settings for a `wss://` URL; the system's when None.
     """
 
     spec: DeviceSpec
@@ -44,6 +46,7 @@ class DeviceSettings:
     token: str | None = field(repr=False)
     linger_s: float
     grace_s: float
+    tls: SSLContext | None = None
 
 
 async def run_device(settings: DeviceSettings, *, ready: Callable[[], None]) -> None:
@@ -64,11 +67,15 @@ async def run_device(settings: DeviceSettings, *, ready: Callable[[], None]) -> 
             ready()
             async with background() as task_group:
                 task_group.start_soon(_obey_signals, agent, settings.grace_s, task_group)
-                await stay_connected(agent, settings.url, token=settings.token, linger_s=settings.linger_s)
+                await stay_connected(
+                    agent, settings.url, token=settings.token, linger_s=settings.linger_s, tls=settings.tls
+                )
                 task_group.cancel_scope.cancel()
 
 
-async def stay_connected(agent: DeviceAgent, url: str, *, token: str | None, linger_s: float) -> None:
+async def stay_connected(
+    agent: DeviceAgent, url: str, *, token: str | None, linger_s: float, tls: SSLContext | None = None
+) -> None:
     """Hold one session after another; returns when the device has been drained or has lingered in vain.
 
     Raises:
@@ -80,7 +87,9 @@ async def stay_connected(agent: DeviceAgent, url: str, *, token: str | None, lin
     deadline = anyio.current_time() + linger_s
     while True:
         try:
-            async with dial(url, partial(agent.hello, token), reconnect=policy, on_acked=agent.acknowledged) as link:
+            async with dial(
+                url, partial(agent.hello, token), reconnect=policy, on_acked=agent.acknowledged, ssl=tls
+            ) as link:
                 log.info("joined %s, epoch %d", url, link.welcome.epoch)
                 reason = await agent.serve(link)
             log.info("the session has ended: %s", reason)

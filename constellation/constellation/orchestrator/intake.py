@@ -13,6 +13,7 @@ import anyio
 
 from ..graph import GraphError, TaskConstellation
 from ..graph.snapshot import Snapshot
+from ..journal import JournalError
 from ..scheduling import (
     JournalEntry,
     RunId,
@@ -118,7 +119,7 @@ class Intake:
             if run in self._book.runs:
                 return self._book.runs[run]  # someone else has asked for the same meanwhile
             top = replay(family[run])
-            if top.ended:
+            if all(replay(entries).ended for entries in family.values()):
                 await self._book.journal.set_state(run, top.state, at=self._book.engine.clock())
                 raise CannotResume(f"run {run} has {top.state} already; see it with `constellation show`")
             if survivors is not None:
@@ -140,9 +141,10 @@ class Intake:
         await self._book.engine.ask(
             *(ev.RunRecovered(now, member, planner is not None and member == run, rerun_unknown) for member in going_on)
         )
-        for member in family.keys() - going_on:
-            # They were needed for their parent to learn how they had ended.
-            self._book.drop(member)
+        for member in family:
+            if member not in going_on and not self._book.engine.scheduler.waits_for_nested(member):
+                # It was needed for its parent to learn how it had ended.
+                self._book.drop(member)
         return self._book.runs[run]
 
     async def take_up_all(self) -> None:
@@ -151,6 +153,15 @@ class Intake:
             if summary.parent is None and FLEET_KEY not in summary.info:
                 with suppress(RunInUse, CannotResume):
                     await self.take_up(RunId(summary.run), self._planner, False)
+
+    async def needs_fleet(self) -> bool:
+        """Whether a run that has not ended was run on the devices of this orchestrator's own."""
+        with anyio.CancelScope(shield=True):
+            try:
+                going_on = await self._book.journal.runs(limit=MAX_RUNS, state="running")
+            except JournalError:
+                return True
+        return any(summary.info.get(FLEET_KEY) == self.fleet for summary in going_on)
 
 
 def _refuse_to_guess(run: RunId, family: Mapping[RunId, Sequence[JournalEntry]], survivors: frozenset[str]) -> None:

@@ -6,11 +6,17 @@ import ipaddress
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from ssl import SSLContext
+from typing import TYPE_CHECKING
 
 from constellation_protocol.listener import PathHandler, listen
 from constellation_protocol.settings import SessionSettings
+from constellation_protocol.tasks import background
 
 from .hub import Hub
+from .limits import HubLimits
+
+if TYPE_CHECKING:
+    from .orchestrator import Orchestrator
 
 
 def check_exposure(host: str, ssl: SSLContext | None) -> None:
@@ -50,6 +56,7 @@ async def listening(
         serve=hub.serve,
         settings=settings,
         ssl=ssl,
+        connections=hub.limits.of_connections(),
         paths=paths,
     ) as listener:
         hub.url = listener.url
@@ -57,3 +64,22 @@ async def listening(
             yield
         finally:
             hub.url = ""
+
+
+@asynccontextmanager
+async def listening_to_all(
+    orchestrator: Orchestrator, hub: Hub, host: str, port: int, *, ssl: SSLContext | None, limits: HubLimits | None
+) -> AsyncIterator[None]:
+    """Let devices and clients dial, and send those away again whose tokens are revoked or expire; raises OSError."""
+    from .control import CONTROL_PATH, ControlServer
+
+    if limits is not None:
+        hub.limits = limits
+    settings = hub.limits.of_sessions()
+    control = ControlServer(orchestrator, max_frame_bytes=settings.limits.max_frame_bytes, limits=hub.limits)
+    async with background() as tasks:
+        paths = {CONTROL_PATH: control.handle}
+        async with listening(hub, host, port, ssl=ssl, settings=settings, paths=paths):
+            tasks.start_soon(hub.door.watch, hub.recheck, control.recheck)
+            yield
+        tasks.cancel_scope.cancel()
