@@ -7,6 +7,7 @@ calls it again for the next. Everything that decides anything is in the sans-I/O
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import anyio
 
@@ -120,8 +121,9 @@ class SessionLink:
         except TimeoutError as error:
             raise TransportClosed(f"no answer to the hello within {HANDSHAKE_TIMEOUT_S:g} s") from error
         except RemoteProtocolError as error:
-            await transport.send(write(ProtocolFault(code=error.code, message=error.message)))
-            await transport.aclose()
+            with suppress(TransportClosed):  # a frame over the limit has closed the connection already
+                await transport.send(write(ProtocolFault(code=error.code, message=error.message)))
+                await transport.aclose()
             raise
         finally:
             if session.wire is not Wire.ATTACHED:

@@ -16,6 +16,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 from constellation_protocol.handshake import write
 from constellation_protocol.listener import DEVICE_PATH, LOOPBACK
 from constellation_protocol.messages import MAX_FRAME_BYTES, Hello, Refuse, Welcome
+from constellation_protocol.settings import ConnectionLimits
 from constellation_protocol.states import negotiate
 from constellation_protocol.websocket import WebSocketTransport, serve_websockets
 
@@ -207,6 +208,7 @@ async def stage(
         known_path=DEVICE_PATH.__eq__,
         max_frame_bytes=MAX_FRAME_BYTES,
         ssl=None,
+        limits=ConnectionLimits(),
     )
     with send, receive:
         async with server as listening:
