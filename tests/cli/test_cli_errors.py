@@ -88,7 +88,10 @@ def test_a_bad_file_is_refused_with_the_place_and_the_fix(
         (["serve", "--host", "0.0.0.0"], "give --tls-cert and --tls-key"),
         (["serve", "--host", "example.org"], "give --tls-cert and --tls-key"),
         (["serve", "--tls-cert", "c.pem"], "--tls-cert and --tls-key go together"),
-        (["serve", "--tls-cert", "empty", "--tls-key", "empty"], "--tls-cert empty with --tls-key empty can't be used"),
+        (
+            ["serve", "--tls-cert", "empty", "--tls-key", "empty"],
+            "the certificate empty with the key empty can't be used",
+        ),
         (["serve", "--token-file", "no/t"], "the token can't be written to no/t"),
     ],
 )
