@@ -90,7 +90,7 @@ def test_a_bad_file_is_refused_with_the_place_and_the_fix(
         (["serve", "--tls-cert", "c.pem"], "--tls-cert and --tls-key go together"),
         (
             ["serve", "--tls-cert", "empty", "--tls-key", "empty"],
-            "the certificate empty with the key empty can't be used",
+            "certificate empty with the key empty can't be used",
         ),
         (["serve", "--token-file", "no/t"], "the token can't be written to no/t"),
     ],
