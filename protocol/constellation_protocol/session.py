@@ -232,6 +232,16 @@ class Session:
         self._outbox.queue(encoded)
 
     @property
+    def sent(self) -> int:
+        """The number of the last message that was queued."""
+        return self._outbox.last
+
+    @property
+    def acknowledged(self) -> int:
+        """The number of the last message that the peer has acknowledged."""
+        return self._outbox.acked
+
+    @property
     def waiting(self) -> int:
         """How many messages have come that were not taken yet."""
         return len(self._inbox)

@@ -7,11 +7,13 @@ calls it again for the next. Everything that decides anything is in the sans-I/O
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import anyio
 
 from .errors import LinkClosed, RemoteProtocolError, TransportClosed
-from .messages import Hello, Message, Welcome
+from .handshake import write
+from .messages import Hello, Message, ProtocolFault, Welcome
 from .session import Session
 from .settings import CLOSE_GRACE_S, HANDSHAKE_TIMEOUT_S
 from .signal import Signal
@@ -118,6 +120,11 @@ class SessionLink:
                 session.receive_frame(await transport.receive(), anyio.current_time())
         except TimeoutError as error:
             raise TransportClosed(f"no answer to the hello within {HANDSHAKE_TIMEOUT_S:g} s") from error
+        except RemoteProtocolError as error:
+            with suppress(TransportClosed):  # a frame over the limit has closed the connection already
+                await transport.send(write(ProtocolFault(code=error.code, message=error.message)))
+                await transport.aclose()
+            raise
         finally:
             if session.wire is not Wire.ATTACHED:
                 self._detach(transport)

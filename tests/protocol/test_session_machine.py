@@ -130,7 +130,7 @@ class LossyConnection(RuleBasedStateMachine):
     def half_noticed_cut(self) -> None:
         """The device has reconnected before the orchestrator noticed that the connection was lost."""
         self.cut()
-        self.mend()
+        self.reconnect()
 
     @precondition(lambda self: self.cut_off)
     @rule()
