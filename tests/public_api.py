@@ -16,6 +16,7 @@ from typing import Any
 PACKAGES = (
     "constellation",
     "constellation.testing",
+    "constellation.testing.journals",
     "constellation_tools",
     "constellation_devices",
     "constellation_protocol",

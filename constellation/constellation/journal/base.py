@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from .errors import RecordTooLarge
 
@@ -18,6 +18,9 @@ MAX_BODY_BYTES = 64 * 1024 * 1024
 
 INITIAL_STATE = "created"
 """The state in the summary of a run until the first `set_state`."""
+
+Synchronous = Literal["full", "normal"]
+"""`full` survives a power cut; `normal` may lose the last commits to one. Both survive the death of the process."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,9 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
+from .base import Synchronous
 from .errors import JournalCorrupt, JournalError, JournalTooNew, JournalUnavailable
 
 FORMAT_VERSION = 1
@@ -27,9 +28,6 @@ WAL_SIZE_LIMIT_BYTES = 64 * 1024 * 1024
 
 CACHED_STATEMENTS = 256
 """Prepared statements kept per connection: more than there are different ones."""
-
-Synchronous = Literal["full", "normal"]
-"""`full` survives a power cut; `normal` may lose the last commits to one. Both survive the death of the process."""
 
 # The body comes last: SQLite then reads the other columns without following a large body's overflow pages.
 _TABLES: Final = (
