@@ -36,7 +36,13 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def device(
-    url: Annotated[str, typer.Option(help="The orchestrator's URL: wss://host:port, or ws:// on this machine.")],
+    url: Annotated[
+        list[str],
+        typer.Option(
+            help="The orchestrator's URL: wss://host:port, or ws:// on this machine; may be repeated for those that "
+            "take over from it.",
+        ),
+    ],
     name: Annotated[str, typer.Option(help="The device's id; this machine's name when left out.")] = "",
     token_file: Annotated[
         Path | None, typer.Option(help=f"File that holds the token; else {TOKEN_VARIABLE} in the environment does.")
@@ -87,7 +93,7 @@ def device(
                 state_dir=state_dir,
                 allow_hosts=tuple(allow_host or ()),
             ),
-            url=_checked_url(url),
+            urls=tuple(_checked_url(place) for place in url),
             token=_read_token(token_file),
             linger_s=linger,
             grace_s=grace,

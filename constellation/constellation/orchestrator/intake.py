@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -23,9 +22,9 @@ from ..scheduling import events as ev
 from ..scheduling.run import RECONCILE_S
 from .admission import admit
 from .engine import check_size
-from .errors import CannotResume, DecisionNeeded, OrchestratorStopped, RunInUse
+from .errors import CannotResume, DecisionNeeded, OrchestratorStopped
 from .planning import Planner
-from .recovery import MAX_RUNS, claim, read_family, replay
+from .recovery import claim, read_family, replay
 from .run import LocalRun
 from .run_book import RunBook
 
@@ -38,13 +37,13 @@ class Intake:
 
     Attributes:
         fleet: The id of the devices that runs are noted to have run on, when those can be brought back.
+        planner: Looks at the stars of runs that have none of their own.
     """
 
     def __init__(self, book: RunBook, planner: Planner | None) -> None:
-        """Make an intake; `planner` looks at the stars of runs that have none of their own."""
         self.fleet: str | None = None
         self._book = book
-        self._planner = planner
+        self.planner = planner
 
     async def submit(
         self,
@@ -60,7 +59,7 @@ class Intake:
         await self._book.offer(graph.functions)
         admit(graph, self._book.profiles)
         run = new_run_id()
-        planner = planner if planner is not None else self._planner
+        planner = planner if planner is not None else self.planner
         options = replace(options if options is not None else RunOptions(), review=planner is not None)
         kept = {**(info or {}), **({FLEET_KEY: self.fleet} if self.fleet else {})}
         journaled = self._book.journal.keeps_records
@@ -90,7 +89,7 @@ class Intake:
         summary = await self._book.journal.run(run)
         found = RunId(summary.run)
         if found not in self._book.runs:
-            return await self.take_up(found, planner or self._planner, rerun_unknown, admitted_only=True)
+            return await self.take_up(found, planner or self.planner, rerun_unknown, admitted_only=True)
         held = self._book.runs[found]
         if not held.machine.ended:
             self._admit(held.machine.graph)
@@ -144,13 +143,6 @@ class Intake:
             # They were needed for their parent to learn how they had ended.
             self._book.drop(member)
         return self._book.runs[run]
-
-    async def take_up_all(self) -> None:
-        """Go on with every run of a hub's journal that has not ended and that nobody else works on."""
-        for summary in await self._book.journal.runs(limit=MAX_RUNS, state="running"):
-            if summary.parent is None and FLEET_KEY not in summary.info:
-                with suppress(RunInUse, CannotResume):
-                    await self.take_up(RunId(summary.run), self._planner, False)
 
 
 def _refuse_to_guess(run: RunId, family: Mapping[RunId, Sequence[JournalEntry]], survivors: frozenset[str]) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from ssl import SSLContext
 
 from constellation_protocol.listener import PathHandler, listen
+from constellation_protocol.messages import Hello
 from constellation_protocol.settings import SessionSettings
 
 from .hub import Hub
@@ -38,15 +39,19 @@ async def listening(
     port: int,
     *,
     settings: SessionSettings,
+    admit: Callable[[Hello], Awaitable[int]] | None = None,
     ssl: SSLContext | None = None,
     paths: Mapping[str, PathHandler] | None = None,
 ) -> AsyncIterator[None]:
-    """Let devices dial a hub for as long as the context lasts; raises OSError when the address can't be had."""
+    """Let devices dial a hub for as long as the context lasts; raises OSError when the address can't be had.
+
+    `admit` gives a new session its epoch, or raises `Refused`; that of the hub when None.
+    """
     async with listen(
         host,
         port,
         authenticate=hub.authenticate,
-        admit=hub.admit,
+        admit=admit if admit is not None else hub.admit,
         serve=hub.serve,
         settings=settings,
         ssl=ssl,

@@ -193,7 +193,7 @@ class Orchestrator:
         no_device_patience_s: float = 30.0,
         ssl: SSLContext | None = None,
     ) -> AsyncIterator[Orchestrator]:
-        """A hub: an orchestrator that devices and clients dial; its address is in `url`.
+        """A hub, which devices and clients dial at `url`; it takes over the runs of a hub on its journal that is gone.
 
         Args:
             host: The address to listen on; anything but loopback needs `ssl`.
@@ -211,7 +211,8 @@ class Orchestrator:
             OSError: the address can't be listened on.
         """
         from .control import CONTROL_PATH, ControlServer
-        from .listening import check_exposure, listening
+        from .listening import check_exposure
+        from .standby import Standby
 
         check_exposure(host, ssl)
         async with cls._open(journal, home, planner, policy, no_device_patience_s) as self:
@@ -219,11 +220,11 @@ class Orchestrator:
                 raise ValueError("an empty token would let everybody in: give another, or none to have one made")
             self.token = token if token is not None else secrets.token_urlsafe(32)
             self._book.hub.allow(self.token)
-            await self._intake.take_up_all()
             settings = SessionSettings()
             control = ControlServer(self, max_frame_bytes=settings.limits.max_frame_bytes)
             paths = {CONTROL_PATH: control.handle}
-            async with listening(self._book.hub, host, port, ssl=ssl, settings=settings, paths=paths):
+            standby = Standby(self._book, self._intake)
+            async with standby.serving(host, port, settings=settings, ssl=ssl, paths=paths):
                 with self._stopping_first():
                     yield self
 
