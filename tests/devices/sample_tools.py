@@ -73,8 +73,8 @@ def sleep_with_child(marker: str) -> None:
 @tool
 def tidy_up(started: str, tidied: str) -> None:
     """Sleep until interrupted, then say in a file that we tidied up."""
-    Path(started).touch()
     try:
+        Path(started).touch()  # from here on it may be interrupted, before this line has ended even
         time.sleep(600)
     finally:
         Path(tidied).touch()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 
 import anyio
@@ -17,6 +18,7 @@ from faulty_journal import FaultyJournal, install
 from orchestra_tools import add, wait_for
 
 from constellation import Approval, Orchestrator, TaskConstellation
+from constellation.graph import StarId
 from constellation.graph.documents import dump
 from constellation.journal import JournalUnavailable, Record, RunBusy
 from constellation.orchestrator import engine as module
@@ -32,8 +34,10 @@ from constellation.orchestrator.recovery import (
     read_family,
     replay,
 )
-from constellation.scheduling import JournalEntry, RunId, RunOptions
+from constellation.orchestrator.turns import Turns
+from constellation.scheduling import AttemptId, DeviceId, JournalEntry, Offer, RunId, RunOptions, Scheduler, Step
 from constellation.scheduling import events as ev
+from constellation.scheduling.inputs import DeviceJoined
 from constellation.scheduling.records import encode_entry
 
 pytestmark = pytest.mark.anyio
@@ -360,3 +364,39 @@ async def test_a_planner_that_answers_after_the_end_of_its_run_adds_nothing_to_i
             await anyio.wait_all_tasks_blocked()
             assert run.log.next_seq == last
             assert [event async for event in run.events(after=last - 1)] == []
+
+
+async def test_a_run_that_ended_before_what_is_nested_in_it_is_taken_up_until_that_has_ended_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    journal = FaultyJournal()
+    install(monkeypatch, journal)
+    await interrupted_in_the_end(journal)
+    assert (await journal.run("r")).state == "running"
+    with anyio.fail_after(20):
+        async with Orchestrator.serve(home=tmp_path, token="secret") as hub:
+            report = await (await hub.find_run("r")).wait()
+    assert report.state == "cancelled"
+    assert (await journal.run("r")).state == (await journal.run("r:n")).state == "cancelled"
+
+
+async def interrupted_in_the_end(journal: FaultyJournal) -> None:
+    """A run that was cancelled by an orchestrator that died before what is nested in it had stopped on its device."""
+    inner, outer = TaskConstellation("inner"), TaskConstellation("outer")
+    inner.star("x", "t")
+    outer.star("n", inner)
+    scheduler, now = Scheduler(), time.time()
+    device = DeviceId("d")
+    events = [
+        DeviceJoined(now, device, 1, Offer(tools={"t": True})),
+        ev.RunStarted(now, RunId("r"), dump(outer), RunOptions(cancel_grace_s=0.1)),
+        ev.AttemptStarted(now, RunId("r:n"), StarId("x"), AttemptId("r:n/x/1"), device, 1),
+        ev.CancelRequested(now, RunId("r")),
+    ]
+    turns, turn = Turns(scheduler), Step()
+    assert turns.take(events, turn) is None
+    assert (scheduler.runs[RunId("r")].ended, scheduler.runs[RunId("r:n")].ended) == (True, False)
+    for run, parent in (("r", None), ("r:n", "r")):
+        await journal.create_run(run, name=run, at=now, parent=parent)
+    await journal.set_state("r", "running", at=now)
+    await journal.append(turns.records(turn))

@@ -6,12 +6,12 @@ import json
 
 import pytest
 
-from constellation.graph import AddStar, EditBatch, StarError
+from constellation.graph import AddStar, Approval, EditBatch, StarError
 from constellation.scheduling import JournalEntry
 from constellation.scheduling import events as ev
 from constellation.scheduling.records import decode_entry, encode_entry
 
-from .harness import R, star
+from .harness import Harness, R, star
 
 FENCE = (1.5, R, "a", "r/a/1", "d0", 3)
 EVENTS = [
@@ -69,3 +69,13 @@ def test_text_that_is_no_unicode_survives() -> None:
 def test_what_is_no_record_of_ours_is_refused(body: bytes, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         decode_entry(body)
+
+
+@pytest.mark.parametrize("limit", [5, 5.0])
+def test_a_limit_given_as_a_whole_number_leaves_no_trace_of_that_after_a_replay(h: Harness, limit: float) -> None:
+    h.start(star("a", work=Approval("Well?"), timeout_s=limit), star("later", "nowhere"))
+    h.edit(AddStar(star("b", work=Approval("And?"), timeout_s=limit)))
+    h.wait(6)
+    for name in ("a", "b"):
+        assert h.error(name).message == "nobody answered within 5.0 s, which counts as a no"
+    h.replayed()

@@ -32,7 +32,8 @@ def test_a_few_hundred_worlds_see_every_command_every_event_and_every_behaviour(
     assert tally.events.keys() == EVENTS
     behaviours = {f"work {behaviour.value}" for behaviour in Behaviour if behaviour is not Behaviour.SUCCEEDS}
     others = {
-        "approval ignored", "cancel", "cancel of a run", "connection cut", "connection half open", "device dies",
+        "approval ignored", "cancel", "cancel of a run", "connection cut", "connection half open", "device changes",
+        "device dies", "rerun wanted",
         "device drains", "device forgets", "device silent", "edit", "frame overtaken", "frame repeated", "hold",
         "orchestrator dies at some moment", "orchestrator dies before a turn is carried out",
         "orchestrator dies before a turn is synced", "orchestrator dies before a turn is written",

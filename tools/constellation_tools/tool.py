@@ -225,7 +225,7 @@ class Tool(Generic[P, R]):
         own = context or ToolContext() if definition.signature.context_parameters else None
         args, kwargs = self._prepare(definition, arguments, context, own)
         result: Any = self._function(*args, **kwargs)
-        if isinstance(result, Coroutine):  # nothing of it has run yet
+        if result is not None and isinstance(result, Coroutine):  # nothing of it has run yet
             result.close()
             raise TypeError(f"{self.name} is async: await its call() instead of call_sync()")
         return definition.results.to_json(result)

@@ -40,7 +40,7 @@ def draw(survey: Survey, file: Path) -> None:
         hatch=[hatch for *_, hatch in bars],
         edgecolor="white",
     )
-    axes.bar_label(shown, fmt="{:,.0f}", padding=3)
+    axes.bar_label(shown, fmt="{:,.3g}", padding=3)
     axes.invert_yaxis()
     axes.set_xscale("log")
     axes.margins(x=0.15)

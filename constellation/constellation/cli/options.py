@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -86,10 +87,11 @@ def without_password(journal: str) -> str:
     Who follows the advice that it stands in gives the password by `PGPASSWORD` or a password file, or puts it back.
     """
     scheme, is_url, rest = journal.partition("://")
-    who, at, where = rest.rpartition("@")
-    if not (is_url and at):
+    if not is_url:
         return journal
-    return f"{scheme}://{who.partition(':')[0]}@{where}"
+    who, at, where = rest.rpartition("@")
+    where = re.sub(r"(?<=[?&])(ssl)?password=[^&]*&?", "", where)
+    return f"{scheme}://{who.partition(':')[0]}{at}{where}"
 
 
 def check_choice(hub: str | None, token_file: Path | None, own: Mapping[str, object]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import NoReturn
 
 from .constellation import TaskConstellation
 from .node import Edge, LineStatus, Node
@@ -20,58 +21,59 @@ def check_invariants(graph: TaskConstellation) -> None:
     """
     nodes = graph._nodes
     counts = Counter(node.state for node in nodes.values())
-    _same("counts", graph.counts, {state: counts[state] for state in StarState})
-    _same("held", graph._held, sum(node.holds for node in nodes.values()))
+    _same("counts", None, graph.counts, {state: counts[state] for state in StarState})
+    _same("held", None, graph._held, sum(node.holds for node in nodes.values()))
     _check_order(graph)
     for star, node in nodes.items():
-        _same(f"key of {star!r}", node.star.id, star)
+        _same("key of", star, node.star.id, star)
         _check_links(graph, node)
         _check_counters(node)
         _check_state(node, active=graph.active)
-        _same(f"references of {star!r}", node.references, find_references(node.star.work.arguments))
+        _same("references of", star, node.references, find_references(node.star.work.arguments))
         for reference in node.references:
-            _holds(reference.star in node.inbound, f"{star!r} refers to {reference.star!r} without a line")
-        _holds(0 <= node.edited_at <= graph.version, f"{star!r} was edited at {node.edited_at} of {graph.version}")
+            if reference.star not in node.inbound:
+                _fail(f"{star!r} refers to {reference.star!r} without a line")
+        if not 0 <= node.edited_at <= graph.version:
+            _fail(f"{star!r} was edited at {node.edited_at} of {graph.version}")
 
 
 def _check_order(graph: TaskConstellation) -> None:
-    import networkx as nx
-
+    # That positions grow along every line is the proof that there is no cycle.
     nodes = graph._nodes
-    digraph: nx.DiGraph[str] = nx.DiGraph()
-    digraph.add_nodes_from(nodes)
-    digraph.add_edges_from((line.source, line.target) for line in graph.lines)
-    _holds(nx.is_directed_acyclic_graph(digraph), "the graph has a cycle")
     order = list(graph._order)
-    _same("the stars in the order", set(order), set(nodes.values()))
+    _same("the stars in the order", None, set(order), set(nodes.values()))
     positions = [node.position for node in order]
-    _same("positions in the order", positions, sorted(set(positions)))
+    _same("positions in the order", None, positions, sorted(set(positions)))
     for node in nodes.values():
         for edge in node.outbound.values():
-            _holds(node.position < edge.target.position, f"the order has {edge.line} backwards")
+            if node.position >= edge.target.position:
+                _fail(f"the order has {edge.line} backwards")
     in_time = [node.serial for node in nodes.values()]
-    _same("serials in the order of the stars", in_time, sorted(in_time))
+    _same("serials in the order of the stars", None, in_time, sorted(in_time))
     last = max((edge.serial for node in nodes.values() for edge in node.outbound.values()), default=-1)
-    _holds(max([last, *in_time]) < graph._next_serial, "the next serial has been used")
+    if max([last, *in_time]) >= graph._next_serial:
+        _fail("the next serial has been used")
 
 
 def _check_links(graph: TaskConstellation, node: Node) -> None:
     star = node.star.id
     for source, edge in node.inbound.items():
-        _same(f"source of {edge.line}", edge.source, graph._nodes.get(source))
-        _holds(edge.source.outbound.get(star) is edge, f"{edge.line} is not known to its source")
+        _same("source of", edge.line, edge.source, graph._nodes.get(source))
+        if edge.source.outbound.get(star) is not edge:
+            _fail(f"{edge.line} is not known to its source")
     for target, edge in node.outbound.items():
-        _same(f"target of {edge.line}", edge.target, graph._nodes.get(target))
-        _holds(edge.target.inbound.get(star) is edge, f"{edge.line} is not known to its target")
+        _same("target of", edge.line, edge.target, graph._nodes.get(target))
+        if edge.target.inbound.get(star) is not edge:
+            _fail(f"{edge.line} is not known to its target")
     for entries in (node.inbound, node.outbound):
         serials = [edge.serial for edge in entries.values()]
-        _same(f"serials of the lines of {star!r}", serials, sorted(serials))
+        _same("serials of the lines of", star, serials, sorted(serials))
 
 
 def _check_counters(node: Node) -> None:
     star, status = node.star.id, Counter(edge.status for edge in node.inbound.values())
-    _same(f"unresolved of {star!r}", node.unresolved, status[LineStatus.OPEN])
-    _same(f"unmet of {star!r}", node.unmet, status[LineStatus.UNMET] + status[LineStatus.BROKEN])
+    _same("unresolved of", star, node.unresolved, status[LineStatus.OPEN])
+    _same("unmet of", star, node.unmet, status[LineStatus.UNMET] + status[LineStatus.BROKEN])
     for edge in node.inbound.values():
         _check_status(edge)
 
@@ -79,20 +81,22 @@ def _check_counters(node: Node) -> None:
 def _check_status(edge: Edge) -> None:
     ended = edge.source.state in SETTLED
     if edge.status is LineStatus.OPEN:
-        _holds(not ended or edge.source.holds > 0, f"{edge.line} is open, but its source has {edge.source.state.value}")
-    else:
-        _holds(ended, f"{edge.line} is {edge.status.value}, but its source is {edge.source.state.value}")
+        if ended and not edge.source.holds:
+            _fail(f"{edge.line} is open, but its source has {edge.source.state.value}")
+    elif not ended:
+        _fail(f"{edge.line} is {edge.status.value}, but its source is {edge.source.state.value}")
 
 
 def _check_state(node: Node, *, active: bool) -> None:
     star, state = node.star.id, node.state
-    _same(f"whether {star!r} has an outcome", node.outcome is not None, state in SETTLED)
+    _same("whether there is an outcome of", star, node.outcome is not None, state in SETTLED)
     met = not node.unresolved and not node.unmet
     if state is StarState.PENDING:
         stuck = active and (met or node.unmet) and not _is_behind_a_hold(node)
-        _holds(not stuck, f"{star!r} is pending with {node.unresolved} lines open and {node.unmet} unmet")
-    elif state is StarState.READY or state in IN_FLIGHT or state is StarState.SUCCEEDED:
-        _holds(met, f"{star!r} is {state.value} with {node.unresolved} lines open and {node.unmet} unmet")
+        if stuck:
+            _fail(f"{star!r} is pending with {node.unresolved} lines open and {node.unmet} unmet")
+    elif (state is StarState.READY or state in IN_FLIGHT or state is StarState.SUCCEEDED) and not met:
+        _fail(f"{star!r} is {state.value} with {node.unresolved} lines open and {node.unmet} unmet")
 
 
 def _is_behind_a_hold(node: Node) -> bool:
@@ -107,10 +111,12 @@ def _is_behind_a_hold(node: Node) -> bool:
     return False
 
 
-def _same(what: str, kept: object, recomputed: object) -> None:
-    _holds(kept == recomputed, f"{what}: the graph has {kept}, and it should be {recomputed}")
+def _same(what: str, subject: object, kept: object, recomputed: object) -> None:
+    # The message is made only when there is something to say: this is called a hundred times for every event of a run.
+    if kept != recomputed:
+        about = what if subject is None else f"{what} {subject!r}"
+        _fail(f"{about}: the graph has {kept}, and it should be {recomputed}")
 
 
-def _holds(condition: bool, problem: str) -> None:
-    if not condition:
-        raise AssertionError(problem)
+def _fail(problem: str) -> NoReturn:
+    raise AssertionError(problem)

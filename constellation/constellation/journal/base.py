@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from ..graph.record import record
 from .errors import RecordTooLarge
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
@@ -23,7 +24,7 @@ Synchronous = Literal["full", "normal"]
 """`full` survives a power cut; `normal` may lose the last commits to one. Both survive the death of the process."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Record:
     """One event of a run.
 
@@ -164,9 +165,9 @@ def check_sizes(records: Sequence[Record]) -> None:
     Raises:
         RecordTooLarge: a body is over `MAX_BODY_BYTES`.
     """
-    for record in records:
-        if len(record.body) > MAX_BODY_BYTES:
-            raise RecordTooLarge(record.run, record.seq, len(record.body), MAX_BODY_BYTES)
+    for one in records:
+        if len(one.body) > MAX_BODY_BYTES:
+            raise RecordTooLarge(one.run, one.seq, len(one.body), MAX_BODY_BYTES)
 
 
 def info_text(info: Mapping[str, Any]) -> str:

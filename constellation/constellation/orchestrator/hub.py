@@ -248,14 +248,14 @@ class Hub:
         events: list[Any] = []
         now = self._engine.clock()
         for message in messages:
-            if isinstance(message, Progress):
-                where = parse_attempt(message.attempt)
-                if where is not None:
-                    self._on_progress(*where, device.name, message)
-            elif isinstance(message, (Accept, Reject, Result)):
+            if isinstance(message, (Result, Accept, Reject)):
                 event = attempt_event(message, device.name, now)
                 if event is not None:
                     events.append(event)
+            elif isinstance(message, Progress):
+                where = parse_attempt(message.attempt)
+                if where is not None:
+                    self._on_progress(*where, device.name, message)
             elif isinstance(message, ProfileUpdate):
                 device.profile = message.profile
                 events.append(DeviceChanged(now, device.name, device.epoch, offer_of(message.profile)))

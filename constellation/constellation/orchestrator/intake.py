@@ -117,7 +117,7 @@ class Intake:
             if run in self._book.runs:
                 return self._book.runs[run]  # someone else has asked for the same meanwhile
             top = replay(family[run])
-            if top.ended:
+            if all(replay(entries).ended for entries in family.values()):
                 await self._book.journal.set_state(run, top.state, at=self._book.engine.clock())
                 raise CannotResume(f"run {run} has {top.state} already; see it with `constellation show`")
             if survivors is not None:
@@ -139,9 +139,10 @@ class Intake:
         await self._book.engine.ask(
             *(ev.RunRecovered(now, member, planner is not None and member == run, rerun_unknown) for member in going_on)
         )
-        for member in family.keys() - going_on:
-            # They were needed for their parent to learn how they had ended.
-            self._book.drop(member)
+        for member in family:
+            if member not in going_on and not self._book.engine.scheduler.waits_for_nested(member):
+                # It was needed for its parent to learn how it had ended.
+                self._book.drop(member)
         return self._book.runs[run]
 
 

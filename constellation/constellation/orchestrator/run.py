@@ -82,11 +82,18 @@ class Run(Protocol):
 
 
 class LocalRun:
-    """A run of an orchestrator in this process; implements `Run`."""
+    """A run of an orchestrator in this process; implements `Run`.
+
+    Attributes:
+        machine: Its state machine, to read.
+        log: Where its events are published.
+        devices_lost: The devices that went away while it went on.
+        moved: The stars that lost a device, each with the last one that it lost.
+    """
 
     def __init__(self, machine: RunMachine, log: EventLog, engine: Engine, offer: Offer, admit: Admit) -> None:
-        self._machine = machine
-        self._log = log
+        self.machine = machine
+        self.log = log
         self._engine = engine
         self._offer = offer
         self._admit = admit
@@ -96,37 +103,27 @@ class LocalRun:
     @property
     def id(self) -> str:
         """See `Run.id`."""
-        return self._machine.run
+        return self.machine.run
 
     @property
     def name(self) -> str:
         """See `Run.name`."""
-        return self._machine.graph.name
-
-    @property
-    def log(self) -> EventLog:
-        """Where its events are published."""
-        return self._log
-
-    @property
-    def machine(self) -> RunMachine:
-        """Its state machine, to read."""
-        return self._machine
+        return self.machine.graph.name
 
     def events(self, *, after: int = 0) -> AsyncIterator[Event]:
         """See `Run.events`."""
-        return self._log.read(after=after)
+        return self.log.read(after=after)
 
     async def wait(self) -> RunReport:
         """See `Run.wait`."""
-        await self._log.wait_finished()
+        await self.log.wait_finished()
         return self.report()
 
     def report(self) -> RunReport:
         """Its report as it stands."""
-        finished = self._log.finished
+        finished = self.log.finished
         error = finished.error["message"] if finished is not None and finished.error else None
-        machine = self._machine
+        machine = self.machine
         return make_report(
             machine.run,
             machine.graph,
@@ -139,18 +136,18 @@ class LocalRun:
 
     async def result(self) -> dict[str, Any]:
         """See `Run.result`."""
-        finished = await self._log.wait_finished()
+        finished = await self.log.wait_finished()
         if finished.state != "succeeded":
             self.report().raise_for_state()
-        return outputs_of(self._machine.graph)
+        return outputs_of(self.machine.graph)
 
     async def graph(self) -> TaskConstellation:
         """See `Run.graph`."""
-        return Snapshot(self._machine.graph, once=True).graph()
+        return Snapshot(self.machine.graph, once=True).graph()
 
     async def _ask(self, event: ev.RunEvent) -> None:
-        if self._machine.ended:
-            raise RunEnded(self._machine.run, self._machine.state)
+        if self.machine.ended:
+            raise RunEnded(self.machine.run, self.machine.state)
         await self._engine.ask(event)
 
     async def edit(self, edit: EditBatch | EditBuilder) -> None:
@@ -159,24 +156,24 @@ class LocalRun:
             await self._offer(edit.functions)
             edit = edit.build()
         self._admit(operation.star for operation in edit.operations if isinstance(operation, (AddStar, UpdateStar)))
-        edited = ev.GraphEdited(self._engine.clock(), self._machine.run, edit)
+        edited = ev.GraphEdited(self._engine.clock(), self.machine.run, edit)
         check_size(edited)
         await self._ask(edited)
 
     async def pause(self) -> None:
         """See `Run.pause`."""
-        await self._ask(ev.RunPaused(self._engine.clock(), self._machine.run))
+        await self._ask(ev.RunPaused(self._engine.clock(), self.machine.run))
 
     async def unpause(self) -> None:
         """See `Run.unpause`."""
-        await self._ask(ev.RunUnpaused(self._engine.clock(), self._machine.run))
+        await self._ask(ev.RunUnpaused(self._engine.clock(), self.machine.run))
 
     async def cancel(self, star: str | None = None, *, subtree: bool = False, reason: str = "") -> None:
         """See `Run.cancel`."""
         target = StarId(star) if star is not None else None
-        await self._ask(ev.CancelRequested(self._engine.clock(), self._machine.run, target, subtree, reason))
+        await self._ask(ev.CancelRequested(self._engine.clock(), self.machine.run, target, subtree, reason))
 
     async def approve(self, star: str, approved: bool = True, *, by: str = "", comment: str = "") -> None:
         """See `Run.approve`."""
-        run, asked = find_inside(self._engine.scheduler.runs, self._machine, star)
+        run, asked = find_inside(self._engine.scheduler.runs, self.machine, star)
         await self._ask(ev.ApprovalAnswered(self._engine.clock(), run, asked, approved, by, comment))

@@ -108,7 +108,7 @@ class RunBook:
         """Keep the claims on the runs; let a run go that another orchestrator has taken over."""
         while True:
             await anyio.sleep(LEASE_S / 3)
-            for run in [run for run in self.runs.values() if not run.machine.ended and run.machine.parent is None]:
+            for run in [run for run in self.runs.values() if run.log.finished is None and run.machine.parent is None]:
                 try:
                     await self.journal.acquire(run.id, owner=self.owner, at=self.engine.clock(), lease_s=LEASE_S)
                 except RunBusy as busy:

@@ -24,8 +24,6 @@ from .commands import (
     Dispatch,
     StarRetrying,
     StarStarted,
-    StartTimer,
-    StopTimer,
 )
 from .retry import delay_s, is_retryable
 from .run_state import RunState
@@ -68,6 +66,7 @@ class AttemptRules(RunState):
         attempt = Attempt(event.attempt, star, event.device, event.epoch, event.idempotent, event.memory, event.at)
         tries.attempt = self.attempts[attempt.id] = attempt
         self.graph.enter(star, StarState.ASSIGNED)
+        self.desk.unqueue(star)
         self._out.append(self.dispatch(attempt))
         return True
 
@@ -248,7 +247,7 @@ class AttemptRules(RunState):
         tries = self.tries[star]
         if delay > 0:
             tries.waiting = True
-            self._out.append(StartTimer(self.run, f"retry:{star}", self.at + delay))
+            self.desk.start_timer(f"retry:{star}", self.at + delay)
         else:
             self._begin(star, tries)
 
@@ -256,15 +255,15 @@ class AttemptRules(RunState):
         del self.attempts[attempt.id]
         self.tries[attempt.star].attempt = None
         if attempt.stopping:
-            self._out.append(StopTimer(self.run, f"cancel:{attempt.id}"))
+            self.desk.stop_timer(f"cancel:{attempt.id}")
         if attempt.overdue_at is not None:
-            self._out.append(StopTimer(self.run, f"timeout:{attempt.id}"))
+            self.desk.stop_timer(f"timeout:{attempt.id}")
 
     # --- stopping ---------------------------------------------------------------------------------------------------
 
     def _watch_timeout(self, attempt: Attempt, due_at: float) -> None:
         attempt.overdue_at = due_at
-        self._out.append(StartTimer(self.run, f"timeout:{attempt.id}", due_at))
+        self.desk.start_timer(f"timeout:{attempt.id}", due_at)
 
     def _stop_star(self, star: StarId, reason: str) -> None:
         """End a star that has not ended: at once, or by way of its device."""
@@ -274,9 +273,9 @@ class AttemptRules(RunState):
             if attempt is not None:
                 self._stop_attempt(attempt, StopCause.CANCEL, reason)
                 return
-            self._out.append(StopTimer(self.run, f"wait:{star}"))
+            self.desk.stop_timer(f"wait:{star}")
             if isinstance(self.graph[star].work, Nested):
-                self._out.append(CancelNested(self.run, star, self.nested_run(star), reason))
+                self._concern_runs(CancelNested(self.run, star, self.nested_run(star), reason))
         elif state in OPEN:
             self._unqueue(star)
         self._settle(star, StarState.CANCELLED, error=StarError("Cancelled", reason))
@@ -289,7 +288,7 @@ class AttemptRules(RunState):
             if first:
                 self._out.append(self._cancel_command(attempt))
                 due = self.at + self.options.cancel_grace_s
-                self._out.append(StartTimer(self.run, f"cancel:{attempt.id}", due))
+                self.desk.start_timer(f"cancel:{attempt.id}", due)
 
     def _cancel_command(self, attempt: Attempt) -> CancelAttempt:
         grace = self.options.cancel_grace_s / 2

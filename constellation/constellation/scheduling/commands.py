@@ -37,39 +37,6 @@ class CancelAttempt:
 
 
 @record
-class StartTimer:
-    """Send `TimerFired` at the given time; replaces a timer of the same name."""
-
-    run: RunId
-    timer: str
-    due_at: float
-
-
-@record
-class StopTimer:
-    """Forget a timer; it may have fired or never been started."""
-
-    run: RunId
-    timer: str
-
-
-@record
-class QueueStar:
-    """A star waits for a device from now on."""
-
-    run: RunId
-    star: StarId
-
-
-@record
-class UnqueueStar:
-    """A star does not wait for a device any more."""
-
-    run: RunId
-    star: StarId
-
-
-@record
 class AskApproval:
     """Ask a person; the answer comes back as `ApprovalAnswered`."""
 
@@ -161,10 +128,6 @@ class RunSettled:
 Command = (
     Dispatch
     | CancelAttempt
-    | StartTimer
-    | StopTimer
-    | QueueStar
-    | UnqueueStar
     | AskApproval
     | StartNested
     | CancelNested

@@ -33,9 +33,11 @@ class Durations:
         """Learn from an attempt; what can't be a duration teaches nothing, since it is a device's word."""
         if not 0 <= duration_s < inf:
             return
-        for means, key in ((self._by_work, work), (self._by_device.setdefault(device, {}), work)):
-            known = means.get(key)
-            means[key] = duration_s if known is None else known + _WEIGHT * (duration_s - known)
+        known = self._by_work.get(work)
+        self._by_work[work] = duration_s if known is None else known + _WEIGHT * (duration_s - known)
+        on_device = self._by_device.setdefault(device, {})
+        known = on_device.get(work)
+        on_device[work] = duration_s if known is None else known + _WEIGHT * (duration_s - known)
 
     def expected(self, work: str) -> float:
         """What such work takes on whichever device."""

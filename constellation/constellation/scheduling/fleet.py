@@ -54,6 +54,7 @@ class Fleet:
         self._queued: dict[tuple[RunId, StarId], int] = {}
         self._paused: set[RunId] = set()
         self._ticket = 0
+        self._given_up: dict[tuple[DeviceId, int, AttemptId], float] = {}
         self._generation = 0
         self._changed = False
         self._many_lanes = _MANY_LANES
@@ -105,9 +106,19 @@ class Fleet:
 
     def release(self, device: DeviceId, epoch: int, attempt: AttemptId) -> None:
         """An attempt is over on its device; one that is not known there, or not in this session, changes nothing."""
-        found = self._present(device, epoch)
-        if found is not None and found.give_back(attempt):
+        found = self.devices.get(device)
+        if found is not None and found.epoch == epoch and found.give_back(attempt):
             self._changed = True
+
+    def give_up(self, device: DeviceId, epoch: int, attempt: AttemptId, *, keep_until: float) -> None:
+        """An attempt was given up because its device does not speak of it, which may keep the slot until then."""
+        self._given_up[device, epoch, attempt] = keep_until
+
+    def free_given_up(self, at: float) -> None:
+        """Free the slots of attempts that were given up long enough ago; a device that is full after all says so."""
+        for fence in [fence for fence, until in self._given_up.items() if until <= at]:
+            del self._given_up[fence]
+            self.release(*fence)
 
     def _present(self, device: DeviceId, epoch: int) -> DeviceLoad | None:
         found = self.devices.get(device)

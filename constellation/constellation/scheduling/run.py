@@ -28,8 +28,6 @@ from .commands import (
     Command,
     EditApplied,
     RunSettled,
-    StartTimer,
-    StopTimer,
 )
 from .errors import NotWaiting
 from .events import NO_VERDICTS, AttemptId, JournalEntry, RunEvent, Verdicts
@@ -71,7 +69,7 @@ class RunMachine(AttemptRules):
 
     def _started(self, event: ev.RunStarted) -> bool:
         if self.options.deadline_s is not None:
-            self._out.append(StartTimer(self.run, "deadline", event.at + self.options.deadline_s))
+            self.desk.start_timer("deadline", event.at + self.options.deadline_s)
         self._follow(self.graph.activate(at=event.at))
         return True
 
@@ -86,7 +84,7 @@ class RunMachine(AttemptRules):
                 # The device may well hold its result; let it come back with that first.
                 self._watch_timeout(attempt, reconciled_at)
         if self.attempts:
-            self._out.append(StartTimer(self.run, "reconcile", reconciled_at))
+            self.desk.start_timer("reconcile", reconciled_at)
         waiting = [
             star
             for star in self.graph
@@ -123,6 +121,7 @@ class RunMachine(AttemptRules):
         self._refuse_after_end()
         batch: EditBatch = event.batch
         applied = self.graph.apply(batch, at=event.at)
+        self.desk.graph_edited(applied)
         self._out.append(EditApplied(self.run, applied, batch.author, batch.reason))
         became_ready = set(applied.changes.ready)
         for star in applied.removed:
@@ -189,8 +188,10 @@ class RunMachine(AttemptRules):
             failed = [star for star in self._failed if not self._is_handled(star)]
             self.state = "failed" if failed else "succeeded"
             error = StarError("RunFailed", f"{len(failed)} star(s) failed", {"stars": failed}) if failed else None
-        self._out.append(StopTimer(self.run, "deadline"))
-        self._out.append(RunSettled(self.run, self.state, error))
+        self.error = error
+        self.desk.stop_timer("deadline")
+        self.desk.run_ended()
+        self._concern_runs(RunSettled(self.run, self.state, error))
 
     def _end_stuck(self) -> None:
         """Nothing runs and nothing can become ready: say what each star waits for, and end."""
@@ -223,7 +224,7 @@ class RunMachine(AttemptRules):
                 return False
             if kind == "timeout":
                 limit = self.graph[attempt.star].timeout_s
-                self._stop_attempt(attempt, StopCause.TIMEOUT, f"it took longer than {limit} s")
+                self._stop_attempt(attempt, StopCause.TIMEOUT, f"it took longer than {_seconds(limit)}")
             else:
                 self._end_attempt(attempt)
                 self._stopped(attempt, confirmed=False)
@@ -237,7 +238,7 @@ class RunMachine(AttemptRules):
                 self._lose(attempt, f"device {attempt.device!r} did not come back after the orchestrator's restart")
             return bool(unconfirmed)
         elif kind == "deadline" and not self.ended and not self._closing:
-            message = f"the run took longer than its deadline of {self.options.deadline_s} s"
+            message = f"the run took longer than its deadline of {_seconds(self.options.deadline_s)}"
             self._close("failed", StarError("DeadlineExceeded", message))
         else:
             return False
@@ -249,14 +250,16 @@ class RunMachine(AttemptRules):
         spec = self.graph[star]
         if isinstance(spec.work, Nested):
             tries = self.tries[star]
-            self._out.append(CancelNested(self.run, star, self.nested_run(star), "timed out"))
-            error = StarError("TimedOut", f"it took longer than {spec.timeout_s} s")
+            self._concern_runs(CancelNested(self.run, star, self.nested_run(star), "timed out"))
+            error = StarError("TimedOut", f"it took longer than {_seconds(spec.timeout_s)}")
             if is_retryable(spec.retry, tries.failures + 1, error.type):
                 # Two runs of it at once would do the work twice, so the next one waits for the end of this.
                 tries.overdue = error
                 return True
         else:
-            error = StarError("ApprovalTimedOut", f"nobody answered within {spec.timeout_s} s, which counts as a no")
+            error = StarError(
+                "ApprovalTimedOut", f"nobody answered within {_seconds(spec.timeout_s)}, which counts as a no"
+            )
         self._settle(star, StarState.FAILED, error=error)
         return True
 
@@ -276,7 +279,7 @@ class RunMachine(AttemptRules):
         waiting = star in self.graph and self.graph.state(star) is StarState.RUNNING
         if not waiting or not isinstance(self.graph[star].work, Approval):
             raise NotWaiting(star)
-        self._out.append(StopTimer(self.run, f"wait:{star}"))
+        self.desk.stop_timer(f"wait:{star}")
         if event.approved:
             output = {"approved": True, "by": event.by, "comment": event.comment}
             self._settle(star, StarState.SUCCEEDED, output=output)
@@ -292,7 +295,7 @@ class RunMachine(AttemptRules):
             return False
         if event.child and event.child != self.nested_run(star):
             return False
-        self._out.append(StopTimer(self.run, f"wait:{star}"))
+        self.desk.stop_timer(f"wait:{star}")
         if event.error is None:
             self._settle(star, StarState.SUCCEEDED, output=event.output)
         else:
@@ -325,3 +328,8 @@ _HANDLERS: Mapping[type, Callable[[RunMachine, Any], bool]] = cast(
         ev.RunRecovered: RunMachine._recovered,
     },
 )
+
+
+def _seconds(limit: float | None) -> str:
+    """A limit in words, the same for one that was given as a whole number, which is none after a replay."""
+    return f"{limit if limit is None else float(limit)} s"

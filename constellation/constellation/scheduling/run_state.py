@@ -32,15 +32,14 @@ from . import events as ev
 from .attempts import Attempt, Tries
 from .commands import (
     AskApproval,
+    CancelNested,
     Command,
-    QueueStar,
     RequestReview,
+    RunSettled,
     StarSettled,
     StartNested,
-    StartTimer,
-    StopTimer,
-    UnqueueStar,
 )
+from .desk import Desk
 from .errors import RunEnded
 from .events import NO_VERDICTS, AttemptId, DeviceId, RunId, Verdicts, nested_id
 from .expansion import fill_inputs
@@ -57,7 +56,10 @@ class RunState:
         options: How it is carried out.
         parent: For the run of a nested constellation, the run and the star that it belongs to.
         state: `running`, `paused`, `succeeded`, `failed` or `cancelled`.
+        error: Why it did not succeed, once it has ended.
         at: When the last event happened.
+        desk: Where it leaves what has to wait.
+        concerns_runs: Whether one of the commands since this was reset is about another run, or its own end.
         stale: How many events came too late to mean anything.
     """
 
@@ -69,6 +71,7 @@ class RunState:
         self.options = started.options
         self.parent = started.parent
         self.state = "running"
+        self.error: StarError | None = None
         self.stale = 0
         self.review = started.options.review
         self.artifact_bytes: dict[StarId, int] = {}
@@ -77,11 +80,15 @@ class RunState:
         self._holds: dict[StarId, int] = {}
         self._reviews: dict[StarId, None] = {}
         self._parked: dict[StarId, None] = {}
-        self._failed = [star for star in self.graph if self.graph.state(star) is StarState.FAILED]
+        self._failed: list[StarId] = []
+        if self.graph.counts[StarState.FAILED]:
+            self._failed = [star for star in self.graph if self.graph.state(star) is StarState.FAILED]
         self._newly_ready: deque[StarId] = deque()
         self._following = False
         self._closing: tuple[str, StarError] | None = None
         self.at = started.at
+        self.desk = Desk()
+        self.concerns_runs = False
         self._out: list[Command] = []
         self._recorded: Verdicts = NO_VERDICTS
         self._verdicts: dict[str, bool | str] = {}
@@ -103,6 +110,10 @@ class RunState:
         if self._closing:
             raise RunEnded(self.run, "been cancelled")
 
+    def _concern_runs(self, command: StartNested | CancelNested | RunSettled) -> None:
+        self._out.append(command)
+        self.concerns_runs = True
+
     # --- stars that move --------------------------------------------------------------------------------------------
 
     def _follow(self, changes: Changes) -> None:
@@ -118,6 +129,7 @@ class RunState:
             if state is StarState.FAILED:
                 self._failed.append(star)
             self.tries.pop(star, None)
+            self.desk.star_ended(star)
             self._out.append(StarSettled(self.run, star, state, outcome))
         self._newly_ready.extend(changes.ready)
         if self._following:
@@ -157,14 +169,14 @@ class RunState:
     def _begin(self, star: StarId, tries: Tries) -> None:
         spec = tries.spec
         if isinstance(spec.work, (ToolCall, Prompt)):
-            self._out.append(QueueStar(self.run, star))
+            self.desk.queue(spec, tries.avoid)
         elif self.state == "paused":
             self._parked[star] = None
         else:
             tries.attempts += 1
             self.graph.enter(star, StarState.RUNNING)
             if spec.timeout_s is not None:
-                self._out.append(StartTimer(self.run, f"wait:{star}", self.at + spec.timeout_s))
+                self.desk.start_timer(f"wait:{star}", self.at + spec.timeout_s)
             self._begin_without_device(spec)
 
     def _begin_without_device(self, spec: TaskStar) -> None:
@@ -179,7 +191,7 @@ class RunState:
             except ReferenceFault as error:
                 self._settle(spec.id, StarState.FAILED, error=StarError("ReferenceFault", str(error)))
                 return
-            self._out.append(StartNested(self.run, spec.id, self.nested_run(spec.id), document))
+            self._concern_runs(StartNested(self.run, spec.id, self.nested_run(spec.id), document))
 
     def _settle(
         self,
@@ -204,6 +216,7 @@ class RunState:
             self.graph.hold(star)
             self._reviews[star] = None
         changes = self.graph.settle(star, state, outcome, at=self.at)
+        self.desk.star_ended(star)
         self._out.append(StarSettled(self.run, star, state, outcome))
         if reviewed:
             self._ask_review(star)
@@ -214,8 +227,8 @@ class RunState:
         tries = self.tries.get(star)
         if tries is not None and tries.waiting:
             tries.waiting = False
-            self._out.append(StopTimer(self.run, f"retry:{star}"))
-        self._out.append(UnqueueStar(self.run, star))
+            self.desk.stop_timer(f"retry:{star}")
+        self.desk.unqueue(star)
 
     def _forget(self, star: StarId) -> None:
         """A star is gone from the graph; the numbers of its attempts stay used, in case one of its name comes back."""
@@ -249,14 +262,14 @@ class RunState:
     # --- reviews and holds ------------------------------------------------------------------------------------------
 
     def _ask_review(self, star: StarId) -> None:
-        self._out.append(StartTimer(self.run, f"review:{star}", self.at + self.options.review_timeout_s))
+        self.desk.start_timer(f"review:{star}", self.at + self.options.review_timeout_s)
         self._out.append(RequestReview(self.run, star))
 
     def _end_review(self, star: StarId) -> bool:
         if star not in self._reviews:
             return False
         del self._reviews[star]
-        self._out.append(StopTimer(self.run, f"review:{star}"))
+        self.desk.stop_timer(f"review:{star}")
         self._follow(self.graph.release(star, at=self.at))
         return True
 
@@ -292,6 +305,8 @@ class RunState:
 
 def _refuse_in_flight(graph: TaskConstellation) -> None:
     """A run may begin with stars that have ended, not with ones that some other run has with its devices."""
+    if graph.counts[StarState.PENDING] == len(graph):
+        return
     for star in graph:
         state = graph.state(star)
         if state in IN_FLIGHT:

@@ -14,8 +14,9 @@ from ..graph import InvalidDocument, StarError, StarId, StarState
 from . import events as ev
 from .commands import CancelAttempt, CancelNested, Command, RunSettled, StartNested, Step
 from .durations import Durations, work_key
+from .endings import Endings
 from .errors import RunExists, UnknownRun
-from .events import AttemptId, DeviceId, JournalEntry, RunEvent, RunId, RunStarted
+from .events import DeviceId, JournalEntry, RunEvent, RunId, RunStarted
 from .fleet import Fleet
 from .inputs import FLEET_EVENTS, DeviceChanged, DeviceDraining, DeviceJoined, DeviceLeft, FleetEvent, Tick
 from .invariants import check_scheduler
@@ -24,7 +25,7 @@ from .nesting import begin_nested, end_nested
 from .placement import NO_NEEDS, POLICY_FAILED, DeviceLoad, PlacementPolicy
 from .reconciling import reconciled, unwanted_attempts
 from .run import RunMachine
-from .waiting import KEPT, MEANT, Waiting
+from .waiting import Waiting
 
 TICK_S = 1.0
 """How often stars that no device matches are looked at."""
@@ -37,9 +38,6 @@ _LAST_REPORTS = frozenset({ev.AttemptSucceeded, ev.AttemptFailed, ev.AttemptCanc
 
 _NEWS = _LAST_REPORTS | {ev.AttemptStarted, ev.HoldReleased}
 """What is not a request but news, and may come when the run that it is about has been dropped."""
-
-_ABOUT_RUNS = frozenset({StartNested, CancelNested, RunSettled})
-"""Commands that begin or end another run."""
 
 
 class Scheduler:
@@ -68,8 +66,7 @@ class Scheduler:
         self._patience_s = no_device_patience_s
         self._validate = validate
         self._next_tick_at: float | None = None
-        self._unanswered: dict[tuple[DeviceId, int, AttemptId], float] = {}
-        """Attempts given up because their devices did not begin, and until when their slots count as taken."""
+        self._endings = Endings(self.runs)
 
     # --- events in ---------------------------------------------------------------------------------------------------
 
@@ -135,15 +132,19 @@ class Scheduler:
         """
         event = entry.event
         machine = self._make(event) if isinstance(event, RunStarted) else self.machine(event.run)
-        commands: list[Command] = []
-        counted = machine.apply(event, commands, entry.verdicts) is not None
-        self._digest(machine, commands, Step(), replaying=True)
+        counted = machine.apply(event, [], entry.verdicts) is not None
+        machine.concerns_runs = False
         return counted
 
     def drop(self, run: RunId) -> None:
         """Forget a run that has ended."""
         self.runs.pop(run, None)
+        self._endings.drop(run)
         self._waiting.drop(run)
+
+    def waits_for_nested(self, run: RunId) -> bool:
+        """Whether a run has ended, but not all that is nested in it, so that its end is yet to be told."""
+        return self._endings.is_withheld(run)
 
     def next_due_at(self) -> float | None:
         """When the scheduler wants a `Tick` at the latest; None when it waits for nothing but events."""
@@ -170,7 +171,7 @@ class Scheduler:
             raise RunExists(event.run)
         machine = RunMachine(event)
         self.runs[event.run] = machine
-        self._waiting.begin(event.run, machine.graph)
+        machine.desk = self._waiting.begin(event.run, machine.graph)
         return machine
 
     def _apply(self, event: RunEvent, step: Step) -> None:
@@ -190,25 +191,24 @@ class Scheduler:
         if entry is None:
             return
         step.entries.append(entry)
-        self._digest(machine, commands, step)
+        self._pass_on(machine, commands, step)
         follow = _FOLLOWED.get(kind)
         if follow is not None:
             follow(self, machine, event, step)
 
-    def _digest(self, machine: RunMachine, commands: list[Command], step: Step, *, replaying: bool = False) -> None:
-        """Do what concerns the queue and the timers; pass on the rest."""
-        passed_on = step.commands
+    def _pass_on(self, machine: RunMachine, commands: list[Command], step: Step) -> None:
+        """Pass on what a run wants done; what is about other runs is done here as well."""
+        if not machine.concerns_runs:
+            step.commands += commands
+            return
+        machine.concerns_runs = False
         nested: list[Command] = []
         for command in commands:
-            kind = type(command)
-            do = MEANT.get(kind)
-            if do is not None:
-                do(self._waiting, machine, command)
-            if replaying or kind in KEPT:
-                continue
-            passed_on.append(command)
-            if kind in _ABOUT_RUNS:
+            if isinstance(command, (StartNested, CancelNested, RunSettled)):
                 nested.append(command)
+                if isinstance(command, RunSettled) and self._endings.withhold(command):
+                    continue
+            step.commands.append(command)
         # What happens to other runs because of this one comes after all that has happened to this one.
         for command in nested:
             if isinstance(command, StartNested):
@@ -255,6 +255,8 @@ class Scheduler:
         parent = self.runs.get(child.parent[0])
         if parent is not None and not parent.ended:
             self._apply(end_nested(child), step)
+        else:
+            step.commands += self._endings.due_after(child)
 
     def _follow_pause(self, machine: RunMachine, event: ev.RunPaused | ev.RunUnpaused, step: Step) -> None:
         """Pause the placement of a run's stars, or let it go on, and with it that of the runs nested in it."""
@@ -267,7 +269,12 @@ class Scheduler:
 
     def _reconcile_nested(self, child: RunMachine, step: Step) -> None:
         """Bring a nested run that was taken up again in line with what its parent has come to meanwhile."""
-        if child.parent is None or child.closing:
+        if child.parent is None:
+            return
+        self._endings.take_up(child)
+        if child.closing:
+            if child.ended:
+                step.commands += self._endings.due_after(child)
             return
         run, star = child.parent
         parent = self.runs.get(run)
@@ -337,14 +344,8 @@ class Scheduler:
                 self._apply(ev.PlacementFailed(at, run, star, reason), step)
             for machine in list(self.runs.values()):
                 self._expire(machine, at, step)
-            self._free_unanswered(at)
+            self.fleet.free_given_up(at)
             self._next_tick_at = at + TICK_S
-
-    def _free_unanswered(self, at: float) -> None:
-        """Free the slots of attempts that were given up long ago; a device that is full after all says so."""
-        for fence in [fence for fence, due_at in self._unanswered.items() if due_at <= at]:
-            del self._unanswered[fence]
-            self.fleet.release(*fence)
 
     def _expire(self, machine: RunMachine, at: float, step: Step) -> None:
         """Take attempts back from devices that have not begun with them in time, but not yet their slots."""
@@ -352,7 +353,7 @@ class Scheduler:
         for late in machine.expired(at):
             reason = f"device {late.device!r} did not begin with it within {accept_s:g} s"
             step.commands.append(CancelAttempt(run, late.star, late.id, late.device, late.epoch, reason, 1.0))
-            self._unanswered[late.device, late.epoch, late.id] = at + accept_s
+            self.fleet.give_up(late.device, late.epoch, late.id, keep_until=at + accept_s)
             self._apply(ev.AttemptLost(at, run, late.star, late.id, late.device, late.epoch, reason), step)
 
     # --- placement ---------------------------------------------------------------------------------------------------

@@ -1,29 +1,13 @@
-"""What waits: stars for a device, by rank, and timers for their time. It follows the commands of the runs."""
+"""What waits, of all runs: stars for a device, by rank, and timers for their time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
-
-from ..graph import TaskConstellation
-from .commands import (
-    Dispatch,
-    EditApplied,
-    QueueStar,
-    RunSettled,
-    StarSettled,
-    StartTimer,
-    StopTimer,
-    UnqueueStar,
-)
-from .events import RunId
+from ..graph import Applied, StarId, TaskConstellation, TaskStar
+from .desk import Desk
+from .events import DeviceId, RunId
 from .fleet import Fleet
 from .ranks import Ranks
-from .run import RunMachine
 from .timers import Timers
-
-KEPT = frozenset({QueueStar, UnqueueStar, StartTimer, StopTimer})
-"""Commands that concern nobody else."""
 
 
 class Waiting:
@@ -40,9 +24,10 @@ class Waiting:
         self.timers = Timers()
         self.ranks: dict[RunId, Ranks] = {}
 
-    def begin(self, run: RunId, graph: TaskConstellation) -> None:
-        """Get to know a run."""
-        self.ranks[run] = Ranks(graph, self.fleet.durations)
+    def begin(self, run: RunId, graph: TaskConstellation) -> Desk:
+        """Get to know a run, and give it a desk."""
+        ranks = self.ranks[run] = Ranks(graph, self.fleet.durations)
+        return _RunDesk(run, ranks, self.fleet, self.timers)
 
     def drop(self, run: RunId) -> None:
         """Forget a run."""
@@ -50,40 +35,35 @@ class Waiting:
         self.timers.stop_all(run)
         self.fleet.forget(run)
 
-    def _queue(self, machine: RunMachine, command: QueueStar) -> None:
-        tries = machine.tries[command.star]
-        self.fleet.queue(machine.run, tries.spec, self.ranks[machine.run][command.star], tries.avoid)
 
-    def _unqueue(self, machine: RunMachine, command: UnqueueStar) -> None:
-        self.fleet.unqueue(machine.run, command.star)
+class _RunDesk(Desk):
+    """The desk of one run."""
 
-    def _start_timer(self, machine: RunMachine, command: StartTimer) -> None:
-        self.timers.start(machine.run, command.timer, command.due_at)
+    __slots__ = ("_fleet", "_ranks", "_run", "_timers")
 
-    def _stop_timer(self, machine: RunMachine, command: StopTimer) -> None:
-        self.timers.stop(machine.run, command.timer)
+    def __init__(self, run: RunId, ranks: Ranks, fleet: Fleet, timers: Timers) -> None:
+        self._run = run
+        self._ranks = ranks
+        self._fleet = fleet
+        self._timers = timers
 
-    def _dispatched(self, machine: RunMachine, command: Dispatch) -> None:
-        self.fleet.unqueue(machine.run, command.star.id)
+    def queue(self, star: TaskStar, avoid: frozenset[DeviceId]) -> None:
+        self._fleet.queue(self._run, star, self._ranks[star.id], avoid)
 
-    def _star_settled(self, machine: RunMachine, command: StarSettled) -> None:
-        self.ranks[machine.run].discard(command.star)
+    def unqueue(self, star: StarId) -> None:
+        self._fleet.unqueue(self._run, star)
 
-    def _edit_applied(self, machine: RunMachine, command: EditApplied) -> None:
-        self.ranks[machine.run].follow(command.applied)
+    def start_timer(self, timer: str, due_at: float) -> None:
+        self._timers.start(self._run, timer, due_at)
 
-    def _run_settled(self, machine: RunMachine, command: RunSettled) -> None:
-        self.timers.stop_all(machine.run)
+    def stop_timer(self, timer: str) -> None:
+        self._timers.stop(self._run, timer)
 
+    def star_ended(self, star: StarId) -> None:
+        self._ranks.discard(star)
 
-MEANT: Mapping[type, Callable[[Waiting, RunMachine, Any], None]] = {
-    QueueStar: Waiting._queue,
-    UnqueueStar: Waiting._unqueue,
-    StartTimer: Waiting._start_timer,
-    StopTimer: Waiting._stop_timer,
-    Dispatch: Waiting._dispatched,
-    StarSettled: Waiting._star_settled,
-    EditApplied: Waiting._edit_applied,
-    RunSettled: Waiting._run_settled,
-}
-"""What commands mean for what waits; those that are not here mean nothing."""
+    def graph_edited(self, applied: Applied) -> None:
+        self._ranks.follow(applied)
+
+    def run_ended(self) -> None:
+        self._timers.stop_all(self._run)

@@ -22,6 +22,7 @@ from constellation_protocol.messages import (
     ErrorInfo,
     Hello,
     Message,
+    ProfileUpdate,
     Reject,
     Result,
     ToolInfo,
@@ -103,6 +104,11 @@ class FakeDevice:
             finished=tuple(self.kept),
         )
 
+    def change(self, *, slots: int) -> ProfileUpdate:
+        """Offer another number of slots from now on; what runs goes on running."""
+        self.profile = self.profile.model_copy(update={"slots": slots})
+        return ProfileUpdate(profile=self.profile)
+
     def joined(self, epoch: int) -> list[Message]:
         """Begin a session: what is to be said first."""
         self._epoch = epoch
@@ -144,6 +150,8 @@ class FakeDevice:
         self.running[attempt] = assign
         self.begun.add(attempt)
         self._session_of[attempt] = self._epoch
+        if chosen is Behaviour.SUCCEEDS_AT_ONCE:
+            return [], chosen
         return [Accept(attempt=attempt, epoch=self._epoch)], chosen
 
     def _reject(

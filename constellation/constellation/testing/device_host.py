@@ -161,6 +161,11 @@ class DeviceHost:
         self._say(Drain(reason="going"))
         self._leave_when_done()
 
+    def change(self, *, slots: int) -> None:
+        """Offer another number of slots from now on."""
+        self._scene.trace.fault("device changes", f"{self.device.id} to {slots} slots")
+        self._say(self.device.change(slots=slots))
+
     def _leave_when_done(self) -> None:
         if self.device.draining and self._peer is not None and not self.device.running and not self.device.kept:
             self._peer.close("drained")
@@ -204,6 +209,9 @@ class DeviceHost:
         limit_s = assign.timeout_s
         match behaviour:
             case Behaviour.HANGS | Behaviour.REJECTS | Behaviour.IGNORES:
+                return
+            case Behaviour.SUCCEEDS_AT_ONCE:
+                self._succeed(attempt, 0.0, False)
                 return
             case Behaviour.ANSWERS_LATE:
                 self._deaf.add(attempt)

@@ -29,6 +29,10 @@ def _drain_device(world: SimulatedWorld, rng: Random) -> None:
     world.drain_device(rng.choice(world.device_ids))
 
 
+def _change_device(world: SimulatedWorld, rng: Random) -> None:
+    world.change_device(rng.choice(world.device_ids), slots=rng.randint(1, 3))
+
+
 def _freeze_device(world: SimulatedWorld, rng: Random) -> None:
     world.freeze_device(rng.choice(world.device_ids), for_s=rng.uniform(0.5, 10.0))
 
@@ -38,6 +42,7 @@ DISTURBANCES: Mapping[str, tuple[Callable[[SimulatedWorld, Random], None], int]]
     "partition": (_partition, 2),
     "kill device": (_kill_device, 2),
     "drain device": (_drain_device, 1),
+    "change device": (_change_device, 1),
     "freeze device": (_freeze_device, 1),
     "kill orchestrator": (lambda world, rng: world.kill_orchestrator(), 1),
     "edit": (lambda world, rng: world.people.edit(), 4),

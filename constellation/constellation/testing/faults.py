@@ -15,6 +15,8 @@ class Behaviour(Enum):
     """What a device does with an attempt that it is given."""
 
     SUCCEEDS = "succeeds"
+    SUCCEEDS_AT_ONCE = "succeeds at once"
+    """The work is done on the spot, so that its result is the first that the device says of it."""
     FAILS = "fails"
     HANGS = "hangs"
     """It begins, and ends only when it is told to stop."""
@@ -36,7 +38,8 @@ class Behaviour(Enum):
 B = Behaviour
 
 USUAL_BEHAVIOURS: Mapping[Behaviour, float] = {
-    B.SUCCEEDS: 0.58,
+    B.SUCCEEDS: 0.46,
+    B.SUCCEEDS_AT_ONCE: 0.12,
     B.FAILS: 0.10,
     B.HANGS: 0.04,
     B.ANSWERS_LATE: 0.04,
@@ -65,7 +68,7 @@ class Faults:
     until_s: float = 12.0
     behaviours: Mapping[Behaviour, float] = field(default_factory=lambda: USUAL_BEHAVIOURS)
     disturbances_per_s: float = 2.0
-    crash: float = 0.012
+    crash: float = 0.016
     hostile: float = 0.25
 
     @classmethod

@@ -42,7 +42,7 @@ def random_star(rng: Random, id: str, sources: list[str], *, depth: int = 0) -> 
         requires=rng.choice([{}, {}, {}, {"os": "linux"}, {"gpu": 0.5}, {"gpu": 1}]),
         device=rng.choice([None] * 12 + ["d0"]),
         # A device may hang, and only a limit ends that; people and nested runs come to an end by themselves.
-        timeout_s=rng.choice([1.0, 3.0, 3.0] if isinstance(work, ToolCall) else [None, 3.0]),
+        timeout_s=rng.choice([1.0, 3, 3.0] if isinstance(work, ToolCall) else [None, 3]),
         retry=RetryPolicy(rng.choice([1, 1, 3]), rng.choice([0.2, 2.0]), on=rng.choice([(), ("Flaky",)])),
         priority=rng.randrange(3),
         idempotent=rng.choice([None, None, True, False]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from ..graph import StarId
 from ..scheduling import AttemptId, RunEvent, RunId
@@ -44,7 +45,10 @@ class History:
             case ev.TimerFired(_, run, timer):
                 self._timer_fired(run, timer)
             case ev.RunRecovered(_, run):
-                self._unconfirmed.update(attempt for (of, _), attempt in self.leases.items() if of == run)
+                going_on = [attempt for (of, _), attempt in self.leases.items() if of == run]
+                self._unconfirmed.update(going_on)
+                if event.rerun:
+                    self.assigned |= {attempt: replace(self.assigned[attempt], idempotent=True) for attempt in going_on}
             case _ if isinstance(event, _ENDS):
                 self._end(event.run, event.star, event.attempt)
             case _:

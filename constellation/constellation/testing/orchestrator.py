@@ -215,7 +215,7 @@ class SimulatedOrchestrator:
 
         A hub that finds a run claimed by one who seems to live serves devices before somebody has it resume the run.
         """
-        if self._scene.chance(0.25):
+        if self._scene.chance(0.4):
             self._scene.trace.fault("run taken up late")
             self._network.accept = self._hub.accept
             self._scene.clock.after(self._scene.rng.uniform(0.05, 4.0), self._begin, first)
@@ -251,7 +251,7 @@ class SimulatedOrchestrator:
         family = finished(read_family(self._journal, run))
         top = replay(family[run])
         now = self._scene.clock.now
-        if top.ended:
+        if all(replay(entries).ended for entries in family.values()):
             finished(self._journal.set_state(run, top.state, at=now))
             self._disk.sync()
             self._watch.let_go(top)
@@ -260,15 +260,21 @@ class SimulatedOrchestrator:
             machine = self.scheduler.recover(entries)
             self._turns.recovered(member, len(entries))
             self._watch.recovered(machine)
+        self._watch.taken_up(self.scheduler)
         going_on = [member for member in family if not self.scheduler.runs[member].ended]
         ended = [member for member in family if member not in going_on]
-        events = [ev.RunRecovered(now, member, self._review and member == run) for member in going_on]
+        rerun = self._scene.chance(0.1)
+        if rerun:
+            self._scene.trace.fault("rerun wanted")
+        events = [ev.RunRecovered(now, member, self._review and member == run, rerun) for member in going_on]
         self._put(_Item(events, lambda refusal: self._drop(ended)))
         return True
 
     def _drop(self, ended: Sequence[RunId]) -> None:
         """Let go of nested runs that were needed for their parent to learn how they had ended."""
         for run in ended:
+            if self.scheduler.waits_for_nested(run):
+                continue
             self._watch.let_go(self.scheduler.runs[run])
             self._turns.let_go(run)
 

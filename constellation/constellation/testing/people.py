@@ -49,9 +49,9 @@ class People:
         if self._scene.chance(0.2):
             self._scene.trace.fault("approval ignored", f"{run}/{star}")
             return
-        orchestrator, approved = self.orchestrator, not self._scene.chance(0.3)
-        answer = lambda: self._answer(orchestrator, run, StarId(star), approved)  # noqa: E731 - it is made where it is known
-        self._scene.clock.after(rng.uniform(0.05, 2.0), answer)
+        approved = not self._scene.chance(0.3)
+        after = rng.uniform(0.05, 2.0)
+        self._scene.clock.after(after, self._answer, self.orchestrator, run, StarId(star), approved)
 
     def _answer(self, orchestrator: SimulatedOrchestrator, run: RunId, star: StarId, approved: bool) -> None:
         orchestrator.request(ev.ApprovalAnswered(self._now, run, star, approved, "someone"))

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
+from itertools import islice
 from multiprocessing import get_context
 from typing import get_args
 
@@ -18,10 +19,8 @@ from .world import SimulatedWorld
 CHUNK = 20
 """How many seeds a process is given at a time."""
 
-COMMANDS = frozenset(kind.__name__ for kind in get_args(cmd.Command)) - {
-    kind.__name__ for kind in (cmd.StartTimer, cmd.StopTimer, cmd.QueueStar, cmd.UnqueueStar)
-}
-"""All commands that the scheduler passes on."""
+COMMANDS = frozenset(kind.__name__ for kind in get_args(cmd.Command))
+"""All commands of the scheduler."""
 
 EVENTS = frozenset(str(kind.__dataclass_fields__["kind"].default) for kind in get_args(get_args(RunEvent)[0]))
 """All events that a journal can have."""
@@ -78,7 +77,7 @@ def simulate_across(seeds: range, *, jobs: int) -> Generator[Tally, None, None]:
     chunks = iter([seeds[start : start + CHUNK] for start in range(0, len(seeds), CHUNK)])
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_leave_interrupts_to_parent) as pool:
         try:
-            running = {pool.submit(simulate, chunk) for chunk, _ in zip(chunks, range(2 * jobs), strict=False)}
+            running = {pool.submit(simulate, chunk) for chunk in islice(chunks, 2 * jobs)}
             while running:
                 done, running = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:

@@ -10,7 +10,7 @@ from constellation_protocol.session import Session
 from constellation_protocol.states import Role
 
 from ..graph import StarId
-from ..orchestrator.recovery import MAX_RUNS, read_entries
+from ..orchestrator.recovery import MAX_RUNS, read_entries, replay
 from ..orchestrator.turns import AnyEvent, Refusal, Turns
 from ..scheduling import InvariantBroken, JournalEntry, RunId, RunMachine, Scheduler, Step
 from ..scheduling import commands as cmd
@@ -161,6 +161,10 @@ class Watch:
         graph = machine.graph
         self._settled |= {(machine.run, star) for star in graph if graph.outcome(star) is not None}
 
+    def taken_up(self, scheduler: Scheduler) -> None:
+        """All runs that belong together were brought back, and nothing has happened to them yet."""
+        self.check(inv.counters_match_a_recount, inv.counters_match_a_recount(scheduler), None)
+
     # --- at the end --------------------------------------------------------------------------------------------------
 
     def check_effects(self) -> None:
@@ -174,6 +178,7 @@ class Watch:
             entries = finished(read_entries(journal, run))
             problem = inv.replays_give_every_state(run, entries, self._states[run])
             self.check(inv.replays_give_every_state, problem, None)
+            self.check(inv.everything_ends, inv.everything_ends([replay(entries)]), None)
 
     # --- breaches ----------------------------------------------------------------------------------------------------
 

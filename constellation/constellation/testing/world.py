@@ -245,6 +245,10 @@ class SimulatedWorld:
         """Have a device finish what it has, leave, and come back."""
         self._hosts[device].drain()
 
+    def change_device(self, device: str, *, slots: int) -> None:
+        """Have a device offer another number of slots from now on."""
+        self._hosts[device].change(slots=slots)
+
     def freeze_device(self, device: str, *, for_s: float) -> None:
         """Have a device do nothing for a while, with its connection open."""
         self._hosts[device].stand_still(for_s)
