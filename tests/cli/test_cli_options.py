@@ -17,7 +17,7 @@ from constellation.cli.options import without_password
         ("postgresql://me:hunter2@host:5432/runs?sslmode=require", "postgresql://me@host:5432/runs?sslmode=require"),
         ("postgresql://me:hunt@er2@host/runs", "postgresql://me@host/runs"),
         ("postgresql://host/runs?password=hunter2&user=me", "postgresql://host/runs?user=me"),
-        ("postgresql://host/runs?user=me&sslpassword=hunter2", "postgresql://host/runs?user=me&"),
+        ("postgresql://host/runs?user=me&sslpassword=hunter2", "postgresql://host/runs?user=me"),
     ],
 )
 def test_a_journal_is_shown_without_its_password(journal: str, shown: str) -> None:

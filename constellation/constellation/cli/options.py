@@ -90,7 +90,7 @@ def without_password(journal: str) -> str:
     if not is_url:
         return journal
     who, at, where = rest.rpartition("@")
-    where = re.sub(r"(?<=[?&])(ssl)?password=[^&]*&?", "", where)
+    where = re.sub(r"(?<=[?&])(ssl)?password=[^&]*(&|$)", "", where).rstrip("?&")
     return f"{scheme}://{who.partition(':')[0]}{at}{where}"
 
 

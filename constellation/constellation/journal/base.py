@@ -155,6 +155,13 @@ class Journal(Protocol):
             RunNotFound: there is no such run.
         """
 
+    async def compact(self) -> None:
+        """Give the space of what was deleted back; a store that does so by itself inherits this, which does nothing.
+
+        Whoever writes to the store meanwhile, from anywhere, has to wait until it is done.
+        """
+        return
+
     async def aclose(self) -> None:
         """Finish the calls that are under way, then close; may be called again."""
 

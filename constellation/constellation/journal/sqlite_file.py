@@ -147,6 +147,17 @@ def connect(path: Path, *, synchronous: Synchronous = "full", writable: bool) ->
     return connection
 
 
+def compact(path: Path) -> None:
+    """Rewrite a journal's file without the pages that nothing is in any more.
+
+    Raises:
+        JournalError: another process keeps it locked, or there is no room for a second copy.
+    """
+    with closing(connect(path, writable=True)) as connection, translated(path):
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
 def _check_format(connection: sqlite3.Connection, path: Path) -> None:
     if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'journal_format'").fetchone() is None:
         raise JournalUnavailable(str(path), "it is a SQLite database of something else; choose another path")

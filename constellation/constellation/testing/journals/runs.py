@@ -148,6 +148,15 @@ class RunChecks(StoreChecks):
         with pytest.raises(RunNotFound):
             await read_all(journal, "r\udcff")
 
+    async def test_compacting_changes_nothing_that_is_stored(self, journal: Journal) -> None:
+        for run in ("a", "b"):
+            await journal.create_run(run, name="x", at=1.0)
+            await journal.append(numbered(run, 1, 200))
+        await journal.delete("a")
+        await journal.compact()
+        assert await read_all(journal, "b") == numbered("b", 1, 200)
+        await journal.append(numbered("b", 201, 201))
+
     async def test_a_deleted_run_is_gone_and_its_id_starts_anew(self, journal: Journal) -> None:
         for run in ("a", "b"):
             await journal.create_run(run, name="x", at=1.0, parent="a")
