@@ -18,6 +18,7 @@ from faulty_journal import FaultyJournal, install
 from constellation import Approval, Orchestrator, TaskConstellation
 from constellation.graph.documents import dump
 from constellation.journal import JournalUnavailable, Record
+from constellation.journal.memory import MemoryJournal
 from constellation.orchestrator import standby as module
 from constellation.orchestrator.recovery import LEASE_S
 from constellation.orchestrator.standby import Standby
@@ -46,7 +47,7 @@ async def left_behind(journal: FaultyJournal, run: str, *, lease_s: float, paren
     graph.star("ask", Approval("Go on?"))
     started = ev.RunStarted(1.0, RunId(run), dump(graph), RunOptions())
     await journal.create_run(run, name=run, at=1.0, parent=parent)
-    await journal.append([Record(run, 1, 1.0, started.kind, encode_entry(JournalEntry(started)))])
+    await MemoryJournal.append(journal, [Record(run, 1, 1.0, started.kind, encode_entry(JournalEntry(started)))])
     if parent is None:
         await journal.set_state(run, "running", at=1.0)
     await journal.acquire(run, owner=OTHER, at=time.time(), lease_s=lease_s)
@@ -79,6 +80,20 @@ async def test_a_run_whose_owner_renews_its_claim_is_left_alone(journal: FaultyJ
     async with standing_by(journal) as (hub, standby):
         await standby.look()
         assert hub._book.runs == {}
+
+
+async def test_a_run_whose_owner_writes_once_more_while_it_is_taken_over_is_taken_at_the_next_look(
+    journal: FaultyJournal,
+) -> None:
+    async with standing_by(journal) as (hub, _):
+        journal.gate = anyio.Event()
+        await left_behind(journal, "r", lease_s=0.0)
+        await journal.at_gate.wait()
+        last_word = JournalEntry(ev.RunPaused(2.0, RunId("r")))
+        await MemoryJournal.append(journal, [Record("r", 2, 2.0, "run_paused", encode_entry(last_word))])
+        journal.gate.set()
+        await until(lambda: "r" in hub._book.runs and hub._book.runs[RunId("r")].machine.state == "paused")
+        assert [record.kind async for record in journal.read("r")][:2] == ["run_started", "run_paused"]
 
 
 async def test_a_run_that_cannot_be_read_is_tried_once(journal: FaultyJournal) -> None:

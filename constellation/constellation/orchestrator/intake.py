@@ -22,7 +22,7 @@ from ..scheduling import events as ev
 from ..scheduling.run import RECONCILE_S
 from .admission import admit
 from .engine import check_size
-from .errors import CannotResume, DecisionNeeded, OrchestratorStopped
+from .errors import CannotResume, DecisionNeeded, OrchestratorStopped, RunInUse
 from .planning import Planner
 from .recovery import claim, read_family, replay
 from .run import LocalRun
@@ -139,6 +139,8 @@ class Intake:
         await self._book.engine.ask(
             *(ev.RunRecovered(now, member, planner is not None and member == run, rerun_unknown) for member in going_on)
         )
+        if run not in self._book.runs:
+            raise RunInUse(f"run {run} was written to by its earlier orchestrator while it was taken over; try again")
         for member in family:
             if member not in going_on and not self._book.engine.scheduler.waits_for_nested(member):
                 # It was needed for its parent to learn how it had ended.
