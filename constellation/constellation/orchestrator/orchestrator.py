@@ -102,7 +102,7 @@ class Orchestrator:
             root: The directory that their file and shell tools are confined to, where `devices` is a number; the
                 present one when None.
             allow_hosts: Hosts that their http tools may reach, where `devices` is a number.
-            journal: The journal's path; None for the user's own; by default it is kept in memory only. `:none:` keeps
+            journal: The journal's path or URL; None for the user's own; by default it is in memory only. `:none:` keeps
                 no events at all, which is the cheapest.
             home: Where artifacts and the state of devices are kept; a fresh directory, removed in the end, when the
                 journal is no file, else the user's own.
@@ -146,7 +146,7 @@ class Orchestrator:
 
         Args:
             run: The run's id, or the beginning of it.
-            journal: The journal's path; the user's own when None.
+            journal: The journal's path or URL; the user's own when None.
             home: Where artifacts and the state of devices are kept; the user's own when None.
             planner: Looks at every star that ends from now on.
             policy: Chooses among the devices that can take a star.
@@ -199,7 +199,7 @@ class Orchestrator:
             host: The address to listen on; anything but loopback needs `ssl`.
             port: The port, 0 for a free one.
             token: What devices and clients have to show; made, and then in `token`, when None.
-            journal: The journal's path; the user's own when None.
+            journal: The journal's path or URL; the user's own when None.
             home: Where artifacts are kept; the user's own when None.
             planner: Looks at every star that ends, in every run.
             policy: Chooses among the devices that can take a star.

@@ -12,10 +12,13 @@ from dataclasses import dataclass
 
 from ..journal import Journal, RunNotFound, RunSummary
 from .errors import RunInUse
-from .recovery import MAX_RUNS, claim
+from .recovery import claim
 
 ENDED = frozenset({"succeeded", "failed", "cancelled"})
 """The states of runs that nothing will happen in any more."""
+
+EVERY_RUN = 2**31
+"""More runs than a journal has; the old ones are the last of the list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ class Family:
 
 async def families(journal: Journal) -> list[Family]:
     """All runs of a journal that are nested in no other, the newest first, with those nested in them."""
-    found = await journal.runs(limit=MAX_RUNS)
+    found = await journal.runs(limit=EVERY_RUN)
     children: dict[str, list[RunSummary]] = {}
     for summary in found:
         if summary.parent is not None:
