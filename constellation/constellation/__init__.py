@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .orchestrator.devices import DeviceInfo
     from .orchestrator.errors import AdmissionRefused, ConstellationError, Problem, RunFailed
     from .orchestrator.events import Event
+    from .orchestrator.limits import HubLimits
     from .orchestrator.orchestrator import Orchestrator
     from .orchestrator.planning import Planner, Review
     from .orchestrator.report import RunReport, StarRow
@@ -72,6 +73,7 @@ _HOMES = {
     "constellation.orchestrator.devices": ("DeviceInfo",),
     "constellation.orchestrator.errors": ("AdmissionRefused", "ConstellationError", "Problem", "RunFailed"),
     "constellation.orchestrator.events": ("Event",),
+    "constellation.orchestrator.limits": ("HubLimits",),
     "constellation.orchestrator.orchestrator": ("Orchestrator",),
     "constellation.orchestrator.planning": ("Planner", "Review"),
     "constellation.orchestrator.report": ("RunReport", "StarRow"),
@@ -94,6 +96,7 @@ __all__ = [
     "EditRejected",
     "Event",
     "GraphError",
+    "HubLimits",
     "InvalidDocument",
     "JournalError",
     "Nested",

@@ -14,18 +14,22 @@ import time
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit, urlunsplit
 
 import typer
 from pydantic import TypeAdapter, ValidationError
 
 from constellation_protocol import ProtocolError, Refused
+from constellation_protocol.errors import BadTlsFiles
 from constellation_protocol.kinds import DeviceSpec
 from constellation_protocol.messages import Identifier
 
 from .errors import BadDeviceSetup
 from .secret_environment import TOKEN_VARIABLE, take_token
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 _IDENTIFIER: TypeAdapter[str] = TypeAdapter(Identifier)
 
@@ -47,6 +51,11 @@ def device(
     token_file: Annotated[
         Path | None, typer.Option(help=f"File that holds the token; else {TOKEN_VARIABLE} in the environment does.")
     ] = None,
+    ca: Annotated[
+        Path | None, typer.Option(help="Authorities, PEM, that the hub's certificate may come from; else the system's.")
+    ] = None,
+    cert: Annotated[Path | None, typer.Option(help="The certificate to show to the hub, PEM, with its chain.")] = None,
+    key: Annotated[Path | None, typer.Option(help="The certificate's private key, PEM.")] = None,
     slots: Annotated[int, typer.Option(min=1, max=10_000, help="How many stars it runs at once.")] = 1,
     label: Annotated[list[str] | None, typer.Option(help="A label, KEY=VALUE; may be repeated.")] = None,
     resource: Annotated[list[str] | None, typer.Option(help="An amount, NAME=NUMBER; may be repeated.")] = None,
@@ -95,13 +104,14 @@ def device(
             ),
             urls=tuple(_checked_url(place) for place in url),
             token=_read_token(token_file),
+            tls=_tls(url, ca, cert, key),
             linger_s=linger,
             grace_s=grace,
         )
         code = 0
         with suppress(KeyboardInterrupt):
             anyio.run(lambda: run_device(settings, ready=lambda: _tell_ready(ready_fd)))
-    except BadDeviceSetup as error:
+    except (BadDeviceSetup, BadTlsFiles) as error:
         code = _complain(str(error), 2)
     except (Refused, ProtocolError) as error:
         code = _complain(str(error), 1)
@@ -161,6 +171,17 @@ def _checked_url(url: str) -> str:
     if parts.scheme == "ws" and parts.hostname not in _LOOPBACK:
         typer.echo(f"constellation device: warning: {url} is not encrypted; use wss:// outside this machine", err=True)
     return urlunsplit(parts if parts.path.strip("/") else parts._replace(path="/aip"))
+
+
+def _tls(urls: Sequence[str], ca: Path | None, cert: Path | None, key: Path | None) -> SSLContext | None:
+    if ca is None and cert is None and key is None:
+        return None
+    for url in urls:
+        if urlsplit(url).scheme != "wss":
+            raise BadDeviceSetup(f"--ca, --cert and --key go with a wss:// URL, and --url is {url}")
+    from constellation_protocol.tls import client_tls
+
+    return client_tls(ca=ca, cert=cert, key=key)
 
 
 def _pairs(option: str, given: Sequence[str] | None) -> dict[str, str]:

@@ -14,6 +14,7 @@ import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from ssl import SSLContext
 
 import anyio
 from anyio.abc import TaskGroup
@@ -41,6 +42,7 @@ class DeviceSettings:
         token: What lets it in.
         linger_s: How long it goes on without an orchestrator, in seconds.
         grace_s: How long running work may take to finish when the device is told to stop, in seconds.
+        tls: Settings for a `wss://` URL; the system's when None.
     """
 
     spec: DeviceSpec
@@ -48,6 +50,7 @@ class DeviceSettings:
     token: str | None = field(repr=False)
     linger_s: float
     grace_s: float
+    tls: SSLContext | None = None
 
 
 async def run_device(settings: DeviceSettings, *, ready: Callable[[], None]) -> None:
@@ -68,11 +71,15 @@ async def run_device(settings: DeviceSettings, *, ready: Callable[[], None]) -> 
             ready()
             async with background() as task_group:
                 task_group.start_soon(_obey_signals, agent, settings.grace_s, task_group)
-                await stay_connected(agent, settings.urls, token=settings.token, linger_s=settings.linger_s)
+                await stay_connected(
+                    agent, settings.urls, token=settings.token, linger_s=settings.linger_s, tls=settings.tls
+                )
                 task_group.cancel_scope.cancel()
 
 
-async def stay_connected(agent: DeviceAgent, urls: Sequence[str], *, token: str | None, linger_s: float) -> None:
+async def stay_connected(
+    agent: DeviceAgent, urls: Sequence[str], *, token: str | None, linger_s: float, tls: SSLContext | None = None
+) -> None:
     """Hold one session after another; returns when the device has been drained or has lingered in vain.
 
     Of several URLs the one of the last session is tried first, then those after it, round and round.
@@ -88,7 +95,9 @@ async def stay_connected(agent: DeviceAgent, urls: Sequence[str], *, token: str 
     while True:
         url = urls[place % len(urls)]
         try:
-            async with dial(url, partial(agent.hello, token), reconnect=policy, on_acked=agent.acknowledged) as link:
+            async with dial(
+                url, partial(agent.hello, token), reconnect=policy, on_acked=agent.acknowledged, ssl=tls
+            ) as link:
                 log.info("joined %s, epoch %d", url, link.welcome.epoch)
                 reason = await agent.serve(link)
             log.info("the session has ended: %s", reason)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
@@ -15,13 +16,17 @@ from .messages import Hello, ProtocolFault, Refuse, Welcome
 from .session_link import SessionLink
 from .settings import HANDSHAKE_TIMEOUT_S, SessionSettings
 from .states import Role, negotiate
-from .transport import Transport
+from .transport import NO_PEER, Peer, Transport
 
 MAX_HANDSHAKES = 256
 """How many connections may be in their opening handshake at once."""
 
-Authenticate = Callable[[Hello], Awaitable[None]]
-Admit = Callable[[Hello], Awaitable[int]]
+Authenticate = Callable[[Hello, Peer], Awaitable[Any]]
+"""Says on what grounds a device is let in; raises `Refused`. Only who is let in on the same may resume a session."""
+
+Admit = Callable[[Hello, Any], Awaitable[int]]
+"""Gives a new session, opened on these grounds, its epoch; raises `Refused`."""
+
 Serve = Callable[[Link], Awaitable[None]]
 
 
@@ -42,13 +47,13 @@ class Acceptor:
         self._admit = admit
         self._serve = serve
         self._settings = settings
-        self._links: dict[str, SessionLink] = {}
+        self._links: dict[str, tuple[SessionLink, Any]] = {}
         self._handshakes = 0
         self._closing = False
 
-    async def handle(self, transport: Transport) -> None:
+    async def handle(self, transport: Transport, peer: Peer = NO_PEER) -> None:
         """Serve one connection until it is gone; a session left without one is kept for its resume window."""
-        link = await self._open(transport)
+        link = await self._open(transport, peer)
         if link is None:
             return
         await link.carry(transport)
@@ -61,16 +66,16 @@ class Acceptor:
         """Admit nobody any more and say goodbye to everybody."""
         self._closing = True
         async with anyio.create_task_group() as closing:
-            for link in list(self._links.values()):
+            for link, _ in list(self._links.values()):
                 closing.start_soon(link.aclose, reason)
 
-    async def _open(self, transport: Transport) -> SessionLink | None:
+    async def _open(self, transport: Transport, peer: Peer) -> SessionLink | None:
         answer: Refuse | ProtocolFault
         self._handshakes += 1
         try:
             if self._handshakes > MAX_HANDSHAKES:
                 raise Refused("limit", "too many devices are connecting at this moment", retry=True)
-            return await self._shake_hands(transport)
+            return await self._shake_hands(transport, peer)
         except TransportClosed:
             transport.abort()
             return None
@@ -83,7 +88,7 @@ class Acceptor:
         await _turn_away(transport, answer)
         return None
 
-    async def _shake_hands(self, transport: Transport) -> SessionLink:
+    async def _shake_hands(self, transport: Transport, peer: Peer) -> SessionLink:
         try:
             with anyio.fail_after(HANDSHAKE_TIMEOUT_S):
                 frame = await transport.receive()
@@ -95,15 +100,17 @@ class Acceptor:
         refusal = version_refusal(hello)
         if refusal is not None:
             raise Refused(refusal.code, refusal.message)
-        await self._authenticate(hello)
+        grounds = await self._authenticate(hello, peer)
         if hello.session is not None:
-            return self._resume(hello, hello.session)
-        return await self._begin(hello)
+            return self._resume(hello, hello.session, grounds)
+        return await self._begin(hello, grounds)
 
-    def _resume(self, hello: Hello, session: str) -> SessionLink:
-        link = self._links.get(session)
+    def _resume(self, hello: Hello, session: str, grounds: Any) -> SessionLink:
+        link, before = self._links.get(session, (None, None))
         if link is not None and link.hello.device != hello.device:
             raise Refused("identity", "this session belongs to another device")
+        if link is not None and before != grounds:
+            raise Refused("unknown-session", "the session was opened with another token: open a new one")
         if link is not None:
             link.cut()
         if link is None or link.ended:
@@ -115,12 +122,12 @@ class Acceptor:
             raise
         return link
 
-    async def _begin(self, hello: Hello) -> SessionLink:
-        epoch = await self._admit(hello)
+    async def _begin(self, hello: Hello, grounds: Any) -> SessionLink:
+        epoch = await self._admit(hello, grounds)
         version = negotiate(hello.versions)
         assert version is not None, "the version was checked before"
         settings = self._settings
-        link = SessionLink(Role.ORCHESTRATOR)
+        link = SessionLink(Role.ORCHESTRATOR, messages_per_s=settings.messages_per_s)
         welcome = Welcome(
             version=version,
             session=secrets.token_urlsafe(32),
@@ -131,7 +138,7 @@ class Acceptor:
             limits=settings.limits,
         )
         link.attach(hello, welcome)
-        self._links[welcome.session] = link
+        self._links[welcome.session] = link, grounds
         self._tasks.start_soon(self._run, link)
         return link
 

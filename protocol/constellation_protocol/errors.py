@@ -6,6 +6,7 @@ ProtocolError
 │   └── FrameTooLarge       a frame is over the limit agreed at the opening
 ├── Refused                 the orchestrator refused the device; carries the refusal's code
 ├── TransportClosed         a connection is gone or can't be made; the session may outlive it
+├── BadTlsFiles             certificates or keys can't be used
 ├── LinkClosed              the session has ended
 └── ArtifactError           an artifact can't be had
     └── ArtifactCorrupt     the bytes that came are not those that were announced
@@ -48,6 +49,10 @@ class Refused(ProtocolError):
         self.code = code
         self.message = message
         self.retry = retry
+
+
+class BadTlsFiles(ProtocolError):
+    """Raised when files with certificates or keys can't be used; the message names them and says why."""
 
 
 class LinkClosed(ProtocolError):

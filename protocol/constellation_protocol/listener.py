@@ -10,14 +10,15 @@ from ssl import SSLContext
 import anyio
 
 from .accept import Acceptor, Admit, Authenticate, Serve
-from .settings import CLOSE_GRACE_S, SessionSettings
+from .settings import CLOSE_GRACE_S, ConnectionLimits, SessionSettings
 from .tasks import background
-from .transport import Transport
+from .transport import Peer, Transport
 
 DEVICE_PATH = "/aip"
 LOOPBACK = "127.0.0.1"
 
-PathHandler = Callable[[Transport, str], Awaitable[None]]
+PathHandler = Callable[[Transport, str, Peer], Awaitable[None]]
+"""Serves a connection at a path of its own, until it returns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ async def listen(
     serve: Serve,
     settings: SessionSettings | None = None,
     ssl: SSLContext | None = None,
+    connections: ConnectionLimits | None = None,
     paths: Mapping[str, PathHandler] | None = None,
 ) -> AsyncIterator[Listener]:
     """Listen for devices; leaving the context says goodbye to them and closes everything.
@@ -48,11 +50,13 @@ async def listen(
     Args:
         host: The address to listen on; only this machine by default.
         port: The port, 0 for any free one.
-        authenticate: Called with the hello of every connection; raises `Refused` to turn it away.
-        admit: Called once for each new session; returns its epoch, or raises `Refused`.
+        authenticate: Called with the hello of every connection, and what is known of its other end; returns on what
+            grounds it is let in, or raises `Refused` to turn it away. A session is resumed on the same grounds only.
+        admit: Called once for each new session, with these grounds; returns its epoch, or raises `Refused`.
         serve: Runs for each new session until it returns; the session is closed after it. `LinkClosed` may pass.
         settings: The rules of the sessions.
         ssl: TLS settings; without them the connections are not encrypted.
+        connections: How many connections may be open at once.
         paths: Handlers of other URL paths; each gets the raw transport, which is closed when it returns.
 
     Raises:
@@ -65,8 +69,8 @@ async def listen(
     async with background() as tasks:
         acceptor = Acceptor(tasks, authenticate=authenticate, admit=admit, serve=serve, settings=settings)
 
-        async def devices(transport: Transport, path: str) -> None:
-            await acceptor.handle(transport)
+        async def devices(transport: Transport, path: str, peer: Peer) -> None:
+            await acceptor.handle(transport, peer)
 
         handlers[DEVICE_PATH] = devices
 
@@ -76,7 +80,7 @@ async def listen(
 
             async def run() -> None:
                 try:
-                    await handlers[path](transport, path)
+                    await handlers[path](transport, path, transport.peer)
                 finally:
                     done.set()
 
@@ -90,6 +94,7 @@ async def listen(
             known_path=handlers.__contains__,
             max_frame_bytes=settings.limits.max_frame_bytes,
             ssl=ssl,
+            limits=connections or ConnectionLimits(),
         )
         async with server as listening:
             bound_host, bound_port = listening.sockets[0].getsockname()[:2]

@@ -43,6 +43,7 @@ from .messages import (
     Welcome,
 )
 from .outbox import Outbox
+from .rate import Bucket
 from .states import DEVICE_ONLY, LIFE, ORCHESTRATOR_ONLY, WIRE, Life, Role, Wire
 
 _UNSEQUENCED = frozenset(UNSEQUENCED)
@@ -51,8 +52,9 @@ _UNSEQUENCED = frozenset(UNSEQUENCED)
 class Session:
     """One side of a session."""
 
-    def __init__(self, role: Role) -> None:
+    def __init__(self, role: Role, *, messages_per_s: float | None = None) -> None:
         self.role = role
+        self._rate = Bucket(messages_per_s) if messages_per_s is not None else None
         self.life = Life.NEW
         self.wire = Wire.DETACHED
         self.end_reason = ""
@@ -139,6 +141,8 @@ class Session:
         if self.ended:
             return
         frame = decode(data, limit=self._limits.max_frame_bytes)
+        if self._rate is not None:
+            self._rate.take(max(1, len(frame.messages)), now)
         if self._heartbeat is not None:
             self._heartbeat.heard(now)
         sequenced = []
@@ -160,6 +164,16 @@ class Session:
             goodbye = self._inbox.goodbye
             if goodbye is not None and not self.ended:
                 self._step("their goodbye", f"the peer said goodbye: {goodbye.reason}".removesuffix(": "))
+
+    @property
+    def pause_s(self) -> float:
+        """How long to wait before the next frame is read: the peer has sent more than its share.
+
+        Never longer than the heartbeat, so that a peer which is slowed down is not taken for dead.
+        """
+        if self._rate is None or self.welcome is None:
+            return 0.0
+        return min(self._rate.owed_s, self.welcome.heartbeat_s)
 
     def _control_message(self, message: Message, now: float) -> None:
         match message:

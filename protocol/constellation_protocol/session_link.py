@@ -25,8 +25,8 @@ OnAcked = Callable[[Sequence[Message]], None]
 class SessionLink:
     """One side of a session over a network; implements `Link`."""
 
-    def __init__(self, role: Role, *, on_acked: OnAcked | None = None) -> None:
-        self._session = Session(role)
+    def __init__(self, role: Role, *, on_acked: OnAcked | None = None, messages_per_s: float | None = None) -> None:
+        self._session = Session(role, messages_per_s=messages_per_s)
         self._on_acked = on_acked
         self._transport: Transport | None = None
         self._arrived = Signal()
@@ -172,6 +172,8 @@ class SessionLink:
                     return
                 session.receive_frame(frame, anyio.current_time())
                 self._after_arrival()
+                if pause_s := session.pause_s:
+                    await anyio.sleep(pause_s)  # meanwhile the transport fills up, and the peer has to wait
         except TransportClosed:
             scope.cancel()
         except RemoteProtocolError as error:

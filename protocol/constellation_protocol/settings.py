@@ -22,12 +22,27 @@ class SessionSettings:
         resume_window_s: How long a session without a connection can be resumed, in seconds.
         credits: How many messages may be on the way unacknowledged, in each direction.
         limits: Sizes that both sides keep to.
+        messages_per_s: How many messages of a device are read a second, on the average; None for as many as come.
     """
 
     heartbeat_s: float = 5.0
     resume_window_s: float = 30.0
     credits: int = 1024
     limits: Limits = field(default_factory=Limits)
+    messages_per_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """How many connections a listener keeps open at once.
+
+    Attributes:
+        total: In all.
+        per_address: From one IP address, or one network of 64 bits in IPv6.
+    """
+
+    total: int = 12_000
+    per_address: int = 2000
 
 
 @dataclass(frozen=True, slots=True)

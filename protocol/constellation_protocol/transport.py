@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 
@@ -30,6 +31,22 @@ class Transport(Protocol):
     def abort(self) -> None:
         """Cut the connection at once; what is on the way may be lost."""
 
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """What the network says of the other end of a connection, whatever it says of itself.
+
+    Attributes:
+        address: Its IP address; empty where there is no network.
+        certificate_names: The names in the certificate that it has shown; None when it has shown none.
+    """
+
+    address: str = ""
+    certificate_names: frozenset[str] | None = None
+
+
+NO_PEER = Peer()
+"""The other end of a connection that no network carries."""
 
 Connect = Callable[[], Awaitable[Transport]]
 """Makes a new connection to the peer; raises TransportClosed where that fails."""

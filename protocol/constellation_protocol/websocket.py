@@ -6,12 +6,13 @@ library's own pings: the session has its heartbeat.
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from ssl import SSLContext
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import anyio
@@ -21,8 +22,11 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 from websockets.http11 import Request, Response
 
+from .connections import Connections
 from .errors import FrameTooLarge, TransportClosed
-from .settings import HANDSHAKE_TIMEOUT_S
+from .settings import HANDSHAKE_TIMEOUT_S, ConnectionLimits
+from .tls import certificate_names
+from .transport import Peer
 
 CLOSE_TIMEOUT_S = 1.0
 """How long closing in good order waits for the peer's part of it."""
@@ -42,6 +46,13 @@ class WebSocketTransport:
     def __init__(self, connection: Connection, *, max_frame_bytes: int) -> None:
         self._connection = connection
         self._max_frame_bytes = max_frame_bytes
+
+    @property
+    def peer(self) -> Peer:
+        """What the network says of the other end."""
+        tls = self._connection.transport.get_extra_info("ssl_object")
+        certificate = tls.getpeercert() if tls is not None else None
+        return Peer(_address(self._connection), certificate_names(certificate) if certificate else None)
 
     async def send(self, frame: str | bytes) -> None:
         """Send a frame; waits while the socket's buffer is full."""
@@ -100,6 +111,29 @@ async def connect_websocket(url: str, *, max_frame_bytes: int, ssl: SSLContext |
     return WebSocketTransport(connection, max_frame_bytes=max_frame_bytes)
 
 
+class _Counted(ServerConnection):
+    """A connection that is counted from its first byte to its last."""
+
+    connections: ClassVar[Connections]
+    _from = ""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._from = _address(self)
+        self.connections.opened(self._from)
+        if self.connections.flooded:
+            self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.connections.closed(self._from)
+        super().connection_lost(exc)
+
+
+def _address(connection: Connection) -> str:
+    address = connection.remote_address
+    return str(address[0]) if address else ""
+
+
 @asynccontextmanager
 async def serve_websockets(
     handle: Callable[[WebSocketTransport, str], Awaitable[None]],
@@ -109,6 +143,7 @@ async def serve_websockets(
     known_path: Callable[[str], bool],
     max_frame_bytes: int,
     ssl: SSLContext | None,
+    limits: ConnectionLimits,
 ) -> AsyncIterator[Server]:
     """Serve WebSockets: `handle` gets a transport and its path, and the connection is closed when it returns.
 
@@ -120,7 +155,15 @@ async def serve_websockets(
         transport = WebSocketTransport(connection, max_frame_bytes=max_frame_bytes)
         await handle(transport, urlsplit(connection.request.path).path)
 
-    def check_path(connection: ServerConnection, request: Request) -> Response | None:
+    open_now = Connections(limits)
+
+    class Counted(_Counted):
+        connections = open_now
+
+    def check(connection: ServerConnection, request: Request) -> Response | None:
+        objection = open_now.objection(_address(connection))
+        if objection is not None:
+            return connection.respond(503, f"{objection}: try again later\n")
         if known_path(urlsplit(request.path).path):
             return None
         return connection.respond(404, "nothing is served at this path\n")
@@ -131,7 +174,8 @@ async def serve_websockets(
         port,
         origins=[None],
         compression=None,
-        process_request=check_path,
+        process_request=check,
+        create_connection=Counted,
         server_header=None,
         open_timeout=HANDSHAKE_TIMEOUT_S,
         close_timeout=CLOSE_TIMEOUT_S,
@@ -140,6 +184,7 @@ async def serve_websockets(
         max_queue=RECEIVE_QUEUE,
         logger=_LOGGER,
         ssl=ssl,
+        ssl_handshake_timeout=None if ssl is None else HANDSHAKE_TIMEOUT_S,
     )
     try:
         yield server

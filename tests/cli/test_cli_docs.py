@@ -15,6 +15,7 @@ from constellation.cli.errors import OUTPUT_CLOSED
 
 DOCS = Path(__file__).parents[2] / "docs" / "cli.md"
 OWN = ["run", "resume", "validate", "show", "runs", "dump", "replay", "gc", "serve", "devices", "version"]
+TOKENS = ["tokens create", "tokens list", "tokens revoke"]
 
 
 def sections() -> dict[str, str]:
@@ -26,9 +27,9 @@ def first_column(text: str) -> list[str]:
     return re.findall(r"^\| `?([\w-]+)`? \|", text, flags=re.MULTILINE)
 
 
-@pytest.mark.parametrize("command", OWN)
+@pytest.mark.parametrize("command", OWN + TOKENS)
 def test_a_section_lists_exactly_the_options_of_its_command(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([command, "--help"]) == 0
+    assert main([*command.split(), "--help"]) == 0
     options = set(re.findall(r"^  (?:-[a-z], )?(--[a-z-]+)", capsys.readouterr().out, flags=re.MULTILINE)) - {"--help"}
     listed = [name for name in first_column(sections()[command]) if re.match("--[a-z]", name)]
     assert sorted(listed) == sorted(options)
@@ -38,8 +39,24 @@ def test_every_command_has_a_section_or_is_named_among_those_of_others(capsys: p
     main(["--help"])
     commands = set(re.findall(r"^  ([a-z]+)  +\S", capsys.readouterr().out.split("Commands:")[1], flags=re.MULTILINE))
     others = sections()["Commands of other packages"]
-    assert set(OWN) <= commands
-    assert all(f"`constellation {command}`" in others for command in commands - set(OWN))
+    own = {command.split()[0] for command in OWN + TOKENS}
+    assert own <= commands
+    assert all(f"`constellation {command}`" in others for command in commands - own)
+
+
+def test_every_command_for_tokens_has_a_section(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["tokens", "--help"])
+    commands = re.findall(r"^  ([a-z]+)  +\S", capsys.readouterr().out.split("Commands:")[1], flags=re.MULTILINE)
+    assert sorted(f"tokens {command}" for command in commands) == TOKENS
+    assert set(TOKENS) <= set(sections())
+
+
+def test_the_fields_of_a_token_are_named(capsys: pytest.CaptureFixture[str], home: Path) -> None:
+    main(["tokens", "create", "rack"])
+    capsys.readouterr()
+    main(["tokens", "list", "--json"])
+    (row,) = re.findall(r"^\| `--json` \|(.*)$", sections()["tokens list"], flags=re.MULTILINE)
+    assert re.findall(r"`(\w+)`", row) == list(json.loads(capsys.readouterr().out))
 
 
 def test_the_exit_codes_that_there_are_are_listed() -> None:

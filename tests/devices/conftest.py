@@ -33,6 +33,7 @@ from constellation_protocol.artifacts import ArtifactStore
 from constellation_protocol.kinds import DeviceSpec
 from constellation_protocol.messages import Accept, ArtifactInfo, Limits, Progress, Reject
 from constellation_protocol.transfer import ARTIFACT_MESSAGES, ArtifactTransfers
+from constellation_protocol.transport import Peer
 from constellation_tools import Toolset, load_tools
 
 PATIENCE_S = 20.0
@@ -266,11 +267,11 @@ class SocketHub:
         self.hellos.append(hello)
         return device_link
 
-    async def authenticate(self, hello: Hello) -> None:
+    async def authenticate(self, hello: Hello, peer: Peer) -> None:
         if hello.token is None or hello.token != self.tokens.get(hello.device):
             raise Refused("authentication", "the token does not fit")
 
-    async def admit(self, hello: Hello) -> int:
+    async def admit(self, hello: Hello, grounds: None) -> int:
         if self.refusals:
             raise self.refusals.pop()
         self.hellos.append(hello)

@@ -9,13 +9,14 @@ import sys
 import anyio
 
 from constellation_protocol import Assign, Hello, Link, ToolWork, listen
+from constellation_protocol.transport import Peer
 
 
 async def main(port: int, attempt: str, tool: str, arguments: str) -> None:
-    async def welcome_everybody(hello: Hello) -> None:
+    async def welcome_everybody(hello: Hello, peer: Peer) -> None:
         return None
 
-    async def admit(hello: Hello) -> int:
+    async def admit(hello: Hello, grounds: None) -> int:
         return 1
 
     async def serve(link: Link) -> None:

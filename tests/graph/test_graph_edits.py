@@ -245,8 +245,8 @@ def test_a_refused_batch_puts_removed_things_back_at_their_places() -> None:
 def test_a_batch_that_breaks_off_for_any_reason_changes_nothing() -> None:
     graph = chain("a")
     before = dump(graph)
-    with pytest.raises(TypeError):
-        graph.apply(EditBatch((AddStar(star("x")), AddStar(TaskStar(StarId("y"), ToolCall("t", None))))))  # type: ignore[arg-type]
+    with pytest.raises(KeyError):
+        graph.apply(EditBatch((AddStar(star("x")), "no operation")))  # type: ignore[arg-type]
     assert dump(graph) == before
 
 

@@ -18,6 +18,7 @@ from constellation.orchestrator.client import RemoteOrchestrator, RemoteRun
 from constellation.orchestrator.control import ControlServer
 from constellation.orchestrator.errors import HubRefused, HubUnreachable
 from constellation.orchestrator.events import StarSettled
+from constellation.orchestrator.limits import HubLimits
 from constellation_protocol.errors import FrameTooLarge
 from constellation_protocol.memory import MemoryTransport, memory_pair
 
@@ -34,9 +35,11 @@ def approvals(count: int = 1) -> TaskConstellation:
 
 
 class Bench:
-    def __init__(self, orchestrator: Orchestrator, tasks: anyio.abc.TaskGroup) -> None:
+    def __init__(self, orchestrator: Orchestrator, tasks: anyio.abc.TaskGroup, limit: int) -> None:
         self.orchestrator = orchestrator
-        self.server = ControlServer(orchestrator, max_frame_bytes=100_000)
+        self.server = ControlServer(
+            orchestrator, max_frame_bytes=100_000, limits=HubLimits(clients=limit, requests=limit)
+        )
         self.tasks = tasks
 
     def dial(self) -> MemoryTransport:
@@ -57,11 +60,11 @@ class Bench:
 
 
 @asynccontextmanager
-async def hub() -> AsyncIterator[Bench]:
+async def hub(*, limit: int = 100) -> AsyncIterator[Bench]:
     with anyio.fail_after(20):
         async with Orchestrator.local(devices=1) as orchestrator, anyio.create_task_group() as tasks:
-            orchestrator.token = TOKEN
-            yield Bench(orchestrator, tasks)
+            orchestrator.door.allow(TOKEN)
+            yield Bench(orchestrator, tasks, limit)
             tasks.cancel_scope.cancel()
 
 
@@ -133,9 +136,8 @@ async def test_who_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatc
             await bench.dial().receive()
 
 
-async def test_there_is_room_for_so_many_clients_and_again_when_one_has_gone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(control, "MAX_CLIENTS", 2)
-    async with hub() as bench:
+async def test_there_is_room_for_so_many_clients_and_again_when_one_has_gone() -> None:
+    async with hub(limit=2) as bench:
         first = await bench.opened()
         await bench.opened()
         third = bench.dial()
@@ -199,11 +201,8 @@ async def test_a_fault_of_the_hub_is_logged_and_not_shown(
     assert "internals" in caplog.text
 
 
-async def test_requests_beyond_the_limit_are_refused_and_numbers_may_be_used_twice(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(control, "MAX_REQUESTS", 3)
-    async with hub() as bench:
+async def test_requests_beyond_the_limit_are_refused_and_numbers_may_be_used_twice() -> None:
+    async with hub(limit=3) as bench:
         transport = await bench.opened()
         request = {"kind": "request", "number": 7, "call": "wait_for_devices"}
         request["arguments"] = {"count": 2, "timeout_s": 30}

@@ -12,7 +12,8 @@ import pytest
 
 from constellation import Orchestrator, RunFailed, TaskConstellation
 from constellation.orchestrator import events as seen
-from constellation.orchestrator import hub as hub_module
+from constellation.orchestrator.credentials import Grant
+from constellation.orchestrator.limits import HubLimits
 from constellation.orchestrator.run import LocalRun
 from constellation.orchestrator.translation import find_artifacts
 from constellation.scheduling import DeviceId
@@ -104,7 +105,7 @@ class Bench:
         self.lines: list[Line] = []
 
     async def join(self, name: str = "played", **hello: Any) -> Device:
-        welcome = Welcome(session=f"s{len(self.lines)}", epoch=await self.hub.admit(Hello(device=name)))
+        welcome = Welcome(session=f"s{len(self.lines)}", epoch=await self.hub.admit(Hello(device=name), Grant()))
         ours, theirs = direct_link(Hello(device=name, profile=PROFILE, **hello), welcome)
         self.lines.append(Line(ours))
         self.orchestrator._book._tasks.start_soon(self.hub.serve, self.lines[-1])
@@ -166,12 +167,12 @@ async def test_a_name_that_is_connected_is_refused_to_another_and_given_when_it_
         await play.join()
 
 
-async def test_there_is_room_for_so_many_devices(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub_module, "MAX_DEVICES", 1)
+async def test_there_is_room_for_so_many_devices() -> None:
     async with bench() as play:
+        play.hub.limits = HubLimits(devices=1)
         await play.join()
         with pytest.raises(Refused, match="1 devices already"):
-            await play.hub.admit(Hello(device="another"))
+            await play.hub.admit(Hello(device="another"), Grant())
 
 
 @pytest.mark.parametrize("wrong", ["epoch", "device", "attempt"])

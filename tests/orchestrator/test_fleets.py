@@ -249,7 +249,7 @@ async def test_tokens_are_in_nothing_that_a_run_writes_or_tells(
         async with Orchestrator.local(
             devices=2, kind="process", tools=[TOOLS], journal=journal, home=tmp_path
         ) as orchestrator:
-            secrets = {*orchestrator._book.hub.tokens().values(), "a-secret-of-the-user-0123456789"}
+            secrets = {*orchestrator._book.hub.door.issued.values(), "a-secret-of-the-user-0123456789"}
             graph = graph_that_waits()
             env = "import os; print(dict(os.environ))"
             graph.star("look", "python_run", code=env, after=["ask"])

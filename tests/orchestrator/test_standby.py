@@ -20,6 +20,7 @@ from constellation.graph.documents import dump
 from constellation.journal import JournalUnavailable, Record
 from constellation.journal.memory import MemoryJournal
 from constellation.orchestrator import standby as module
+from constellation.orchestrator.credentials import Grant
 from constellation.orchestrator.recovery import LEASE_S
 from constellation.orchestrator.standby import Standby
 from constellation.scheduling import JournalEntry, RunId, RunOptions
@@ -104,7 +105,9 @@ async def test_a_run_that_cannot_be_read_is_tried_once(journal: FaultyJournal) -
         await journal.acquire("r", owner=OTHER, at=0.0, lease_s=1.0)  # it was let go of again
         await standby.look()
         assert hub._book.runs == {}
-        assert await standby.admit(Hello(device="d", running=("r/ask/1",))) > 0, "nobody will ever want its work"
+        assert await standby.admit(Hello(device="d", running=("r/ask/1",)), Grant()) > 0, (
+            "nobody will ever want its work"
+        )
 
 
 async def test_a_journal_that_fails_for_a_moment_is_looked_at_again(
@@ -134,13 +137,13 @@ async def test_a_device_that_works_for_a_run_of_another_hub_is_sent_away_until_t
     async with standing_by(journal) as (hub, standby):
         for known in ({"running": ("r/ask/1",)}, {"finished": ("r/ask/1",)}, {"running": ("r:inner/ask/1",)}):
             with pytest.raises(Refused, match=r"works for run r.* another hub") as refusal:
-                await standby.admit(Hello(device="d", **known))
+                await standby.admit(Hello(device="d", **known), Grant())
             assert refusal.value.retry
-        assert await standby.admit(Hello(device="d", running=("nobody/a/1", "odd"))) > 0
-        assert await standby.admit(Hello(device="d")) > 0
+        assert await standby.admit(Hello(device="d", running=("nobody/a/1", "odd")), Grant()) > 0
+        assert await standby.admit(Hello(device="d"), Grant()) > 0
         await journal.release("r", owner=OTHER)
         await until(lambda: "r" in hub._book.runs)
-        assert await standby.admit(Hello(device="d", running=("r/ask/1",), finished=("r:inner/ask/1",))) > 0
+        assert await standby.admit(Hello(device="d", running=("r/ask/1",), finished=("r:inner/ask/1",)), Grant()) > 0
 
 
 async def test_a_device_is_to_come_again_when_the_journal_cannot_be_asked(
@@ -153,5 +156,5 @@ async def test_a_device_is_to_come_again_when_the_journal_cannot_be_asked(
 
         monkeypatch.setattr(journal, "run", fail)
         with pytest.raises(Refused, match="it is busy") as refusal:
-            await standby.admit(Hello(device="d", running=("r/ask/1",)))
+            await standby.admit(Hello(device="d", running=("r/ask/1",)), Grant())
         assert refusal.value.retry

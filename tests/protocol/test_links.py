@@ -29,6 +29,7 @@ from constellation_protocol import accept as accept_module
 from constellation_protocol.accept import Acceptor
 from constellation_protocol.dialer import dial_over
 from constellation_protocol.memory import MemoryTransport, memory_pair
+from constellation_protocol.transport import Peer
 
 pytestmark = pytest.mark.anyio
 SLOW = ReconnectPolicy(first_delay_s=60.0, max_delay_s=60.0)
@@ -79,13 +80,13 @@ class Hub:
             while not condition():
                 await self.changed.wait()
 
-    async def authenticate(self, hello: Hello) -> None:
+    async def authenticate(self, hello: Hello, peer: Peer) -> None:
         self.hellos.append(hello)
         self.note()
         if self.refusal is not None:
             raise self.refusal
 
-    async def admit(self, hello: Hello) -> int:
+    async def admit(self, hello: Hello, grounds: None) -> int:
         return 7
 
     async def _serve(self, link: Link) -> None:
@@ -461,7 +462,7 @@ async def test_a_waiting_sender_learns_of_the_end() -> None:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(send_much)
                 await anyio.wait_all_tasks_blocked()
-                orchestrator.acceptor._links[link.welcome.session].end("enough")
+                orchestrator.acceptor._links[link.welcome.session][0].end("enough")
                 orchestrator.refusal = Refused("shutting-down", "stopping")
                 orchestrator.cut()
 

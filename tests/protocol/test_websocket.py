@@ -37,6 +37,7 @@ from constellation_protocol import (
     listen,
 )
 from constellation_protocol.dialer import dial_over
+from constellation_protocol.transport import Peer
 from constellation_protocol.websocket import connect_websocket
 
 pytestmark = [pytest.mark.anyio, pytest.mark.e2e]
@@ -59,11 +60,11 @@ class Orchestrator:
         self.ends: list[str] = []
         self.token: str | None = None
 
-    async def authenticate(self, hello: Hello) -> None:
+    async def authenticate(self, hello: Hello, peer: Peer) -> None:
         if hello.token != self.token:
             raise Refused("authentication", "the token is not one of ours")
 
-    async def admit(self, hello: Hello) -> int:
+    async def admit(self, hello: Hello, grounds: None) -> int:
         return len(self.links) + 1
 
     async def serve(self, link: Link) -> None:
@@ -208,7 +209,7 @@ async def test_a_peer_that_goes_silent_is_noticed() -> None:
 
 
 async def test_other_paths_get_the_raw_transport_and_unknown_ones_nothing() -> None:
-    async def echo(transport: Transport, path: str) -> None:
+    async def echo(transport: Transport, path: str, peer: Peer) -> None:
         await transport.send(f"{path}: {await transport.receive()!r}")
 
     async with running(paths={"/control": echo}) as (_, listener):

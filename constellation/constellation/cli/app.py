@@ -14,6 +14,7 @@ from .graphs import show, validate
 from .hub import devices, serve
 from .run import resume, run
 from .runs import runs
+from .tokens import TOKENS
 from .version import version
 
 
@@ -46,6 +47,7 @@ def make_app() -> Any:
     app.callback()(_global_options)
     for command in (run, validate, show, runs, resume, dump, replay, gc, serve, devices, version):
         app.command()(command)
+    app.add_typer(TOKENS, name="tokens")
     return typer.main.get_command(app)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .errors import RUN_FAILED, BadInput
-from .options import AsJson, Hub, Journal, TokenFile, check_choice, checked_hub, hub_token
+from .options import AsJson, Hub, Journal, TokenFile, check_choice, checked_hub, hub_tls, hub_token
 
 if TYPE_CHECKING:
     from ..orchestrator.state_dump import DumpedRun, RunDump
@@ -42,7 +42,7 @@ def dump(
 
     async def gather() -> RunDump:
         if hub is not None:
-            async with Orchestrator.connect(checked_hub(hub), hub_token(token_file)) as orchestrator:
+            async with Orchestrator.connect(checked_hub(hub), hub_token(token_file), ssl=hub_tls(hub)) as orchestrator:
                 return await orchestrator.dump(run, redact=redact)
         async with open_journal(journal) as opened:
             return await make_dump(opened, run, redact=redact)

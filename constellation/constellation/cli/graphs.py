@@ -19,6 +19,7 @@ from .options import (
     absolute_tools,
     check_choice,
     checked_hub,
+    hub_tls,
     hub_token,
 )
 from .refusals import refused
@@ -70,7 +71,7 @@ def validate(
 
     async def ask() -> list[Problem]:
         if hub is not None:
-            async with Orchestrator.connect(checked_hub(hub), hub_token(token_file)) as client:
+            async with Orchestrator.connect(checked_hub(hub), hub_token(token_file), ssl=hub_tls(hub)) as client:
                 return await client.check(graph)
         async with Orchestrator.local(devices or DEVICES, tools=(*graph.tools, *references)) as orchestrator:
             return await orchestrator.check(graph)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,9 +20,11 @@ from .options import (
     Journal,
     TokenFile,
     checked_hub,
+    hub_tls,
     hub_token,
     read_token,
 )
+from .secret_files import write_secret
 from .stopping import run_until_stopped
 
 if TYPE_CHECKING:
@@ -49,24 +50,31 @@ def serve(
     ] = None,
     tls_cert: Annotated[Path | None, typer.Option(help="The certificate, PEM, with its chain.", metavar="FILE")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="The certificate's private key, PEM.", metavar="FILE")] = None,
+    tls_client_ca: Annotated[
+        Path | None,
+        typer.Option(help="Authorities, PEM: whoever dials has to show a certificate of theirs.", metavar="FILE"),
+    ] = None,
     journal: Journal = None,
 ) -> int:
     """Be a hub: devices dial in and offer what they can do, clients submit workflows."""
     import anyio
 
     from ..console.output import write_text
+    from ..journal import default_home
     from ..orchestrator.orchestrator import Orchestrator
+    from ..orchestrator.token_store import TOKENS_FILE
 
-    tls = _tls(tls_cert, tls_key)
+    tls = _tls(tls_cert, tls_key, tls_client_ca)
     if tls is None and not is_loopback(host):
         raise BadInput(
             f"--host {host} would show the token to the network: give --tls-cert and --tls-key, or listen on 127.0.0.1 "
             "and let others in through a tunnel"
         )
     token, place = hub_secret(token_file)
+    tokens = default_home() / TOKENS_FILE
 
     async def body() -> int:
-        async with Orchestrator.serve(host, port, token=token, journal=journal, ssl=tls) as orchestrator:
+        async with Orchestrator.serve(host, port, token=token, tokens=tokens, journal=journal, ssl=tls) as orchestrator:
             at = f"--token-file {place}" if place is not None else ""
             write_text(f"hub at {orchestrator.url}")
             write_text(f"token in {place or TOKEN_VARIABLE}")
@@ -92,7 +100,7 @@ def devices(
     url, token = checked_hub(hub), hub_token(token_file)
 
     async def body() -> int:
-        async with Orchestrator.connect(url, token) as orchestrator:
+        async with Orchestrator.connect(url, token, ssl=hub_tls(url)) as orchestrator:
             found = await orchestrator.devices()
         lines = [json.dumps(dataclasses.asdict(info), default=str) for info in found] if as_json else _table(found)
         for text in lines:
@@ -127,24 +135,16 @@ def _pairs(labels: Mapping[str, str]) -> str:
     return ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
 
 
-def _tls(cert: Path | None, key: Path | None) -> SSLContext | None:
-    if cert is None and key is None:
-        return None
-    if cert is None or key is None:
+def _tls(cert: Path | None, key: Path | None, client_ca: Path | None) -> SSLContext | None:
+    from constellation_protocol.tls import server_tls
+
+    if cert is not None and key is not None:
+        return server_tls(cert, key, client_ca=client_ca)
+    if cert is not None or key is not None:
         raise BadInput("--tls-cert and --tls-key go together: give both")
-    import ssl
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(cert, key, password=_no_password)
-    except (OSError, ValueError) as error:  # SSLError is an OSError
-        raise BadInput(f"--tls-cert {cert} with --tls-key {key} can't be used: {error}") from error
-    return context
-
-
-def _no_password() -> str:
-    raise ValueError("the key is encrypted; decrypt it first")
+    if client_ca is not None:
+        raise BadInput("--tls-client-ca goes with --tls-cert and --tls-key")
+    return None
 
 
 def hub_secret(token_file: Path | None) -> tuple[str, Path | None]:
@@ -160,9 +160,5 @@ def hub_secret(token_file: Path | None) -> tuple[str, Path | None]:
         if token_file.exists():
             return read_token(token_file) or "", token_file
     token = secrets.token_urlsafe(32)
-    try:
-        with open(os.open(token_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-            file.write(token + "\n")
-    except OSError as error:
-        raise BadInput(f"the token can't be written to {token_file}: {error.strerror}") from error
+    write_secret(token_file, token)
     return token, token_file

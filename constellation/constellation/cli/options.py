@@ -7,14 +7,20 @@ import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
 import typer
 
 from .errors import BadInput
 
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
 TOKEN_VARIABLE = "CONSTELLATION_TOKEN"
+
+TLS_VARIABLES = ("CONSTELLATION_TLS_CA", "CONSTELLATION_TLS_CERT", "CONSTELLATION_TLS_KEY")
+"""What names the authorities of a hub's certificate, and the certificate and key that a client shows."""
 
 TOKEN_FILE = "hub-token"
 """The name of the file, in the directory of the user's state, that holds the token of the hub that the user serves."""
@@ -148,6 +154,20 @@ def hub_token(token_file: Path | None) -> str:
     if token is None:
         raise BadInput(f"a hub wants its token: give --token-file FILE, or set {TOKEN_VARIABLE}")
     return token
+
+
+def hub_tls(url: str) -> SSLContext | None:
+    """The TLS settings for the hub at a URL that is to be dialled, where the environment names files for them.
+
+    Raises:
+        BadTlsFiles: they can't be used.
+    """
+    ca, cert, key = (Path(name) if (name := os.environ.get(variable)) else None for variable in TLS_VARIABLES)
+    if not url.startswith("wss:") or (ca is None and cert is None and key is None):
+        return None
+    from constellation_protocol.tls import client_tls
+
+    return client_tls(ca=ca, cert=cert, key=key)
 
 
 def checked_report(path: Path | None) -> Path | None:

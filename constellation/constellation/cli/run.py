@@ -26,6 +26,7 @@ from .options import (
     check_choice,
     checked_hub,
     checked_report,
+    hub_tls,
     hub_token,
     without_password,
 )
@@ -85,7 +86,7 @@ def run(
 
     def opened() -> AbstractAsyncContextManager[Any]:
         if hub is not None:
-            return Orchestrator.connect(checked_hub(hub), hub_token(token_file))
+            return Orchestrator.connect(checked_hub(hub), hub_token(token_file), ssl=hub_tls(hub))
         return Orchestrator.local(
             devices if devices is not None else DEVICES,
             kind="process",
@@ -140,7 +141,7 @@ def resume(
 
     async def body() -> int:
         if hub is not None:
-            async with Orchestrator.connect(checked_hub(hub), hub_token(token_file)) as client:
+            async with Orchestrator.connect(checked_hub(hub), hub_token(token_file), ssl=hub_tls(hub)) as client:
                 return await following.follow(await client.resume(run, rerun_unknown=bool(rerun_unknown)))
         async with open_journal(journal) as known:
             summary = await known.run(run)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import AsJson, Hub, Journal, TokenFile, check_choice, checked_hub, hub_token
+from .options import AsJson, Hub, Journal, TokenFile, check_choice, checked_hub, hub_tls, hub_token
 from .stopping import run_until_stopped
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def runs(
         if hub is not None:
             from ..orchestrator.orchestrator import Orchestrator
 
-            async with Orchestrator.connect(checked_hub(hub), hub_token(token_file)) as orchestrator:
+            async with Orchestrator.connect(checked_hub(hub), hub_token(token_file), ssl=hub_tls(hub)) as orchestrator:
                 found = await orchestrator.runs(limit=limit)
         else:
             async with open_journal(journal) as opened:

@@ -63,6 +63,11 @@ def describe(event: ev.Event) -> Line | None:
         case ev.DeviceJoined():
             process = f"process {event.pid}, " if event.pid is not None else ""
             return Line(f"{visible(event.device)} joined ({process}{counted(event.slots, 'slot')})", Tone.PLAIN)
+        case ev.DeviceRestricted():
+            ignored = [
+                f"{what} {some(names)}" for what, names in (("tools", event.tools), ("labels", event.labels)) if names
+            ]
+            return Line(f"{visible(event.device)} may not offer what it has: {'; '.join(ignored)}", Tone.WARN)
         case ev.DeviceLeft():
             reason = f": {visible(event.reason, limit=TEXT_LIMIT)}" if event.reason else ""
             return Line(f"{visible(event.device)} left{reason}", Tone.WARN)

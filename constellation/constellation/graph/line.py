@@ -44,6 +44,8 @@ class TaskStarLine:
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     def __post_init__(self) -> None:
+        if not isinstance(self.trigger, Trigger):
+            raise InvalidLine(f"{self}: there is no trigger {self.trigger!r}; give one of {', '.join(Trigger)}")
         if self.source == self.target:
             raise InvalidLine(f"star {self.source!r} can't wait for itself; remove this line")
         if self.when is not None:

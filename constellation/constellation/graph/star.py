@@ -6,13 +6,14 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import field
+from types import NoneType
 from typing import Annotated, NewType
 
 from pydantic import ConfigDict, Strict
 
 from .errors import InvalidStar
 from .record import record
-from .work import Work
+from .work import Work, fault_of
 
 StarId = NewType("StarId", str)
 
@@ -76,6 +77,18 @@ class RetryPolicy:
 
 NO_RETRY = RetryPolicy()
 
+_FIELD_TYPES: tuple[tuple[str, tuple[type, ...], str], ...] = (
+    ("name", (str,), "text"),
+    ("description", (str,), "text"),
+    ("requires", (dict, Mapping), "labels and amounts by their names"),
+    ("device", (str, NoneType), "the id of a device, or None"),
+    ("timeout_s", (int, float, NoneType), "seconds, or None"),
+    ("retry", (RetryPolicy,), "a RetryPolicy"),
+    ("priority", (int,), "a whole number"),
+    ("idempotent", (bool, NoneType), "true, false or None"),
+)
+"""What the fields of a star have to be. A graph that is built in Python is not read by anything that would find out."""
+
 
 @record
 class TaskStar:
@@ -110,10 +123,17 @@ class TaskStar:
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     def __post_init__(self) -> None:
-        if not ID_PATTERN.fullmatch(self.id):
+        if not isinstance(self.id, str) or not ID_PATTERN.fullmatch(self.id):
             raise InvalidStar(
                 f"{self.id!r} can't be a star's id: use letters, digits and . _ : - , beginning with a letter or digit"
             )
+        for name, types, what in _FIELD_TYPES:
+            value = getattr(self, name)
+            if not isinstance(value, types):
+                raise InvalidStar(f"star {self.id!r}: {name} is {value!r}, and has to be {what}")
+        fault = fault_of(self.work)
+        if fault is not None:
+            raise InvalidStar(f"star {self.id!r}: {fault}")
         if self.timeout_s is not None and not 0 < self.timeout_s < math.inf:
             raise InvalidStar(f"star {self.id!r}: timeout_s is {self.timeout_s}, and has to be over 0; or leave it out")
         for key, value in self.requires.items():

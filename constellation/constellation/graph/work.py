@@ -102,3 +102,25 @@ Work = Annotated[
     ),
 ]
 """Any work."""
+
+_KINDS = (ToolCall, Prompt, Approval, Nested)
+_TELLING_NAME: Mapping[type, str] = {
+    ToolCall: "tool",
+    Prompt: "instruction",
+    Approval: "question",
+    Nested: "constellation",
+}
+
+
+def fault_of(work: object) -> str | None:
+    """What keeps a value from being work; None when nothing does."""
+    if not isinstance(work, _KINDS):
+        return f"its work is {work!r}, and has to be a ToolCall, a Prompt, an Approval or a Nested"
+    arguments: object = work.arguments
+    if not isinstance(arguments, (dict, Mapping)):
+        return f"its arguments are {arguments!r}, and have to be values by their names"
+    said: object = getattr(work, _TELLING_NAME[type(work)])
+    wanted, what = ((dict, Mapping), "a document") if isinstance(work, Nested) else ((str,), "text")
+    if not isinstance(said, wanted):
+        return f"its {_TELLING_NAME[type(work)]} is {said!r}, and has to be {what}"
+    return None

@@ -6,26 +6,28 @@ Whatever a client sends, it harms nobody but itself: it is answered with an erro
 from __future__ import annotations
 
 import dataclasses
-import hmac
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import anyio
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
-from constellation_protocol.errors import ProtocolError, TransportClosed
+from constellation_protocol.errors import ProtocolError, Refused, TransportClosed
 from constellation_protocol.settings import HANDSHAKE_TIMEOUT_S
 from constellation_protocol.tasks import background
-from constellation_protocol.transport import Transport
+from constellation_protocol.transport import NO_PEER, Peer, Transport
 
 from ..graph import EditBatch, GraphError
 from ..graph.documents import dump, load
 from ..journal import JournalError
 from ..scheduling import RunOptions, SchedulingError
 from .control_messages import CONTROL, CONTROL_PATH, CONTROL_VERSION, POLL_S, Answer, Open, Request
+from .credentials import Grant
 from .errors import AdmissionRefused, ConstellationError, DumpTooLarge
+from .limits import HubLimits
 from .recovery import read_entries, replay
 from .report import make_report
 from .run import LocalRun
@@ -34,12 +36,6 @@ if TYPE_CHECKING:
     from .orchestrator import Orchestrator
 
 __all__ = ["CONTROL_PATH", "ControlServer"]
-
-MAX_CLIENTS = 1000
-"""How many connections of clients may be open at once, those that have not shown a token yet included."""
-
-MAX_REQUESTS = 256
-"""How many requests of one client may be under way at once; further ones are refused."""
 
 PAGE_BYTES = 4 * 1024 * 1024
 """Size after which no further event is put into an answer."""
@@ -57,46 +53,58 @@ Handler = Callable[["_Client", Mapping[str, Any]], Awaitable[Any]]
 class ControlServer:
     """Serves clients of a hub."""
 
-    def __init__(self, orchestrator: Orchestrator, *, max_frame_bytes: int) -> None:
+    def __init__(self, orchestrator: Orchestrator, *, max_frame_bytes: int, limits: HubLimits) -> None:
         self.orchestrator = orchestrator
         self._max_frame_bytes = max_frame_bytes
+        self._limits = limits
         self._clients = 0
+        self._let_in: dict[_Client, Grant] = {}
 
-    async def handle(self, transport: Transport, path: str) -> None:
-        """Serve one client until it is gone."""
+    async def handle(self, transport: Transport, path: str, peer: Peer = NO_PEER) -> None:
+        """Serve one client until it is gone, or not welcome any more."""
         self._clients += 1
+        client = _Client(self.orchestrator, transport, max_requests=self._limits.requests)
         try:
-            refusal = await self._refusal(transport)
-            if refusal is not None:
-                await _send(transport, Answer(number=0, error="Refused", message=refusal))
-                return
+            self._let_in[client] = await self._open(transport, peer)
             welcome = {"version": CONTROL_VERSION, "max_frame_bytes": self._max_frame_bytes}
             await _send(transport, Answer(number=0, value=welcome))
-            await _Client(self.orchestrator, transport).serve()
+            with client.barred:
+                await client.serve()
+        except Refused as refusal:
+            with suppress(TransportClosed):
+                await _send(transport, Answer(number=0, error="Refused", message=refusal.message))
         except (ProtocolError, ValidationError, TimeoutError):
             return  # a client that goes away or does not speak the protocol leaves nothing behind
         finally:
+            self._let_in.pop(client, None)
             self._clients -= 1
 
-    async def _refusal(self, transport: Transport) -> str | None:
-        """Why the client on a new connection is not let in; None when it is."""
-        if self._clients > MAX_CLIENTS:
-            return f"this hub has {MAX_CLIENTS} clients already; try again later"
+    def recheck(self) -> None:
+        """End the connections of clients whose tokens are worth nothing any more."""
+        for client, grant in self._let_in.items():
+            if self.orchestrator.door.objection(None, grant) is not None:
+                client.barred.cancel()
+
+    async def _open(self, transport: Transport, peer: Peer) -> Grant:
+        """What the client on a new connection may do; raises Refused when it is not let in."""
+        if self._clients > self._limits.clients:
+            raise Refused("limit", f"this hub has {self._limits.clients} clients already; try again later")
         with anyio.fail_after(HANDSHAKE_TIMEOUT_S):
             opening = CONTROL.validate_json(await transport.receive())
-        token = self.orchestrator.token
-        if not isinstance(opening, Open) or not hmac.compare_digest(opening.token.encode(), token.encode()):
-            return "the token is not valid for this hub"
-        if opening.version != CONTROL_VERSION:
-            return f"this hub speaks version {CONTROL_VERSION} of the control protocol, not {opening.version}"
-        return None
+        grant = self.orchestrator.door.client(opening.token if isinstance(opening, Open) else "", peer)
+        if isinstance(opening, Open) and opening.version != CONTROL_VERSION:
+            ours = f"this hub speaks version {CONTROL_VERSION} of the control protocol"
+            raise Refused("version", f"{ours}, not {opening.version}")
+        return grant
 
 
 class _Client:
-    def __init__(self, orchestrator: Orchestrator, transport: Transport) -> None:
+    def __init__(self, orchestrator: Orchestrator, transport: Transport, *, max_requests: int) -> None:
         self.orchestrator = orchestrator
+        self.barred = anyio.CancelScope()
         self._transport = transport
         self._sending = anyio.Lock()
+        self._max_requests = max_requests
         self._under_way = 0
 
     async def serve(self) -> None:
@@ -106,8 +114,8 @@ class _Client:
                     message = CONTROL.validate_json(await self._transport.receive())
                     if not isinstance(message, Request):
                         continue
-                    if self._under_way >= MAX_REQUESTS:
-                        text = f"more than {MAX_REQUESTS} requests are under way: wait for their answers"
+                    if self._under_way >= self._max_requests:
+                        text = f"more than {self._max_requests} requests are under way: wait for their answers"
                         await self._tell(Answer(number=message.number, error="TooManyRequests", message=text))
                         continue
                     self._under_way += 1

@@ -15,6 +15,8 @@ ConstellationError
 ├── DevicesMissing       the devices that were waited for have not come
 ├── DeviceUnsuited       functions of this process were given for devices that live in others
 ├── NameTaken            a function has the name of another one, or of a tool, that is offered already
+├── BadCredential        a token can't be made or revoked as asked
+├── TokensUnreadable     the list of credentials can't be read, or must not be trusted
 ├── HubUnreachable       the hub can't be dialled, or does not let this client in
 └── HubRefused           the hub has refused a request; carries the hub's error
 """
@@ -172,6 +174,14 @@ class NameTaken(ConstellationError):
             f"give this one a name of its own with @tool(name=…)"
         )
         self.name = name
+
+
+class BadCredential(ConstellationError):
+    """Raised when a token is to be made or revoked in a way that makes no sense; the message says what to do."""
+
+
+class TokensUnreadable(ConstellationError):
+    """Raised when the list of credentials can't be read or is damaged, or when others may have written it."""
 
 
 class HubUnreachable(ConstellationError):

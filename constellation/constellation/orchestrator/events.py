@@ -73,6 +73,17 @@ class DeviceJoined(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceRestricted(Event):
+    """A device says that it has tools and labels which its token does not permit; they are ignored."""
+
+    event: ClassVar[str] = "device_restricted"
+
+    device: str
+    tools: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceLeft(Event):
     """A device is gone."""
 
@@ -235,6 +246,7 @@ _BY_NAME: dict[str, type[Event]] = {
         RunStarted,
         RunRecovered,
         DeviceJoined,
+        DeviceRestricted,
         DeviceLeft,
         StarAssigned,
         StarStarted,

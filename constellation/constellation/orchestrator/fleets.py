@@ -87,11 +87,11 @@ async def start_devices(
         folder.mkdir(mode=0o700)
         made_up = Fleet(fleet, len(specs), [])
         stack.callback(_forget_unless_needed, made_up, folder)
-        specs = [_on_its_own(spec, folder) for spec in specs]
+        specs = [_on_its_own(spec, folder / f"device-{number}") for number, spec in enumerate(specs, start=1)]
         await stack.enter_async_context(listening(hub, LOOPBACK, 0, settings=settings))
         for spec in specs:
             hub.issue_token(spec.name)
-        _write(folder, FleetFile(kind=kind, port=_port(hub), tokens=hub.tokens(), devices=list(specs)))
+        _write(folder, FleetFile(kind=kind, port=_port(hub), tokens=dict(hub.door.issued), devices=list(specs)))
         watch = await stack.enter_async_context(background())
         devices = await stack.enter_async_context(made())
         made_up.started = await _start_all(devices, specs, hub, watch)
@@ -108,8 +108,7 @@ async def restart_devices(hub: Hub, fleet: str, *, home: Path, settings: Session
     """
     folder = _folder(home, fleet)
     noted = _read(folder)
-    for name, token in noted.tokens.items():
-        hub.allow(token, device=name)
+    hub.door.take_back(noted.tokens)
     survivors = find_survivors(noted.devices)
     restarted = Fleet(fleet, len(noted.devices), [], needed=True)
     async with AsyncExitStack() as stack:
@@ -215,8 +214,8 @@ async def _close_all(survivors: Sequence[Survivor]) -> None:
                 closing.start_soon(survivor.aclose)
 
 
-def _on_its_own(spec: DeviceSpec, folder: Path) -> DeviceSpec:
-    """A spec that can be written down: tools by reference, and a place for the device's state."""
+def _on_its_own(spec: DeviceSpec, place: Path) -> DeviceSpec:
+    """A spec that can be written down: tools by reference, and a place for the device's state if it has none."""
     references = [tool if isinstance(tool, str) else getattr(tool, "reference", None) for tool in spec.tools]
     for tool, reference in zip(spec.tools, references, strict=True):
         if reference is None:
@@ -224,7 +223,7 @@ def _on_its_own(spec: DeviceSpec, folder: Path) -> DeviceSpec:
                 f"the device {spec.name!r} runs in a process of its own and can't be given {tool!r}: "
                 "define it with @tool at the top level of a module, or name it as 'module:attr'"
             )
-    return replace(spec, tools=tuple(references), state_dir=spec.state_dir or folder / spec.name)
+    return replace(spec, tools=tuple(references), state_dir=spec.state_dir or place)
 
 
 def _port(hub: Hub) -> int:

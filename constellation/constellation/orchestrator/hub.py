@@ -6,10 +6,11 @@ device has sent counts as taken in only when the journal has what follows from i
 
 from __future__ import annotations
 
-import hmac
+import logging
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,9 @@ from constellation_protocol.link import Link
 from constellation_protocol.messages import (
     Accept,
     Assign,
+    DeviceProfile,
     Drain,
+    ErrorInfo,
     Hello,
     Message,
     ProfileUpdate,
@@ -33,39 +36,65 @@ from constellation_protocol.messages import (
     Welcome,
 )
 from constellation_protocol.tasks import background
+from constellation_protocol.transport import Peer
 
 from ..scheduling import DeviceId
 from ..scheduling import commands as cmd
 from ..scheduling import events as ev
 from ..scheduling.events import parse_attempt
 from ..scheduling.inputs import DeviceChanged, DeviceDraining, DeviceLeft
+from .credentials import Grant
+from .door import Door
 from .engine import Engine
 from .errors import OrchestratorStopped
+from .limits import HubLimits
+from .quotas import ArtifactQuota
 from .translation import assign_message, attempt_event, cancel_message, joined_event, offer_of, unfit_event
 
-MAX_DEVICES = 10_000
-"""How many devices may be connected at once."""
-
-_ANY_DEVICE = "*"
+_log = logging.getLogger(__name__)
 
 
 class ConnectedDevice:
     """A device with an open session.
 
     Attributes:
-        profile: What it last said of itself.
+        profile: What it last said of itself, as far as it is permitted to.
+        ignored_tools: The tools that it said it has, and may not offer.
+        ignored_labels: The labels that it said it has, and may not claim.
         draining: It takes nothing new.
     """
 
-    def __init__(self, link: Link, transfers: Any) -> None:
+    def __init__(self, link: Link, transfers: Any, grant: Grant) -> None:
         self.link = link
+        self.grant = grant
         self.name = DeviceId(link.hello.device)
         self.epoch = link.welcome.epoch
-        self.profile = link.hello.profile
+        self.ignored_tools: tuple[str, ...] = ()
+        self.ignored_labels: tuple[str, ...] = ()
+        self.profile = self.describe(link.hello.profile)
         self.draining = False
+        self.barred = anyio.CancelScope()
+        self.barred_because = ""
         self.transfers = transfers
         self._outbox: list[Message] = []
         self._filled = anyio.Event()
+
+    def describe(self, profile: DeviceProfile) -> DeviceProfile:
+        """Take in what the device says of itself, and return what of it may count."""
+        self.profile, self.ignored_tools, self.ignored_labels = self.grant.restrict(profile)
+        if self.ignored_tools or self.ignored_labels:
+            _log.warning(
+                "device %r may not offer the tools %r, nor claim the labels %r: they are ignored",
+                self.name,
+                self.ignored_tools,
+                self.ignored_labels,
+            )
+        return self.profile
+
+    def bar(self, reason: str) -> None:
+        """Take nothing more from it, and end its session."""
+        self.barred_because = reason
+        self.barred.cancel()
 
     def post(self, message: Message) -> None:
         """Send a message some time soon; its number is bounded by the device's slots."""
@@ -98,6 +127,9 @@ class Hub:
 
     Attributes:
         devices: The devices by name.
+        door: Says who is let in.
+        limits: How much is taken from outside.
+        quota: What runs have taken of that.
         url: Where devices dial; empty while only devices in this process can join.
     """
 
@@ -128,7 +160,10 @@ class Hub:
         self._tasks = tasks
         self._on_progress = on_progress
         self._on_fleet = on_fleet
-        self._tokens: dict[str, str] = {}
+        self.door = Door()
+        self.limits = HubLimits()
+        self.quota = ArtifactQuota()
+        self._grants: dict[int, Grant] = {}
         self._epoch = 0
         self._changed = anyio.Event()
 
@@ -136,37 +171,36 @@ class Hub:
 
     def issue_token(self, device: str) -> str:
         """Make a token that lets the device of this name in, or give the one it has."""
-        return self._tokens.setdefault(device, secrets.token_urlsafe(32))
-
-    def allow(self, token: str, *, device: str = _ANY_DEVICE) -> None:
-        """Let in whoever shows this token, as the device named or as any."""
-        self._tokens[device] = token
-
-    def tokens(self) -> dict[str, str]:
-        """The tokens by device name, for a fleet that is to outlive this process."""
-        return dict(self._tokens)
+        return self.door.issue_token(device)
 
     def open_direct(self, hello: Hello) -> Link:
         """Open a session for a device in this process and return its side of the link."""
         self._check_free(hello)
-        welcome = Welcome(session=secrets.token_urlsafe(16), epoch=self._next_epoch())
+        welcome = Welcome(session=secrets.token_urlsafe(16), epoch=self._next_epoch(Grant()))
         ours, theirs = direct_link(hello, welcome)
         self._tasks.start_soon(self.serve, ours)
         return theirs
 
-    async def authenticate(self, hello: Hello) -> None:
-        """Check the token of a connection; raises Refused."""
-        shown = (hello.token or "").encode()
-        expected = [token for name in (hello.device, _ANY_DEVICE) if (token := self._tokens.get(name)) is not None]
-        if not any(hmac.compare_digest(shown, token.encode()) for token in expected):
-            raise Refused("authentication", f"the token is not valid for a device named {hello.device!r}")
+    async def authenticate(self, hello: Hello, peer: Peer) -> Grant:
+        """What the device on a new connection may do; raises Refused when it is not let in."""
+        return self.door.device(hello, peer)
 
-    async def admit(self, hello: Hello) -> int:
+    async def admit(self, hello: Hello, grant: Grant) -> int:
         """Give a new session its epoch; raises Refused when there is no room or the name is taken."""
         self._check_free(hello)
-        if len(self.devices) >= MAX_DEVICES:
-            raise Refused("limit", f"this hub has {MAX_DEVICES} devices already", retry=True)
-        return self._next_epoch()
+        if len(self.devices) >= self.limits.devices:
+            raise Refused("limit", f"this hub has {self.limits.devices} devices already", retry=True)
+        return self._next_epoch(grant)
+
+    def recheck(self) -> None:
+        """End the sessions of devices whose tokens are worth nothing any more."""
+        for device in list(self.devices.values()):
+            self._recheck(device)
+
+    def _recheck(self, device: ConnectedDevice) -> None:
+        reason = self.door.objection(device.name, device.grant)
+        if reason is not None:
+            device.bar(reason)
 
     def _check_free(self, hello: Hello) -> None:
         present = self.devices.get(DeviceId(hello.device))
@@ -177,9 +211,10 @@ class Hub:
                 retry=True,
             )
 
-    def _next_epoch(self) -> int:
+    def _next_epoch(self, grant: Grant) -> int:
         # Above every epoch of an earlier orchestrator on the same journal, without having to remember them.
         self._epoch = max(self._epoch + 1, int(time.time() * 1000))
+        self._grants[self._epoch] = grant
         return self._epoch
 
     # --- sessions ----------------------------------------------------------------------------------------------------
@@ -188,22 +223,25 @@ class Hub:
         """Serve one session until it ends."""
         from constellation_protocol.transfer import ArtifactTransfers
 
-        device = ConnectedDevice(link, ArtifactTransfers(link, self.store))
+        device = ConnectedDevice(link, ArtifactTransfers(link, self.store), self._grants.pop(link.welcome.epoch))
         before = self.devices.get(device.name)
         self.devices[device.name] = device
         reason = "it stopped"
         try:
             # Before the end of an earlier session is told, so that what goes on is not taken for lost.
-            self._engine.post(joined_event(link.hello, device.epoch, self._engine.clock()))
+            self._engine.post(joined_event(link.hello, device.profile, device.epoch, self._engine.clock()))
             self._tell(device, None)
+            self._recheck(device)
             if before is not None:
                 await before.link.aclose("replaced by a new session")
             async with background() as tasks:
                 tasks.start_soon(self._until_closed, partial(device.send_posted, partial(self._unfit, device)))
                 tasks.start_soon(self._until_closed, device.transfers.run)
                 try:
-                    while True:
-                        await self._take_in(device, await link.receive())
+                    with device.barred:
+                        while True:
+                            await self._take_in(device, await link.receive())
+                    reason = device.barred_because
                 finally:
                     tasks.cancel_scope.cancel()
         except LinkClosed as closed:
@@ -249,6 +287,8 @@ class Hub:
         now = self._engine.clock()
         for message in messages:
             if isinstance(message, (Result, Accept, Reject)):
+                if isinstance(message, Result) and message.artifacts:
+                    message = self._within_quota(device, message)
                 event = attempt_event(message, device.name, now)
                 if event is not None:
                     events.append(event)
@@ -257,8 +297,7 @@ class Hub:
                 if where is not None:
                     self._on_progress(*where, device.name, message)
             elif isinstance(message, ProfileUpdate):
-                device.profile = message.profile
-                events.append(DeviceChanged(now, device.name, device.epoch, offer_of(message.profile)))
+                events.append(DeviceChanged(now, device.name, device.epoch, offer_of(device.describe(message.profile))))
             elif isinstance(message, Drain):
                 device.draining = True
                 events.append(DeviceDraining(now, device.name, device.epoch))
@@ -269,6 +308,19 @@ class Hub:
         if any(isinstance(message, ProfileUpdate) for message in messages):
             self._changed.set()
             self._changed = anyio.Event()
+
+    def _within_quota(self, device: ConnectedDevice, result: Result) -> Result:
+        """The result, or a failure in its place when its run has brought too many files."""
+        where = parse_attempt(result.attempt)
+        machine = self._engine.scheduler.runs.get(where[0]) if where is not None else None
+        attempt = machine.attempts.get(ev.AttemptId(result.attempt)) if machine is not None else None
+        if machine is None or attempt is None or (attempt.device, attempt.epoch) != (device.name, result.epoch):
+            return result  # it is not this device's to give, and will be ignored
+        objection = self.quota.charge(machine.run, result.artifacts, self.limits)
+        if objection is None:
+            return result
+        error = ErrorInfo(type="TooManyArtifacts", message=objection)
+        return replace(result, status="failed", output=None, artifacts=(), error=error)
 
     # --- messages out ------------------------------------------------------------------------------------------------
 

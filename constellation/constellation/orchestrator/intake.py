@@ -12,6 +12,7 @@ import anyio
 
 from ..graph import GraphError, TaskConstellation
 from ..graph.snapshot import Snapshot
+from ..journal import JournalError
 from ..scheduling import (
     JournalEntry,
     RunId,
@@ -24,7 +25,7 @@ from .admission import admit
 from .engine import check_size
 from .errors import CannotResume, DecisionNeeded, OrchestratorStopped, RunInUse
 from .planning import Planner
-from .recovery import claim, read_family, replay
+from .recovery import MAX_RUNS, claim, read_family, replay
 from .run import LocalRun
 from .run_book import RunBook
 
@@ -146,6 +147,15 @@ class Intake:
                 # It was needed for its parent to learn how it had ended.
                 self._book.drop(member)
         return self._book.runs[run]
+
+    async def needs_fleet(self) -> bool:
+        """Whether a run that has not ended was run on the devices of this orchestrator's own."""
+        with anyio.CancelScope(shield=True):
+            try:
+                going_on = await self._book.journal.runs(limit=MAX_RUNS, state="running")
+            except JournalError:
+                return True
+        return any(summary.info.get(FLEET_KEY) == self.fleet for summary in going_on)
 
 
 def _refuse_to_guess(run: RunId, family: Mapping[RunId, Sequence[JournalEntry]], survivors: frozenset[str]) -> None:

@@ -6,12 +6,22 @@ import ipaddress
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from ssl import SSLContext
+from typing import TYPE_CHECKING
 
 from constellation_protocol.listener import PathHandler, listen
 from constellation_protocol.messages import Hello
 from constellation_protocol.settings import SessionSettings
+from constellation_protocol.tasks import background
 
+from .credentials import Grant
 from .hub import Hub
+from .limits import HubLimits
+
+if TYPE_CHECKING:
+    from .orchestrator import Orchestrator
+
+Admit = Callable[[Hello, Grant], Awaitable[int]]
+"""Gives a new session its epoch, or raises `Refused`."""
 
 
 def check_exposure(host: str, ssl: SSLContext | None) -> None:
@@ -39,13 +49,13 @@ async def listening(
     port: int,
     *,
     settings: SessionSettings,
-    admit: Callable[[Hello], Awaitable[int]] | None = None,
+    admit: Admit | None = None,
     ssl: SSLContext | None = None,
     paths: Mapping[str, PathHandler] | None = None,
 ) -> AsyncIterator[None]:
     """Let devices dial a hub for as long as the context lasts; raises OSError when the address can't be had.
 
-    `admit` gives a new session its epoch, or raises `Refused`; that of the hub when None.
+    Sessions are admitted by the hub, or else by `admit`.
     """
     async with listen(
         host,
@@ -55,6 +65,7 @@ async def listening(
         serve=hub.serve,
         settings=settings,
         ssl=ssl,
+        connections=hub.limits.of_connections(),
         paths=paths,
     ) as listener:
         hub.url = listener.url
@@ -62,3 +73,29 @@ async def listening(
             yield
         finally:
             hub.url = ""
+
+
+@asynccontextmanager
+async def listening_to_all(
+    orchestrator: Orchestrator,
+    hub: Hub,
+    host: str,
+    port: int,
+    *,
+    ssl: SSLContext | None,
+    limits: HubLimits | None,
+    admit: Admit,
+) -> AsyncIterator[None]:
+    """Let devices and clients dial, and send those away again whose tokens are revoked or expire; raises OSError."""
+    from .control import CONTROL_PATH, ControlServer
+
+    if limits is not None:
+        hub.limits = limits
+    settings = hub.limits.of_sessions()
+    control = ControlServer(orchestrator, max_frame_bytes=settings.limits.max_frame_bytes, limits=hub.limits)
+    async with background() as tasks:
+        paths = {CONTROL_PATH: control.handle}
+        async with listening(hub, host, port, ssl=ssl, settings=settings, paths=paths, admit=admit):
+            tasks.start_soon(hub.door.watch, hub.recheck, control.recheck)
+            yield
+        tasks.cancel_scope.cancel()

@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import anyio
 from anyio.abc import TaskGroup
 
 from constellation_protocol.kinds import DeviceSpec
@@ -21,24 +20,26 @@ from constellation_protocol.settings import SessionSettings
 from constellation_protocol.tasks import background
 
 from ..graph import TaskConstellation
-from ..journal import FLEETING, Journal, JournalError, RunSummary, default_home, open_journal
+from ..journal import FLEETING, Journal, RunSummary, default_home, open_journal
 from ..scheduling import PlacementPolicy, RunId, RunOptions, UnknownRun
 from .admission import find_problems
 from .devices import DeviceInfo, wait_for_devices
+from .door import Door
 from .engine import one_journal_error
 from .errors import CannotResume, Problem
 from .fleets import Fleet, restart_devices, start_devices, surviving
 from .intake import FLEET_KEY, Intake
 from .planning import Planner
-from .recovery import MAX_RUNS
 from .run import LocalRun
 from .run_book import RunBook
 from .state_dump import RunDump
+from .token_store import TOKENS_FILE
 
 if TYPE_CHECKING:
     from ssl import SSLContext
 
     from .client import RemoteOrchestrator
+    from .limits import HubLimits
 
 
 EMBEDDED_SESSIONS = SessionSettings(resume_window_s=10.0)
@@ -186,31 +187,36 @@ class Orchestrator:
         port: int = 0,
         *,
         token: str | None = None,
+        tokens: Path | None = None,
         journal: str | Path | None = None,
         home: Path | None = None,
         planner: Planner | None = None,
         policy: PlacementPolicy | None = None,
         no_device_patience_s: float = 30.0,
         ssl: SSLContext | None = None,
+        limits: HubLimits | None = None,
     ) -> AsyncIterator[Orchestrator]:
         """A hub, which devices and clients dial at `url`; it takes over the runs of a hub on its journal that is gone.
 
         Args:
             host: The address to listen on; anything but loopback needs `ssl`.
             port: The port, 0 for a free one.
-            token: What devices and clients have to show; made, and then in `token`, when None.
+            token: What devices and clients without a token of their own show; made, and then in `token`, when None.
+            tokens: The list of tokens of single devices and clients, as `constellation tokens` makes it; `tokens.json`
+                in `home` when None.
             journal: The journal's path or URL; the user's own when None.
             home: Where artifacts are kept; the user's own when None.
             planner: Looks at every star that ends, in every run.
             policy: Chooses among the devices that can take a star.
             no_device_patience_s: How long a star waits while no device matches it, in seconds.
             ssl: TLS settings.
+            limits: How much it takes from outside.
 
         Raises:
             ValueError: it would listen beyond loopback without TLS.
+            TokensUnreadable: the list of tokens can't be used.
             OSError: the address can't be listened on.
         """
-        from .control import CONTROL_PATH, ControlServer
         from .listening import check_exposure
         from .standby import Standby
 
@@ -219,12 +225,10 @@ class Orchestrator:
             if token == "":
                 raise ValueError("an empty token would let everybody in: give another, or none to have one made")
             self.token = token if token is not None else secrets.token_urlsafe(32)
-            self._book.hub.allow(self.token)
-            settings = SessionSettings()
-            control = ControlServer(self, max_frame_bytes=settings.limits.max_frame_bytes)
-            paths = {CONTROL_PATH: control.handle}
+            self.door.allow(self.token)
+            self.door.open_to(tokens if tokens is not None else self.home / TOKENS_FILE)
             standby = Standby(self._book, self._intake)
-            async with standby.serving(host, port, settings=settings, ssl=ssl, paths=paths):
+            async with standby.serving(self, host, port, ssl=ssl, limits=limits):
                 with self._stopping_first():
                     yield self
 
@@ -293,16 +297,7 @@ class Orchestrator:
                 await self.wait_for_devices(fleet.size)
                 yield
         finally:
-            fleet.needed = self._resumable and await self._is_needed(fleet)
-
-    async def _is_needed(self, fleet: Fleet) -> bool:
-        """Whether a run that has not ended was run on these devices."""
-        with anyio.CancelScope(shield=True):
-            try:
-                going_on = await self._book.journal.runs(limit=MAX_RUNS, state="running")
-            except JournalError:
-                return True
-        return any(summary.info.get(FLEET_KEY) == fleet.id for summary in going_on)
+            fleet.needed = self._resumable and await self._intake.needs_fleet()
 
     @contextmanager
     def _stopping_first(self) -> Iterator[None]:
@@ -383,6 +378,11 @@ class Orchestrator:
         return await self._book.dump(run, redact=redact)
 
     # --- devices ----------------------------------------------------------------------------------------------------
+
+    @property
+    def door(self) -> Door:
+        """Who is let in by the hub that this orchestrator is."""
+        return self._book.hub.door
 
     @property
     def url(self) -> str:

@@ -234,6 +234,7 @@ class RunBook:
 
     async def _finish(self, run: LocalRun, notice: out.RunFinished) -> None:
         """Note the end in the journal's summary, and tell it only then."""
+        self.hub.quota.forget(run.machine.run)
         info = {"stars": dict(notice.stars), "width": notice.width, "makespan_s": notice.makespan_s}
         await self.journal.set_state(run.id, notice.state, at=notice.time, info=info)
         if run.machine.parent is None:
@@ -328,6 +329,17 @@ class RunBook:
                 labels=profile.labels,
             )
         )
+        if device.ignored_tools or device.ignored_labels:
+            run.log.publish(
+                out.DeviceRestricted(
+                    seq=run.log.next_seq,
+                    time=now,
+                    run=run.id,
+                    device=device.name,
+                    tools=device.ignored_tools,
+                    labels=device.ignored_labels,
+                )
+            )
 
 
 _ACTIONS: Mapping[type, Callable[[RunBook, Any, float], None]] = {

@@ -7,7 +7,7 @@ records of an owner that comes back too late.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -15,22 +15,23 @@ import anyio
 
 from constellation_protocol import Refused
 from constellation_protocol.messages import Hello
-from constellation_protocol.settings import SessionSettings
 from constellation_protocol.tasks import background
 
 from ..journal import AmbiguousRun, JournalUnavailable, RunNotFound
 from ..scheduling import RunId
 from ..scheduling.events import parse_attempt
-from .errors import CannotResume, RunInUse
+from .credentials import Grant
+from .errors import CannotResume, OrchestratorStopped, RunInUse
 from .intake import FLEET_KEY, Intake
-from .listening import listening
+from .listening import listening_to_all
 from .recovery import LEASE_S, MAX_RUNS
 from .run_book import RunBook
 
 if TYPE_CHECKING:
     from ssl import SSLContext
 
-    from constellation_protocol.listener import PathHandler
+    from .limits import HubLimits
+    from .orchestrator import Orchestrator
 
 LOOK_S = LEASE_S / 3
 """How long a hub waits between looks at what others have left behind, in seconds: a run is without an orchestrator for
@@ -48,19 +49,13 @@ class Standby:
 
     @asynccontextmanager
     async def serving(
-        self,
-        host: str,
-        port: int,
-        *,
-        settings: SessionSettings,
-        ssl: SSLContext | None,
-        paths: Mapping[str, PathHandler],
+        self, orchestrator: Orchestrator, host: str, port: int, *, ssl: SSLContext | None, limits: HubLimits | None
     ) -> AsyncIterator[None]:
-        """Take up what there is, let devices dial, and go on looking; raises OSError when the address can't be had."""
+        """Take up what there is, then let devices and clients dial, and go on looking; raises OSError."""
         await self.look()
         hub = self._book.hub
         async with (
-            listening(hub, host, port, admit=self.admit, settings=settings, ssl=ssl, paths=paths),
+            listening_to_all(orchestrator, hub, host, port, ssl=ssl, limits=limits, admit=self.admit),
             background() as tasks,
         ):
             tasks.start_soon(self._watch)
@@ -87,8 +82,10 @@ class Standby:
                 self._unreadable.add(run)
             except (RunInUse, RunNotFound):
                 continue
+            except OrchestratorStopped:  # which has let go of the run
+                return
 
-    async def admit(self, hello: Hello) -> int:
+    async def admit(self, hello: Hello, grant: Grant) -> int:
         """Give a new session its epoch.
 
         A device that still works for a run which is not in hand here has to wait, or go to the hub that has it: its
@@ -110,7 +107,7 @@ class Standby:
                     f"yet; that takes up to {LEASE_S + LOOK_S:g} s",
                     retry=True,
                 )
-        return await self._book.hub.admit(hello)
+        return await self._book.hub.admit(hello, grant)
 
     async def _is_going_on(self, run: str) -> bool:
         """Whether a run that is not in hand here, or the one that it is nested in, is to be gone on with by a hub."""

@@ -39,10 +39,10 @@ def offer_of(profile: DeviceProfile) -> Offer:
     )
 
 
-def joined_event(hello: Hello, epoch: int, now: float) -> DeviceJoined:
-    """The event that the opening of a session is."""
+def joined_event(hello: Hello, profile: DeviceProfile, epoch: int, now: float) -> DeviceJoined:
+    """The event that the opening of a session is; `profile` is what counts of the one in the hello."""
     known = frozenset(AttemptId(attempt) for attempt in (*hello.running, *hello.finished))
-    return DeviceJoined(now, DeviceId(hello.device), epoch, offer_of(hello.profile), known, hello.memory)
+    return DeviceJoined(now, DeviceId(hello.device), epoch, offer_of(profile), known, hello.memory)
 
 
 def attempt_event(message: Accept | Reject | Result, device: DeviceId, now: float) -> RunEvent | None:

@@ -143,7 +143,7 @@ class SimulatedHub:
         )
         self._sessions[welcome.session] = self._devices[name] = served
         self._scene.trace.say(f"{name} joins in epoch {self._epoch}, knowing {[*hello.running, *hello.finished]}")
-        self._engine.post(joined_event(hello, self._epoch, self._scene.clock.now))
+        self._engine.post(joined_event(hello, hello.profile, self._epoch, self._scene.clock.now))
         peer.attach(end, hello, welcome)
         if before is not None:
             before.peer.close("replaced by a new session")

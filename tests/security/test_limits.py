@@ -1,0 +1,207 @@
+"""What a hub takes from outside is bounded, and whoever asks for more is told so, slowed down, or cut."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, ExitStack
+from typing import Any
+
+import anyio
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+
+from constellation import HubLimits, Orchestrator
+from constellation.orchestrator.errors import HubRefused, HubUnreachable
+from constellation_protocol import ArtifactInfo, Progress, Refused, Result, accept
+from constellation_protocol.codec import encode_text
+from constellation_protocol.connections import REFUSED_AT_ONCE, Connections
+from constellation_protocol.rate import Bucket
+from constellation_protocol.settings import ConnectionLimits
+
+pytestmark = [pytest.mark.anyio, pytest.mark.e2e]
+
+Hub = Callable[..., AbstractAsyncContextManager[Any]]
+
+
+async def test_connections_from_one_address_are_limited_and_room_comes_back(hub: Hub) -> None:
+    async with hub(limits=HubLimits(connections_per_address=2)) as played:
+        async with connect(played.url), connect(played.url):
+            with pytest.raises(InvalidStatus) as refusal:
+                await connect(played.url)
+            answer = refusal.value.response
+            assert answer.status_code == 503
+            assert answer.body == b"there are 2 connections from this address already: try again later\n"
+        async with played.device("rack"):
+            pass
+
+
+async def test_connections_in_all_are_limited(hub: Hub) -> None:
+    async with hub(limits=HubLimits(connections=1)) as played, played.device("rack"):
+        with pytest.raises(HubUnreachable, match="503"):
+            async with Orchestrator.connect(played.url, played.orchestrator.token):
+                pass
+
+
+async def test_a_flood_of_silent_connections_is_cut_and_nobody_who_is_in_notices(hub: Hub) -> None:
+    async with hub(limits=HubLimits(connections=1)) as played, played.device("rack") as rack:
+        host, _, port = played.url.removeprefix("ws://").partition("/")[0].partition(":")
+        with ExitStack() as stack:
+            for _ in range(REFUSED_AT_ONCE):
+                stack.enter_context(socket.create_connection((host, int(port))))
+            async with await anyio.connect_tcp(host, int(port)) as one_more:
+                with pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):
+                    await one_more.receive()
+            run = await played.submit("work")
+            await rack.answer((await rack.assigned()).attempt, "done")
+            assert await run.result() == {"s0": "done"}
+
+
+def test_addresses_of_one_network_of_ipv6_count_together_and_a_mapped_one_as_what_it_stands_for() -> None:
+    open_now = Connections(ConnectionLimits(total=10, per_address=1))
+    for address in ("2001:db8::1", "10.0.0.1", "10.0.0.2", ""):
+        open_now.opened(address)
+        assert open_now.objection(address) is None
+    for address in ("2001:db8::2", "::ffff:10.0.0.1", "10.0.0.2"):
+        open_now.opened(address)
+        assert open_now.objection(address) == "there are 1 connections from this address already"
+        open_now.closed(address)
+    assert not open_now.flooded
+
+
+async def test_who_says_no_hello_is_cut(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accept, "HANDSHAKE_TIMEOUT_S", 0.05)
+    async with hub() as played, connect(played.url) as silent:
+        await silent.wait_closed()
+
+
+async def test_there_is_room_for_so_many_devices_and_the_next_is_told_to_try_again(hub: Hub) -> None:
+    async with hub(limits=HubLimits(devices=1)) as played, played.device("rack"):
+        with pytest.raises(Refused, match="this hub has 1 devices already") as refusal:
+            async with played.device("desk"):
+                pass
+        assert refusal.value.retry
+
+
+async def test_there_is_room_for_so_many_clients(hub: Hub) -> None:
+    async with hub(limits=HubLimits(clients=1)) as played:
+        token = played.orchestrator.token
+        async with Orchestrator.connect(played.url, token):
+            with pytest.raises(HubUnreachable, match="this hub has 1 clients already"):
+                async with Orchestrator.connect(played.url, token):
+                    pass
+
+
+async def test_a_client_has_so_many_requests_under_way(hub: Hub) -> None:
+    async with hub(limits=HubLimits(requests=1)) as played:
+        async with Orchestrator.connect(played.url, played.orchestrator.token) as client:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(client.wait_for_devices, 9)
+                while not client._waiting:
+                    await anyio.lowlevel.checkpoint()
+                with pytest.raises(HubRefused, match="more than 1 requests are under way"):
+                    await client.devices()
+                tasks.cancel_scope.cancel()
+
+
+async def test_a_device_that_floods_the_hub_is_slowed_down_and_others_are_not(hub: Hub) -> None:
+    async with hub(limits=HubLimits(messages_per_s=100.0)) as played:
+        async with played.device("loud") as loud, played.device("calm") as calm:
+
+            async def shout() -> None:
+                while True:
+                    await loud.link.send(Progress(attempt="x", epoch=1, text="!"))
+
+            begin = anyio.current_time()
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(shout)
+                for _ in range(20):
+                    run = await played.submit("work", device="calm")
+                    await calm.answer((await calm.assigned()).attempt, "done")
+                    assert await run.result() == {"s0": "done"}
+                tasks.cancel_scope.cancel()
+            took_s = anyio.current_time() - begin
+            inbox = played.orchestrator._book.hub.devices["loud"].link._session._inbox
+            frames = 2 * 1024  # what one frame and the one before it may hold
+            assert inbox._arrived <= 100 * (took_s + 1) + frames
+
+
+def test_what_is_sent_too_fast_is_owed_and_paid_off_with_time() -> None:
+    bucket = Bucket(10.0)
+    bucket.take(10, now=0.0)
+    assert bucket.owed_s == 0.0
+    bucket.take(5, now=0.0)
+    assert bucket.owed_s == pytest.approx(0.5)
+    bucket.take(1, now=0.5)
+    assert bucket.owed_s == pytest.approx(0.1)
+    bucket.take(10, now=100.0)
+    assert bucket.owed_s == 0.0, "what was not used for long is no more than one second's worth"
+    bucket.take(1, now=100.0)
+    assert bucket.owed_s == pytest.approx(0.1)
+
+
+async def test_pings_without_end_cost_the_sender_time_and_the_hub_no_memory(hub: Hub) -> None:
+    async with hub(limits=HubLimits(messages_per_s=50.0)) as played, connect(played.url, compression=None) as socket:
+        hello = {"kind": "hello", "device": "rack", "token": played.orchestrator.token}
+        await socket.send(json.dumps({"v": 1, "messages": [hello]}))
+        await socket.recv()
+        begin = anyio.current_time()
+        for number in range(100):
+            await socket.send(encode_text([json.dumps({"kind": "ping", "nonce": number})]))
+        while '"nonce":99' not in str(await socket.recv()):
+            pass
+        assert anyio.current_time() - begin > 0.9, "50 at once, and 50 in the second after it"
+
+
+def files(*sizes: int) -> tuple[ArtifactInfo, ...]:
+    return tuple(ArtifactInfo(sha256=f"{number:064x}", size=size) for number, size in enumerate(sizes))
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        (HubLimits(artifacts_per_run=2), "the run would have 3 files, and may have 2"),
+        (HubLimits(artifact_bytes_per_run=59), "the files of the run would have 60 bytes, and may have 59"),
+    ],
+    ids=["count", "bytes"],
+)
+async def test_the_files_of_a_run_are_limited_and_each_counts_once(hub: Hub, limits: HubLimits, words: str) -> None:
+    async with hub(limits=limits) as played, played.device("rack") as rack:
+        run = await played.submit("work", "work", "work")
+        for brought in (files(10, 20), files(10, 20), files(10, 20, 30)):
+            assign = await rack.assigned()
+            done = Result(
+                attempt=assign.attempt, epoch=assign.epoch, status="succeeded", output="ok", artifacts=brought
+            )
+            await rack.link.send(done)
+        report = await run.wait()
+        assert report.stars == {"succeeded": 2, "failed": 1}
+        (failed,) = [row for row in report.rows if row.state == "failed"]
+        assert words in str(failed)
+        assert "TooManyArtifacts" in str(failed)
+        other = await played.submit("work")
+        assign = await rack.assigned()
+        done = Result(
+            attempt=assign.attempt, epoch=assign.epoch, status="succeeded", output="ok", artifacts=files(10, 20)
+        )
+        await rack.link.send(done)
+        assert await other.result() == {"s0": "ok"}, "another run has a count of its own"
+
+
+async def test_a_device_can_not_use_up_what_the_run_of_another_may_bring(hub: Hub) -> None:
+    async with hub(limits=HubLimits(artifacts_per_run=1)) as played, played.device("honest") as honest:
+        run = await played.submit("work", device="honest")
+        assign = await honest.assigned()
+        async with played.device("liar") as liar:
+            for epoch in (assign.epoch, liar.link.welcome.epoch):
+                forged = Result(attempt=assign.attempt, epoch=epoch, status="succeeded", artifacts=files(1))
+                await liar.link.send(forged)
+            own = await played.submit("work", device="liar")
+            await liar.answer((await liar.assigned()).attempt, "own")
+            await own.result()
+        brought = (ArtifactInfo(sha256="f" * 64, size=1),)
+        done = Result(attempt=assign.attempt, epoch=assign.epoch, status="succeeded", output="true", artifacts=brought)
+        await honest.link.send(done)
+        assert await run.result() == {"s0": "true"}
