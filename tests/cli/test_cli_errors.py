@@ -75,7 +75,7 @@ def test_a_bad_file_is_refused_with_the_place_and_the_fix(
         (["run", "flow.yaml", "--report", "no/r.md"], "there is no directory no; make it first"),
         (["run", "flow.yaml", "--devices", "0"], "--devices"),
         (["run", "flow.yaml", "--approve", "maybe"], "--approve"),
-        (["run", "flow.yaml", "--journal", "postgres://u:secret@h/d"], "no journal can be opened"),
+        (["run", "flow.yaml", "--journal", "mysql://u:secret@h/d"], "no journal can be opened"),
         (["run"], "FILE"),
         (["run", "flow.yaml", "--colour"], "No such option: --colour"),
         (["rnu"], "Did you mean 'run'"),
