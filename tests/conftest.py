@@ -11,6 +11,8 @@ import psutil
 import pytest
 from hypothesis import HealthCheck, settings
 
+from .postgres_server import PostgresServer
+
 ON_CI = os.environ.get("CI", "") not in ("", "0", "false")
 
 # A slow machine must not fail a property; on CI the examples are the same every time.
@@ -81,3 +83,20 @@ def _command(process: psutil.Process) -> str:
 
 def _is_pythons_own(process: psutil.Process) -> bool:
     return _PYTHONS_OWN in _command(process)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL server of the tests' own, for as long as they run."""
+    if find_spec("psycopg") is None:
+        _miss("the module 'psycopg'")
+    if not PostgresServer.installed():
+        _miss("a PostgreSQL server (initdb and pg_ctl)")
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> str:
+    """The URL of a database's schema that is new for this test."""
+    return postgres_server.new_url()

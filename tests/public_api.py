@@ -17,6 +17,7 @@ PACKAGES = (
     "constellation",
     "constellation.testing",
     "constellation.testing.conformance",
+    "constellation.testing.journals",
     "constellation_tools",
     "constellation_devices",
     "constellation_protocol",

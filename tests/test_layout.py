@@ -23,7 +23,7 @@ MOST_LINES = 400
 
 HEAVY = {
     "networkx", "openai", "litellm", "mcp", "ray", "rich", "typer", "click",
-    "jsonschema", "cel", "ruamel", "sqlite3", "psutil", "websockets", "h11",
+    "jsonschema", "cel", "ruamel", "sqlite3", "psycopg", "psutil", "websockets", "h11",
 }  # fmt: skip
 
 MOST_IMPORT_COST = 1.8

@@ -40,7 +40,13 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def device(
-    url: Annotated[str, typer.Option(help="The orchestrator's URL: wss://host:port, or ws:// on this machine.")],
+    url: Annotated[
+        list[str],
+        typer.Option(
+            help="The orchestrator's URL: wss://host:port, or ws:// on this machine; may be repeated for those that "
+            "take over from it.",
+        ),
+    ],
     name: Annotated[str, typer.Option(help="The device's id; this machine's name when left out.")] = "",
     token_file: Annotated[
         Path | None, typer.Option(help=f"File that holds the token; else {TOKEN_VARIABLE} in the environment does.")
@@ -96,7 +102,7 @@ def device(
                 state_dir=state_dir,
                 allow_hosts=tuple(allow_host or ()),
             ),
-            url=_checked_url(url),
+            urls=tuple(_checked_url(place) for place in url),
             token=_read_token(token_file),
             tls=_tls(url, ca, cert, key),
             linger_s=linger,
@@ -167,11 +173,12 @@ def _checked_url(url: str) -> str:
     return urlunsplit(parts if parts.path.strip("/") else parts._replace(path="/aip"))
 
 
-def _tls(url: str, ca: Path | None, cert: Path | None, key: Path | None) -> SSLContext | None:
+def _tls(urls: Sequence[str], ca: Path | None, cert: Path | None, key: Path | None) -> SSLContext | None:
     if ca is None and cert is None and key is None:
         return None
-    if urlsplit(url).scheme != "wss":
-        raise BadDeviceSetup(f"--ca, --cert and --key go with a wss:// URL, and --url is {url}")
+    for url in urls:
+        if urlsplit(url).scheme != "wss":
+            raise BadDeviceSetup(f"--ca, --cert and --key go with a wss:// URL, and --url is {url}")
     from constellation_protocol.tls import client_tls
 
     return client_tls(ca=ca, cert=cert, key=key)

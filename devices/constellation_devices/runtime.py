@@ -2,7 +2,8 @@
 
 While the orchestrator can't be reached the work goes on, for as long as the device is told to linger: the first half
 of that time goes to mending the session, the second to opening a new one, perhaps with an orchestrator that was
-started again. A signal makes the device drain, say goodbye and end; a second one ends it at once.
+started again, or with another one that takes over from it. A signal makes the device drain, say goodbye and end; a
+second one ends it at once.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import logging
 import random
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from ssl import SSLContext
@@ -25,6 +26,9 @@ from constellation_protocol.tasks import background
 from .agent import DeviceAgent
 from .home import open_home
 
+MEND_S = 5.0
+"""How long a device that has several orchestrators tries to mend its session with one before it goes to the next."""
+
 log = logging.getLogger("constellation.device")
 
 
@@ -34,7 +38,7 @@ class DeviceSettings:
 
     Attributes:
         spec: The device.
-        url: The WebSocket URL of its orchestrator.
+        urls: The WebSocket URLs of its orchestrator, and of those that may take over from it, in order of preference.
         token: What lets it in.
         linger_s: How long it goes on without an orchestrator, in seconds.
         grace_s: How long running work may take to finish when the device is told to stop, in seconds.
@@ -42,7 +46,7 @@ class DeviceSettings:
     """
 
     spec: DeviceSpec
-    url: str
+    urls: Sequence[str]
     token: str | None = field(repr=False)
     linger_s: float
     grace_s: float
@@ -68,24 +72,28 @@ async def run_device(settings: DeviceSettings, *, ready: Callable[[], None]) -> 
             async with background() as task_group:
                 task_group.start_soon(_obey_signals, agent, settings.grace_s, task_group)
                 await stay_connected(
-                    agent, settings.url, token=settings.token, linger_s=settings.linger_s, tls=settings.tls
+                    agent, settings.urls, token=settings.token, linger_s=settings.linger_s, tls=settings.tls
                 )
                 task_group.cancel_scope.cancel()
 
 
 async def stay_connected(
-    agent: DeviceAgent, url: str, *, token: str | None, linger_s: float, tls: SSLContext | None = None
+    agent: DeviceAgent, urls: Sequence[str], *, token: str | None, linger_s: float, tls: SSLContext | None = None
 ) -> None:
     """Hold one session after another; returns when the device has been drained or has lingered in vain.
+
+    Of several URLs the one of the last session is tried first, then those after it, round and round.
 
     Raises:
         Refused: the orchestrator does not let the device in.
         RemoteProtocolError: what answers at the URL is no orchestrator.
     """
-    policy = ReconnectPolicy(give_up_s=linger_s / 2)
+    policy = ReconnectPolicy(give_up_s=linger_s / 2 if len(urls) == 1 else min(MEND_S, linger_s / 2))
     tries = 0
+    place = 0
     deadline = anyio.current_time() + linger_s
     while True:
+        url = urls[place % len(urls)]
         try:
             async with dial(
                 url, partial(agent.hello, token), reconnect=policy, on_acked=agent.acknowledged, ssl=tls
@@ -100,12 +108,13 @@ async def stay_connected(
         except (TransportClosed, Refused) as error:
             if isinstance(error, Refused) and not error.retry:
                 raise
-            if tries == 0:
-                log.warning("no orchestrator: %s; trying again", error)
-        delay_s = policy.delay_s(tries, random.random())
+            if tries < len(urls):
+                log.warning("no orchestrator at %s: %s; trying again", url, error)
+            place += 1
+        delay_s = policy.delay_s(tries // len(urls), random.random())
         tries += 1
         if anyio.current_time() + delay_s > deadline:
-            log.warning("no orchestrator at %s for %g s: the device stops", url, linger_s)
+            log.warning("no orchestrator at %s for %g s: the device stops", " or ".join(urls), linger_s)
             return
         await anyio.sleep(delay_s)
 

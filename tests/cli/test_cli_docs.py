@@ -14,7 +14,7 @@ from constellation.cli import main
 from constellation.cli.errors import OUTPUT_CLOSED
 
 DOCS = Path(__file__).parents[2] / "docs" / "cli.md"
-OWN = ["run", "resume", "validate", "show", "runs", "dump", "replay", "serve", "devices", "version"]
+OWN = ["run", "resume", "validate", "show", "runs", "dump", "replay", "gc", "serve", "devices", "version"]
 TOKENS = ["tokens create", "tokens list", "tokens revoke"]
 
 

@@ -142,3 +142,25 @@ def test_an_encrypted_key_is_refused_instead_of_asked_about(capsys: pytest.Captu
     Path("key.pem").write_bytes(key.private_bytes(*formats, encryption))
     assert main(["serve", "--tls-cert", "cert.pem", "--tls-key", "key.pem"]) == 2
     assert "the key is encrypted; decrypt it first" in capsys.readouterr().err
+
+
+def test_who_has_a_token_of_their_own_gets_in_until_it_is_revoked(
+    start: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub = start("serve", "--port", "0", "--token-file", "token", "--journal", ":memory:")
+    url = url_of(hub)
+    assert main(["tokens", "create", "rack", "--out", "rack.token", "--allow-tool", "files_*"]) == 0
+    assert main(["tokens", "create", "ann", "--role", "client", "--out", "ann.token"]) == 0
+    capsys.readouterr()
+    device = start("device", "--url", url, "--token-file", "rack.token", "--name", "rack")
+    (info,) = joined(url, capsys)
+    assert {tool.partition("_")[0] for tool in info["tools"]} == {"files"}
+    assert main(["devices", "--hub", url, "--token-file", "ann.token"]) == 0
+    assert main(["tokens", "revoke", "rack"]) == 0
+    assert device.end() == 1
+    assert "the session has ended: the peer said goodbye: its token was revoked" in device.errors
+    assert "the token is not valid for a device named 'rack'" in device.errors
+    assert main(["tokens", "revoke", "ann"]) == 0
+    capsys.readouterr()
+    assert main(["devices", "--hub", url, "--token-file", "ann.token"]) == 2
+    assert "the token is not valid for this hub" in capsys.readouterr().err

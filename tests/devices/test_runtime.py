@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,7 @@ async def test_what_is_no_orchestrator_is_given_up(sample_tools_file: Path, capl
     async with agent_of(sample_tools_file) as agent, listener, anyio.create_task_group() as task_group:
         task_group.start_soon(listener.serve, talk_http)
         with anyio.fail_after(20):
-            await stay_connected(agent, f"ws://127.0.0.1:{port}/aip", token="t", linger_s=0.2)
+            await stay_connected(agent, [f"ws://127.0.0.1:{port}/aip"], token="t", linger_s=0.2)
         task_group.cancel_scope.cancel()
     assert "HTTP 200" in caplog.text
 
@@ -143,15 +144,33 @@ async def test_without_an_orchestrator_it_lingers_and_returns(sample_tools_file:
     async with agent_of(sample_tools_file) as agent:
         start = anyio.current_time()
         with anyio.fail_after(20):
-            await stay_connected(agent, "ws://127.0.0.1:1/aip", token=None, linger_s=0.3)
+            await stay_connected(agent, ["ws://127.0.0.1:1/aip"], token=None, linger_s=0.3)
         assert anyio.current_time() - start < 10
+
+
+async def test_of_several_orchestrators_the_one_that_is_up_is_joined_and_when_it_goes_the_next(
+    socket_hub: Any, sample_tools_file: Path
+) -> None:
+    nobody = "ws://127.0.0.1:1/aip"
+    async with agent_of(sample_tools_file) as agent, anyio.create_task_group() as task_group:
+        async with socket_hub(tokens={"d": "t"}) as standby:
+            async with socket_hub(tokens={"d": "t"}) as active:
+                urls = [nobody, active.url, standby.url]
+                task_group.start_soon(partial(stay_connected, agent, urls, token="t", linger_s=10))
+                first = await active.session("d")
+                assert (await first.call("add", {"a": 1, "b": 2})).output == 3
+                assert standby.hellos == []
+                await first.link.aclose("going down")
+            second = await standby.session("d")
+            assert (await second.call("add", {"a": 2, "b": 2})).output == 4
+            task_group.cancel_scope.cancel()
 
 
 async def test_a_device_process_runs_until_it_is_drained(socket_hub: Any, tmp_path: Path) -> None:
     ready = []
     async with socket_hub(tokens={"d": "t"}) as door, anyio.create_task_group() as task_group:
         settings = DeviceSettings(
-            spec=DeviceSpec("d", state_dir=tmp_path / "state"), url=door.url, token="t", linger_s=5, grace_s=1
+            spec=DeviceSpec("d", state_dir=tmp_path / "state"), urls=[door.url], token="t", linger_s=5, grace_s=1
         )
 
         async def run() -> None:
@@ -188,4 +207,4 @@ def test_tools_never_inherit_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def stay(agent: DeviceAgent, url: str) -> None:
-    await stay_connected(agent, url, token="t", linger_s=10)
+    await stay_connected(agent, [url], token="t", linger_s=10)

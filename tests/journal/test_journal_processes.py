@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 from contextlib import closing
+from pathlib import Path
 
 import anyio
 import pytest
@@ -64,23 +65,20 @@ def anyio_backend():
     return "asyncio"
 
 
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "journal.db"
+@pytest.fixture(params=["sqlite", "postgres"])
+def path(request, tmp_path):
+    """Where the journal is: a file, or the URL of a database."""
+    return request.getfixturevalue("postgres_url") if request.param == "postgres" else tmp_path / "journal.db"
 
 
 def start(script, *arguments):
     command = [sys.executable, "-c", script, *map(str, arguments)]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
 
 
-@pytest.mark.parametrize("seed", range(5))
-async def test_whatever_a_killed_writer_was_told_is_stored_is_there(path, seed):
-    lines_before_the_kill = random.Random(seed).randint(1, 400)
-    with start(WRITER, path) as child:
-        lines = [child.stdout.readline() for _ in range(lines_before_the_kill)]
-        child.kill()
-        lines += child.stdout.readlines()
+async def holds_what_was_promised(path, lines):
     promised = {}
     for line in lines:
         if line.endswith("\n"):  # the kill may have cut the last one
@@ -95,6 +93,34 @@ async def test_whatever_a_killed_writer_was_told_is_stored_is_there(path, seed):
             async for record in journal.read(run):
                 text = b"%d" % record.seq
                 assert record.body == text * (len(record.body) // len(text))
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_whatever_a_writer_was_told_is_stored_is_there_after_a_crash_of_the_server(
+    postgres_server, postgres_url, seed
+):
+    lines_before_the_crash = random.Random(seed).randint(1, 200)
+    with start(WRITER, postgres_url) as child:
+        lines = [child.stdout.readline() for _ in range(lines_before_the_crash)]
+        postgres_server.stop("immediate")
+        try:
+            lines += child.stdout.readlines()
+        finally:
+            postgres_server.start()
+    assert child.returncode == 1
+    await holds_what_was_promised(postgres_url, lines)
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_whatever_a_killed_writer_was_told_is_stored_is_there(path, seed):
+    lines_before_the_kill = random.Random(seed).randint(1, 400)
+    with start(WRITER, path) as child:
+        lines = [child.stdout.readline() for _ in range(lines_before_the_kill)]
+        child.kill()
+        lines += child.stdout.readlines()
+    await holds_what_was_promised(path, lines)
+    if not isinstance(path, Path):
+        return
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []

@@ -13,6 +13,7 @@ from contextlib import closing
 import pytest
 
 from constellation.journal import (
+    JournalClosed,
     JournalCorrupt,
     JournalError,
     JournalTooNew,
@@ -281,3 +282,15 @@ async def test_a_torn_log_loses_only_what_was_torn(path, records, tmp_path):
     log = tmp_path / "copy.db-wal"
     log.write_bytes(log.read_bytes()[:-100])
     assert await read_all(copy) == records("r1", 1, 9)
+
+
+async def test_a_file_that_another_process_writes_to_is_not_compacted(path, records, monkeypatch):
+    monkeypatch.setattr(sqlite_file, "BUSY_TIMEOUT_S", 0.1)
+    await fill(path, records)
+    async with open_journal(path) as journal:
+        with closing(sqlite3.connect(path, isolation_level=None)) as rival:
+            rival.execute("BEGIN IMMEDIATE")
+            with pytest.raises(JournalUnavailable, match="another process has kept it locked"):
+                await journal.compact()
+    with pytest.raises(JournalClosed):
+        await journal.compact()

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 import anyio
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -56,13 +57,21 @@ async def outcome(journal, call):
         return type(error), str(error)
 
 
+async def compare(place, calls):
+    async with open_journal(":memory:") as memory, open_journal(place) as other:
+        for call in [("create_run", "a", {"name": "x", "at": 1.0}), *calls]:
+            assert await outcome(memory, call) == await outcome(other, call)
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(CALLS, min_size=5, max_size=25))
-def test_the_stores_agree(calls):
-    async def compare() -> None:
-        with tempfile.TemporaryDirectory() as directory:
-            async with open_journal(":memory:") as memory, open_journal(Path(directory) / "j.db") as sqlite:
-                for call in [("create_run", "a", {"name": "x", "at": 1.0}), *calls]:
-                    assert await outcome(memory, call) == await outcome(sqlite, call)
+def test_sqlite_agrees_with_memory(calls):
+    with tempfile.TemporaryDirectory() as directory:
+        anyio.run(compare, Path(directory) / "j.db", calls)
 
-    anyio.run(compare)
+
+@pytest.mark.e2e
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(CALLS, min_size=5, max_size=25))
+def test_postgres_agrees_with_memory(postgres_server, calls):
+    anyio.run(compare, postgres_server.new_url(), calls)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import socket
 import sys
 import time
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import psutil
 import pytest
 
@@ -25,7 +25,15 @@ from constellation.orchestrator import engine as module
 from constellation.orchestrator import events as seen
 from constellation.orchestrator import run_book
 from constellation.orchestrator.errors import AdmissionRefused, CannotResume, OrchestratorStopped, RunInUse
-from constellation.orchestrator.recovery import LEASE_S, claim, owner_name, read_entries, read_family, replay
+from constellation.orchestrator.recovery import (
+    LEASE_S,
+    claim,
+    machine_name,
+    owner_name,
+    read_entries,
+    read_family,
+    replay,
+)
 from constellation.orchestrator.turns import Turns
 from constellation.scheduling import AttemptId, DeviceId, JournalEntry, Offer, RunId, RunOptions, Scheduler, Step
 from constellation.scheduling import events as ev
@@ -55,8 +63,8 @@ async def begun(journal: FaultyJournal, run: str, *, parent: str | None = None) 
 async def test_a_run_of_a_living_owner_is_in_use_until_its_claim_runs_out() -> None:
     journal = FaultyJournal()
     await begun(journal, "r")
-    other = f"{socket.gethostname()}/{os.getppid()}/{int(psutil.Process(os.getppid()).create_time() * 1000)}"
-    for owner in (other, "another-host/1/1", f"{socket.gethostname()}/nonsense"):
+    other = f"{machine_name()}/{os.getppid()}/{int(psutil.Process(os.getppid()).create_time() * 1000)}"
+    for owner in (other, "another-host/1/1", f"{machine_name()}/nonsense"):
         await journal.acquire("r", owner=owner, at=10.0, lease_s=LEASE_S)
         with pytest.raises(RunInUse, match="another orchestrator") as refusal:
             await claim(journal, "r", owner="me", at=11.0)
@@ -74,10 +82,32 @@ async def test_a_run_of_a_dead_owner_is_taken_at_once_even_when_its_process_id_i
     process = await anyio.open_process([sys.executable, "-c", ""])
     await process.wait()
     await process.aclose()
-    for owner in (f"{socket.gethostname()}/{process.pid}/1", f"{socket.gethostname()}/{os.getpid()}/1"):
+    for owner in (f"{machine_name()}/{process.pid}/1", f"{machine_name()}/{os.getpid()}/1"):
         await journal.acquire("r", owner=owner, at=10.0, lease_s=LEASE_S)
         await claim(journal, "r", owner=owner_name(), at=11.0)
         await journal.release("r", owner=owner_name())
+
+
+async def test_an_owner_that_has_ended_is_dead_although_nobody_has_asked_for_its_end() -> None:
+    journal = FaultyJournal()
+    await begun(journal, "r")
+    process = psutil.Popen([sys.executable, "-c", ""])
+    try:
+        owner = f"{machine_name()}/{process.pid}/{int(process.create_time() * 1000)}"
+        await anyio.to_thread.run_sync(os.waitid, os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        await journal.acquire("r", owner=owner, at=10.0, lease_s=LEASE_S)
+        await claim(journal, "r", owner=owner_name(), at=11.0)
+    finally:
+        await anyio.to_thread.run_sync(process.wait)
+
+
+async def test_process_ids_of_another_boot_or_container_say_nothing_of_whether_an_owner_lives() -> None:
+    journal = FaultyJournal()
+    await begun(journal, "r")
+    host = machine_name().partition("~")[0]
+    await journal.acquire("r", owner=f"{host}~00000000/{os.getpid()}/1", at=10.0, lease_s=LEASE_S)
+    with pytest.raises(RunInUse):
+        await claim(journal, "r", owner=owner_name(), at=11.0)
 
 
 # --- records --------------------------------------------------------------------------------------------------------

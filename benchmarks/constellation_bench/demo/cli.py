@@ -35,7 +35,7 @@ def demo(
     from constellation import Orchestrator
     from constellation.cli.errors import BadInput
     from constellation.cli.following import Following
-    from constellation.cli.options import checked_report
+    from constellation.cli.options import checked_report, without_password
     from constellation.cli.stopping import run_until_stopped
     from constellation.journal import default_home
 
@@ -60,7 +60,7 @@ def demo(
     following = Following(
         as_json=as_json,
         report=report,
-        resume_options=("--journal", journal) if journal is not None else (),
+        resume_options=("--journal", without_password(journal)) if journal is not None else (),
         lasting=journal != ":memory:",
     )
     workspace = default_home() / "demo"

@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from .dumps import dump, replay
 from .extensions import extensions, load_command
+from .gc import gc
 from .graphs import show, validate
 from .hub import devices, serve
 from .run import resume, run
@@ -44,7 +45,7 @@ def make_app() -> Any:
         help="Run a workflow as a graph of tasks across many machines.",
     )
     app.callback()(_global_options)
-    for command in (run, validate, show, runs, resume, dump, replay, serve, devices, version):
+    for command in (run, validate, show, runs, resume, dump, replay, gc, serve, devices, version):
         app.command()(command)
     app.add_typer(TOKENS, name="tokens")
     return typer.main.get_command(app)

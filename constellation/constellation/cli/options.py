@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -39,7 +40,13 @@ Hub = Annotated[str | None, typer.Option(help="A hub's URL, as `constellation se
 TokenFile = Annotated[
     Path | None, typer.Option(help=f"File that holds the hub's token; else {TOKEN_VARIABLE} does.", metavar="FILE")
 ]
-Journal = Annotated[str | None, typer.Option(help="The journal's file; the user's own when left out.", metavar="PATH")]
+Journal = Annotated[
+    str | None,
+    typer.Option(
+        help="The journal: a file, or the postgresql:// URL of a database; the user's own file when left out.",
+        metavar="PATH",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one value on a line.")]
 Report = Annotated[Path | None, typer.Option(help="Write a report in Markdown when the run ends.", metavar="FILE")]
 
@@ -78,6 +85,19 @@ def checked_hub(url: str) -> str:
             f"--hub {url!r} is no hub's URL; `constellation serve` prints it, and it looks like wss://host:port"
         )
     return url
+
+
+def without_password(journal: str) -> str:
+    """What a journal is called, as it may be shown: the URL of a database without its password.
+
+    Who follows the advice that it stands in gives the password by `PGPASSWORD` or a password file, or puts it back.
+    """
+    scheme, is_url, rest = journal.partition("://")
+    if not is_url:
+        return journal
+    who, at, where = rest.rpartition("@")
+    where = re.sub(r"(?<=[?&])(ssl)?password=[^&]*(&|$)", "", where).rstrip("?&")
+    return f"{scheme}://{who.partition(':')[0]}{at}{where}"
 
 
 def check_choice(hub: str | None, token_file: Path | None, own: Mapping[str, object]) -> None:

@@ -28,6 +28,7 @@ from .options import (
     checked_report,
     hub_tls,
     hub_token,
+    without_password,
 )
 from .refusals import refused
 
@@ -160,5 +161,10 @@ def resume(
 def _resume_options(
     hub: str | None, token_file: Path | None, journal: str | None, report: Path | None
 ) -> Sequence[str]:
-    given = (("--hub", hub), ("--token-file", token_file), ("--journal", journal), ("--report", report))
+    given = (
+        ("--hub", hub),
+        ("--token-file", token_file),
+        ("--journal", without_password(journal) if journal else None),
+        ("--report", report),
+    )
     return [text for name, value in given if value is not None for text in (name, str(value))]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from ..graph.record import record
 from .errors import RecordTooLarge
@@ -19,6 +19,9 @@ MAX_BODY_BYTES = 64 * 1024 * 1024
 
 INITIAL_STATE = "created"
 """The state in the summary of a run until the first `set_state`."""
+
+Synchronous = Literal["full", "normal"]
+"""`full` survives a power cut; `normal` may lose the last commits to one. Both survive the death of the process."""
 
 
 @record
@@ -151,6 +154,13 @@ class Journal(Protocol):
         Raises:
             RunNotFound: there is no such run.
         """
+
+    async def compact(self) -> None:
+        """Give the space of what was deleted back; a store that does so by itself inherits this, which does nothing.
+
+        Whoever writes to the store meanwhile, from anywhere, has to wait until it is done.
+        """
+        return
 
     async def aclose(self) -> None:
         """Finish the calls that are under way, then close; may be called again."""

@@ -7,58 +7,82 @@ adapts to the disk's speed and not to the number of callers. Results go back to 
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import threading
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import anyio
 
 from .errors import JournalClosed, JournalError
-from .sqlite_file import translate
-from .sqlite_writer import SqliteWriter
 
 
-class _Job:
+class Outdated(Exception):
+    """Raised by a writer when others have changed what it goes by: rolled back, it forgets that, and may try again."""
+
+
+class Writer(Protocol):
+    """The writing connection of a store. Its methods block, and all but the first call are made by one thread."""
+
+    def begin(self) -> None:
+        """Begin a transaction."""
+
+    def flush(self) -> None:
+        """Hand the store whatever still waits in memory."""
+
+    def commit(self) -> None:
+        """Make everything since `begin` durable."""
+
+    def rollback(self) -> None:
+        """Undo everything since `begin`, whatever state the connection is in."""
+
+    def close(self) -> None:
+        """Close the connection."""
+
+    def translate(self, error: Exception) -> Exception:
+        """The journal's error for one of the store's; any other is returned as it is."""
+
+
+W = TypeVar("W", bound=Writer)
+
+
+class _Job(Generic[W]):
     """One call: what it does in the transaction, and how it went."""
 
     __slots__ = ("error", "withdrawn", "work")
 
-    def __init__(self, work: Callable[[SqliteWriter], None]) -> None:
+    def __init__(self, work: Callable[[W], None]) -> None:
         self.work = work
         self.error: Exception | None = None
         self.withdrawn = False
 
 
-class _Group:
+class _Group(Generic[W]):
     """Calls that are committed together. They share one event, for an event each would be half of a call's cost."""
 
     __slots__ = ("done", "jobs")
 
     def __init__(self) -> None:
-        self.jobs: list[_Job] = []
+        self.jobs: list[_Job[W]] = []
         self.done = anyio.Event()
 
 
-class GroupCommitter:
+class GroupCommitter(Generic[W]):
     """Runs work on the writing connection; made and used in one event loop."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
-        """Start the thread. It owns the connection from now on, and closes it in the end."""
-        self._writer = SqliteWriter(connection)
-        self._path = path
-        self._queue: SimpleQueue[_Group | None] = SimpleQueue()  # at most one group, and None at the end
-        self._filling: _Group | None = None  # the group in the queue, which calls may still join
+    def __init__(self, writer: W, name: str) -> None:
+        """Start the thread, with the journal's name in its own. It owns the writer from now on, and closes it."""
+        self._writer = writer
+        self._queue: SimpleQueue[_Group[W] | None] = SimpleQueue()  # at most one group, and None at the end
+        self._filling: _Group[W] | None = None  # the group in the queue, which calls may still join
         self._lock = threading.Lock()  # guards the two above
         self._call_in_loop = _caller_into_this_loop()
         self._closing = False
         self._closed = anyio.Event()
         # A daemon, so that a program which fails to close its journal still ends: what was promised is on disk.
-        threading.Thread(target=self._serve, name=f"journal {path.name}", daemon=True).start()
+        threading.Thread(target=self._serve, name=f"journal {name}", daemon=True).start()
 
-    async def submit(self, work: Callable[[SqliteWriter], None]) -> None:
+    async def submit(self, work: Callable[[W], None]) -> None:
         """Run `work` in the next group's transaction; returns once that is durable.
 
         When cancelled it returns at once, and the work is done only if the thread has begun with it.
@@ -100,30 +124,31 @@ class GroupCommitter:
             if jobs:
                 self._commit(jobs)
             self._call_in_loop(group.done.set)
-        self._writer.connection.close()
+        self._writer.close()
         self._call_in_loop(self._closed.set)
 
-    def _commit(self, jobs: Sequence[_Job]) -> None:
+    def _commit(self, jobs: Sequence[_Job[W]]) -> None:
         """Do the jobs in one transaction, or each in its own when one of them breaks the transaction."""
         try:
             self._writer.begin()
             if not self._work(jobs):
-                if len(jobs) > 1:
+                if len(jobs) > 1 or isinstance(jobs[0].error, Outdated):
                     for job in jobs:
                         self._commit([job])
                 return
             self._writer.commit()
-        except sqlite3.Error as error:
+        except Exception as error:  # not lost: every caller of the group raises it
             self._writer.rollback()
             for job in jobs:
-                job.error = translate(self._path, error)
-                job.error.__cause__ = error
+                job.error = self._writer.translate(error)
+                if job.error is not error:
+                    job.error.__cause__ = error
 
-    def _work(self, jobs: Sequence[_Job]) -> bool:
+    def _work(self, jobs: Sequence[_Job[W]]) -> bool:
         """Do the jobs; false when the transaction had to be rolled back, with the last error in its job.
 
         A job that raises a `JournalError` has changed nothing, so the others go on beside it. Any other exception,
-        as for a value that SQLite can't store, may have left half of its work.
+        as for a value that the store can't hold, may have left half of its work.
         """
         job = jobs[0]
         try:
@@ -136,7 +161,7 @@ class GroupCommitter:
             self._writer.flush()
         except Exception as error:  # not lost: the one job that it belongs to raises it in its caller
             self._writer.rollback()
-            job.error = translate(self._path, error) if isinstance(error, sqlite3.Error) else error
+            job.error = self._writer.translate(error)
             return False
         return True
 

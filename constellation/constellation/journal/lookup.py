@@ -9,6 +9,12 @@ from .errors import AmbiguousRun, RunNotFound
 MATCHES_SHOWN = 5
 """How many ids an error about an unclear one lists."""
 
+SUGGESTIONS_FROM = 1_000
+"""How many of the newest runs are looked through for an id like the one asked for."""
+
+LAST_CHARACTER = "\U0010ffff"
+"""What every id that begins with some characters comes before, when it follows them."""
+
 
 def only_match(asked: str, matches: Mapping[str, str | None], known: Sequence[str]) -> str:
     """Choose the run that `asked` stands for: of a run and those that it has started, the run.
@@ -33,3 +39,16 @@ def only_match(asked: str, matches: Mapping[str, str | None], known: Sequence[st
     if len(chosen) > 1:
         raise AmbiguousRun(asked, chosen[:MATCHES_SHOWN])
     return chosen[0]
+
+
+def storable(run: str) -> str:
+    """Return a run's id, if it can be one: text with lone surrogates, as from a broken command line, is not stored.
+
+    Raises:
+        RunNotFound: no run can have this id.
+    """
+    try:
+        run.encode()
+    except UnicodeEncodeError:
+        raise RunNotFound(run) from None
+    return run

@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from .base import Journal
+from .base import Journal, Synchronous
 from .errors import UnsupportedJournal
 from .home import default_home
-
-if TYPE_CHECKING:
-    from .sqlite_file import Synchronous
 
 MEMORY = ":memory:"
 """The name of a journal that is kept in memory only."""
@@ -22,6 +18,9 @@ NONE = ":none:"
 
 FLEETING = (MEMORY, NONE)
 """The names of journals that are gone with the process."""
+
+POSTGRES = ("postgresql", "postgres")
+"""The schemes of URLs of databases."""
 
 DEFAULT_FILE = "journal.db"
 """The file's name in the directory of the user's state."""
@@ -36,8 +35,8 @@ async def open_journal(
     Args:
         url_or_path: A path; `sqlite:///relative.db` or `sqlite:////absolute.db`; `:memory:` for one that is gone
             with the process; `:none:` for one without records, as cheap as can be; None for the user's own, in
-            `default_home()`.
-        synchronous: Whether a file survives a power cut whole (`full`) or, faster, without its last commits
+            `default_home()`; `postgresql://user@host/database` for one that several machines share (extra `postgres`).
+        synchronous: Whether it survives a power cut whole (`full`) or, faster, without its last commits
             (`normal`). The death of the process harms neither.
 
     Raises:
@@ -60,13 +59,21 @@ async def _open(place: Path | str, synchronous: Synchronous) -> Journal:
         from .unrecorded import UnrecordedJournal
 
         return UnrecordedJournal()
-    from .sqlite import SqliteJournal
+    if isinstance(place, Path):
+        from .sqlite import SqliteJournal
 
-    return await SqliteJournal.open(Path(place), synchronous=synchronous)
+        return await SqliteJournal.open(place, synchronous=synchronous)
+    try:
+        from .postgres import PostgresJournal
+    except ImportError as error:
+        raise UnsupportedJournal(
+            f"a journal in PostgreSQL needs psycopg ({error}): pip install 'constellation-agents[postgres]'"
+        ) from error
+    return await PostgresJournal.open(place, synchronous=synchronous)
 
 
 def _place(url_or_path: str | Path | None) -> Path | str:
-    """Return the absolute path of the file that is meant, or one of the names in `FLEETING`."""
+    """Return the absolute path of the file that is meant, the URL of a database, or one of the names in `FLEETING`."""
     if url_or_path is None:
         return default_home() / DEFAULT_FILE
     if isinstance(url_or_path, Path):
@@ -76,10 +83,12 @@ def _place(url_or_path: str | Path | None) -> Path | str:
         name = url_or_path
     elif scheme.lower() == "sqlite" and rest.startswith("/") and "?" not in rest:
         name = rest[1:]
+    elif scheme.lower() in POSTGRES:
+        return url_or_path
     else:  # the rest of the URL may hold a password
         raise UnsupportedJournal(
             f"no journal can be opened by this {scheme}:// URL; supported are a file's path, sqlite:///relative.db, "
-            f"sqlite:////absolute.db (without options), {MEMORY} and {NONE}"
+            f"sqlite:////absolute.db (without options), postgresql://user@host/database, {MEMORY} and {NONE}"
         )
     if not name:
         raise UnsupportedJournal(f"the journal's path is empty; give a file's path or {MEMORY}")

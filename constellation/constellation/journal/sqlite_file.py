@@ -12,8 +12,9 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
+from .base import Synchronous
 from .errors import JournalCorrupt, JournalError, JournalTooNew, JournalUnavailable
 
 FORMAT_VERSION = 1
@@ -27,9 +28,6 @@ WAL_SIZE_LIMIT_BYTES = 64 * 1024 * 1024
 
 CACHED_STATEMENTS = 256
 """Prepared statements kept per connection: more than there are different ones."""
-
-Synchronous = Literal["full", "normal"]
-"""`full` survives a power cut; `normal` may lose the last commits to one. Both survive the death of the process."""
 
 # The body comes last: SQLite then reads the other columns without following a large body's overflow pages.
 _TABLES: Final = (
@@ -147,6 +145,17 @@ def connect(path: Path, *, synchronous: Synchronous = "full", writable: bool) ->
             connection.close()
             raise
     return connection
+
+
+def compact(path: Path) -> None:
+    """Rewrite a journal's file without the pages that nothing is in any more.
+
+    Raises:
+        JournalError: another process keeps it locked, or there is no room for a second copy.
+    """
+    with closing(connect(path, writable=True)) as connection, translated(path):
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _check_format(connection: sqlite3.Connection, path: Path) -> None:

@@ -7,24 +7,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import zlib
 from pathlib import Path
 from typing import Any
 
 from .base import Record, RunSummary
 from .errors import JournalCorrupt, RunNotFound
-from .lookup import MATCHES_SHOWN, only_match
-
-PAGE_RECORDS = 500
-"""How many records one call reads at most."""
-
-PAGE_BYTES = 4 * 1024 * 1024
-"""After how many bytes of bodies a page ends early."""
-
-SUGGESTIONS_FROM = 1_000
-"""How many of the newest runs are looked through for an id like the one asked for."""
-
-_LAST_CHARACTER = "\U0010ffff"
+from .lookup import LAST_CHARACTER, MATCHES_SHOWN, SUGGESTIONS_FROM, only_match, storable
+from .paging import PAGE_RECORDS, checked_page
+from .sqlite_file import translate
 
 _SUMMARIES = """
     SELECT run, name, state, created_at,
@@ -45,6 +35,10 @@ class SqliteReader:
         """Close the connection."""
         self._connection.close()
 
+    def translate(self, error: Exception) -> Exception:
+        """The journal's error for one of SQLite's; any other is returned as it is."""
+        return translate(self._path, error) if isinstance(error, sqlite3.Error) else error
+
     def page(self, run: str, after: int) -> tuple[list[Record], bool]:
         """Return the records of a run that follow number `after`, and whether there may be more.
 
@@ -52,29 +46,17 @@ class SqliteReader:
             RunNotFound: there is no such run.
             JournalCorrupt: a record is missing or is not what was written.
         """
-        head = self._connection.execute("SELECT key FROM runs WHERE run = ?", (_storable(run),)).fetchone()
+        head = self._connection.execute("SELECT key FROM runs WHERE run = ?", (storable(run),)).fetchone()
         if head is None:
             raise RunNotFound(run)
         rows = self._connection.execute(
             "SELECT seq, at, kind, crc, body FROM records WHERE run = ? AND seq > ? ORDER BY seq LIMIT ?",
             (head[0], after, PAGE_RECORDS),
         )
-        records: list[Record] = []
-        size = 0
         try:
-            for seq, at, kind, crc, body in rows:
-                after += 1
-                if seq != after:
-                    raise JournalCorrupt(str(self._path), f"record {after} of run {run!r} is missing")
-                if zlib.crc32(body) != crc:
-                    raise JournalCorrupt(str(self._path), f"record {seq} of run {run!r} is not what was written")
-                records.append(Record(run, seq, at, kind, body))
-                size += len(body)
-                if size >= PAGE_BYTES:
-                    return records, True
+            return checked_page(str(self._path), run, after, rows)
         finally:
             rows.close()  # ends the read transaction when the page ends early
-        return records, len(records) == PAGE_RECORDS
 
     def runs(self, limit: int, state: str | None) -> list[RunSummary]:
         """Return the newest runs; see `Journal.runs`."""
@@ -88,7 +70,7 @@ class SqliteReader:
         """Return the summary of the run that an id or a prefix means; see `Journal.run`."""
         rows = self._connection.execute(
             f"{_SUMMARIES} WHERE run BETWEEN ?1 AND ?1 || ?2 ORDER BY run <> ?1, parent NOTNULL, run LIMIT ?3",
-            (_storable(run_or_prefix), _LAST_CHARACTER, MATCHES_SHOWN),
+            (storable(run_or_prefix), LAST_CHARACTER, MATCHES_SHOWN),
         )
         matches = {row[0]: row for row in rows.fetchall()}
         known = [] if matches else self._newest_ids()
@@ -107,16 +89,3 @@ class SqliteReader:
             return RunSummary(run, name, state, created_at, updated_at, parent, events, json.loads(info))
         except ValueError as error:
             raise JournalCorrupt(str(self._path), f"the info of run {run!r} is not JSON: {error}") from error
-
-
-def _storable(run: str) -> str:
-    """Return a run's id, if it can be one: text with lone surrogates, as from a broken command line, is not stored.
-
-    Raises:
-        RunNotFound: no run can have this id.
-    """
-    try:
-        run.encode()
-    except UnicodeEncodeError:
-        raise RunNotFound(run) from None
-    return run

@@ -11,10 +11,12 @@ import json
 import sqlite3
 import zlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from .base import INITIAL_STATE, Record
 from .errors import RunBusy, RunExists, RunNotFound, SequenceConflict
+from .sqlite_file import translate
 
 ROWS_PER_STATEMENT = 64
 """How many records one statement stores at most; each smaller number of rows has a prepared statement of its own."""
@@ -35,8 +37,9 @@ class SqliteWriter:
         connection: Its connection, in autocommit mode.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self.connection = connection
+        self._path = path
         self._heads: dict[str, tuple[int, int]] = {}  # run id -> its key, its last sequence number
         self._rows: list[tuple[Any, ...]] = []
         self._data_version: int | None = None
@@ -61,6 +64,14 @@ class SqliteWriter:
         self._heads.clear()
         if self.connection.in_transaction:
             self.connection.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.connection.close()
+
+    def translate(self, error: Exception) -> Exception:
+        """The journal's error for one of SQLite's; any other is returned as it is."""
+        return translate(self._path, error) if isinstance(error, sqlite3.Error) else error
 
     def flush(self) -> None:
         """Hand the waiting records to SQLite."""

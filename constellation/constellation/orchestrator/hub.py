@@ -84,10 +84,11 @@ class ConnectedDevice:
         self.profile, self.ignored_tools, self.ignored_labels = self.grant.restrict(profile)
         if self.ignored_tools or self.ignored_labels:
             _log.warning(
-                "device %r may not offer the tools %r, nor claim the labels %r: they are ignored",
+                "device %r says that it has %d tools and %d labels which it may not have, such as %r: they are ignored",
                 self.name,
-                self.ignored_tools,
-                self.ignored_labels,
+                len(self.ignored_tools),
+                len(self.ignored_labels),
+                (self.ignored_tools + self.ignored_labels)[0][:100],
             )
         return self.profile
 

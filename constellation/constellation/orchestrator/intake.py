@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -39,13 +38,13 @@ class Intake:
 
     Attributes:
         fleet: The id of the devices that runs are noted to have run on, when those can be brought back.
+        planner: Looks at the stars of runs that have none of their own.
     """
 
     def __init__(self, book: RunBook, planner: Planner | None) -> None:
-        """Make an intake; `planner` looks at the stars of runs that have none of their own."""
         self.fleet: str | None = None
         self._book = book
-        self._planner = planner
+        self.planner = planner
 
     async def submit(
         self,
@@ -61,7 +60,7 @@ class Intake:
         await self._book.offer(graph.functions)
         admit(graph, self._book.profiles)
         run = new_run_id()
-        planner = planner if planner is not None else self._planner
+        planner = planner if planner is not None else self.planner
         options = replace(options if options is not None else RunOptions(), review=planner is not None)
         kept = {**(info or {}), **({FLEET_KEY: self.fleet} if self.fleet else {})}
         journaled = self._book.journal.keeps_records
@@ -91,7 +90,7 @@ class Intake:
         summary = await self._book.journal.run(run)
         found = RunId(summary.run)
         if found not in self._book.runs:
-            return await self.take_up(found, planner or self._planner, rerun_unknown, admitted_only=True)
+            return await self.take_up(found, planner or self.planner, rerun_unknown, admitted_only=True)
         held = self._book.runs[found]
         if not held.machine.ended:
             self._admit(held.machine.graph)
@@ -141,18 +140,13 @@ class Intake:
         await self._book.engine.ask(
             *(ev.RunRecovered(now, member, planner is not None and member == run, rerun_unknown) for member in going_on)
         )
+        if run not in self._book.runs:
+            raise RunInUse(f"run {run} was written to by its earlier orchestrator while it was taken over; try again")
         for member in family:
             if member not in going_on and not self._book.engine.scheduler.waits_for_nested(member):
                 # It was needed for its parent to learn how it had ended.
                 self._book.drop(member)
         return self._book.runs[run]
-
-    async def take_up_all(self) -> None:
-        """Go on with every run of a hub's journal that has not ended and that nobody else works on."""
-        for summary in await self._book.journal.runs(limit=MAX_RUNS, state="running"):
-            if summary.parent is None and FLEET_KEY not in summary.info:
-                with suppress(RunInUse, CannotResume):
-                    await self.take_up(RunId(summary.run), self._planner, False)
 
     async def needs_fleet(self) -> bool:
         """Whether a run that has not ended was run on the devices of this orchestrator's own."""

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from ssl import SSLContext
 from typing import TYPE_CHECKING
 
 from constellation_protocol.listener import PathHandler, listen
+from constellation_protocol.messages import Hello
 from constellation_protocol.settings import SessionSettings
 from constellation_protocol.tasks import background
 
+from .credentials import Grant
 from .hub import Hub
 from .limits import HubLimits
 
 if TYPE_CHECKING:
     from .orchestrator import Orchestrator
+
+Admit = Callable[[Hello, Grant], Awaitable[int]]
+"""Gives a new session its epoch, or raises `Refused`."""
 
 
 def check_exposure(host: str, ssl: SSLContext | None) -> None:
@@ -44,15 +49,19 @@ async def listening(
     port: int,
     *,
     settings: SessionSettings,
+    admit: Admit | None = None,
     ssl: SSLContext | None = None,
     paths: Mapping[str, PathHandler] | None = None,
 ) -> AsyncIterator[None]:
-    """Let devices dial a hub for as long as the context lasts; raises OSError when the address can't be had."""
+    """Let devices dial a hub for as long as the context lasts; raises OSError when the address can't be had.
+
+    Sessions are admitted by the hub, or else by `admit`.
+    """
     async with listen(
         host,
         port,
         authenticate=hub.authenticate,
-        admit=hub.admit,
+        admit=admit if admit is not None else hub.admit,
         serve=hub.serve,
         settings=settings,
         ssl=ssl,
@@ -68,7 +77,14 @@ async def listening(
 
 @asynccontextmanager
 async def listening_to_all(
-    orchestrator: Orchestrator, hub: Hub, host: str, port: int, *, ssl: SSLContext | None, limits: HubLimits | None
+    orchestrator: Orchestrator,
+    hub: Hub,
+    host: str,
+    port: int,
+    *,
+    ssl: SSLContext | None,
+    limits: HubLimits | None,
+    admit: Admit,
 ) -> AsyncIterator[None]:
     """Let devices and clients dial, and send those away again whose tokens are revoked or expire; raises OSError."""
     from .control import CONTROL_PATH, ControlServer
@@ -79,7 +95,7 @@ async def listening_to_all(
     control = ControlServer(orchestrator, max_frame_bytes=settings.limits.max_frame_bytes, limits=hub.limits)
     async with background() as tasks:
         paths = {CONTROL_PATH: control.handle}
-        async with listening(hub, host, port, ssl=ssl, settings=settings, paths=paths):
+        async with listening(hub, host, port, ssl=ssl, settings=settings, paths=paths, admit=admit):
             tasks.start_soon(hub.door.watch, hub.recheck, control.recheck)
             yield
         tasks.cancel_scope.cancel()

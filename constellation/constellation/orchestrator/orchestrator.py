@@ -103,7 +103,7 @@ class Orchestrator:
             root: The directory that their file and shell tools are confined to, where `devices` is a number; the
                 present one when None.
             allow_hosts: Hosts that their http tools may reach, where `devices` is a number.
-            journal: The journal's path; None for the user's own; by default it is kept in memory only. `:none:` keeps
+            journal: The journal's path or URL; None for the user's own; by default it is in memory only. `:none:` keeps
                 no events at all, which is the cheapest.
             home: Where artifacts and the state of devices are kept; a fresh directory, removed in the end, when the
                 journal is no file, else the user's own.
@@ -147,7 +147,7 @@ class Orchestrator:
 
         Args:
             run: The run's id, or the beginning of it.
-            journal: The journal's path; the user's own when None.
+            journal: The journal's path or URL; the user's own when None.
             home: Where artifacts and the state of devices are kept; the user's own when None.
             planner: Looks at every star that ends from now on.
             policy: Chooses among the devices that can take a star.
@@ -196,7 +196,7 @@ class Orchestrator:
         ssl: SSLContext | None = None,
         limits: HubLimits | None = None,
     ) -> AsyncIterator[Orchestrator]:
-        """A hub: an orchestrator that devices and clients dial; its address is in `url`.
+        """A hub, which devices and clients dial at `url`; it takes over the runs of a hub on its journal that is gone.
 
         Args:
             host: The address to listen on; anything but loopback needs `ssl`.
@@ -204,7 +204,7 @@ class Orchestrator:
             token: What devices and clients without a token of their own show; made, and then in `token`, when None.
             tokens: The list of tokens of single devices and clients, as `constellation tokens` makes it; `tokens.json`
                 in `home` when None.
-            journal: The journal's path; the user's own when None.
+            journal: The journal's path or URL; the user's own when None.
             home: Where artifacts are kept; the user's own when None.
             planner: Looks at every star that ends, in every run.
             policy: Chooses among the devices that can take a star.
@@ -217,7 +217,8 @@ class Orchestrator:
             TokensUnreadable: the list of tokens can't be used.
             OSError: the address can't be listened on.
         """
-        from .listening import check_exposure, listening_to_all
+        from .listening import check_exposure
+        from .standby import Standby
 
         check_exposure(host, ssl)
         async with cls._open(journal, home, planner, policy, no_device_patience_s) as self:
@@ -226,8 +227,8 @@ class Orchestrator:
             self.token = token if token is not None else secrets.token_urlsafe(32)
             self.door.allow(self.token)
             self.door.open_to(tokens if tokens is not None else self.home / TOKENS_FILE)
-            await self._intake.take_up_all()
-            async with listening_to_all(self, self._book.hub, host, port, ssl=ssl, limits=limits):
+            standby = Standby(self._book, self._intake)
+            async with standby.serving(self, host, port, ssl=ssl, limits=limits):
                 with self._stopping_first():
                     yield self
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zlib import crc32
 
 from ..journal import Journal, RunBusy, RunSummary
 from ..scheduling import JournalEntry, RunId, RunMachine
@@ -12,6 +15,9 @@ from ..scheduling.commands import Command
 from ..scheduling.events import RunStarted
 from ..scheduling.records import decode_entry
 from .errors import CannotResume, RunInUse
+
+if TYPE_CHECKING:
+    import psutil
 
 LEASE_S = 15.0
 """How long a run stays with an orchestrator that does not renew its claim."""
@@ -22,14 +28,27 @@ MAX_RUNS = 100_000
 
 
 def owner_name() -> str:
-    """How this process signs the leases it takes: `<host>/<process id>/<when the process began>`."""
-    return _signature(os.getpid())
-
-
-def _signature(pid: int) -> str:
+    """How this process signs the leases it takes: `<machine>/<process id>/<when the process began>`."""
     import psutil
 
-    return f"{socket.gethostname()}/{pid}/{int(psutil.Process(pid).create_time() * 1000)}"
+    return _signature(psutil.Process())
+
+
+def _signature(process: psutil.Process) -> str:
+    return f"{machine_name()}/{process.pid}/{int(process.create_time() * 1000)}"
+
+
+def machine_name() -> str:
+    """What process ids mean something in: the host's name, and on Linux a mark of its boot and of the container.
+
+    Hosts and containers may have one name, and share a journal: a process of another is not dead for not being here.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
+        mark = f"~{crc32((boot + os.readlink('/proc/self/ns/pid')).encode()):08x}"
+    except OSError:
+        mark = ""
+    return socket.gethostname() + mark
 
 
 async def claim(journal: Journal, run: str, *, owner: str, at: float) -> None:
@@ -47,15 +66,17 @@ async def claim(journal: Journal, run: str, *, owner: str, at: float) -> None:
 
 
 def _is_dead(owner: str) -> bool:
-    """Whether an owner was a process of this host that is gone."""
+    """Whether an owner was a process of this machine that is gone."""
     import psutil
 
-    host, _, rest = owner.partition("/")
+    machine, _, rest = owner.partition("/")
     pid = rest.partition("/")[0]
-    if host != socket.gethostname() or not pid.isdecimal():
+    if machine != machine_name() or not pid.isdecimal():
         return False
     try:
-        return _signature(int(pid)) != owner
+        process = psutil.Process(int(pid))
+        # One that has ended keeps its id until its parent, or the first process of a container, asks for its end.
+        return _signature(process) != owner or process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
 

@@ -1,0 +1,123 @@
+"""Standing by: hubs that share a journal take over the runs of one that is gone.
+
+Each hub renews its claims on the runs that it works on. When a claim has run out, its orchestrator is dead, cut off or
+stopped, and whichever hub looks next takes the run up. The journal lets only one of them have it, and refuses the
+records of an owner that comes back too late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
+
+import anyio
+
+from constellation_protocol import Refused
+from constellation_protocol.messages import Hello
+from constellation_protocol.tasks import background
+
+from ..journal import AmbiguousRun, JournalUnavailable, RunNotFound
+from ..scheduling import RunId
+from ..scheduling.events import parse_attempt
+from .credentials import Grant
+from .errors import CannotResume, OrchestratorStopped, RunInUse
+from .intake import FLEET_KEY, Intake
+from .listening import listening_to_all
+from .recovery import LEASE_S, MAX_RUNS
+from .run_book import RunBook
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+    from .limits import HubLimits
+    from .orchestrator import Orchestrator
+
+LOOK_S = LEASE_S / 3
+"""How long a hub waits between looks at what others have left behind, in seconds: a run is without an orchestrator for
+no longer than a lease and one such wait."""
+
+
+class Standby:
+    """Takes runs up that nobody works on, and keeps devices away that work for runs which are not here yet."""
+
+    def __init__(self, book: RunBook, intake: Intake) -> None:
+        """Stand by with the runs of a book; `intake` takes up what is found."""
+        self._book = book
+        self._intake = intake
+        self._unreadable: set[str] = set()  # runs that this release can't go on with
+
+    @asynccontextmanager
+    async def serving(
+        self, orchestrator: Orchestrator, host: str, port: int, *, ssl: SSLContext | None, limits: HubLimits | None
+    ) -> AsyncIterator[None]:
+        """Take up what there is, then let devices and clients dial, and go on looking; raises OSError."""
+        await self.look()
+        hub = self._book.hub
+        async with (
+            listening_to_all(orchestrator, hub, host, port, ssl=ssl, limits=limits, admit=self.admit),
+            background() as tasks,
+        ):
+            tasks.start_soon(self._watch)
+            yield
+            tasks.cancel_scope.cancel()
+
+    async def _watch(self) -> None:
+        while True:
+            await anyio.sleep(LOOK_S)
+            with suppress(JournalUnavailable):  # a look changes nothing: the next one is as good
+                await self.look()
+
+    async def look(self) -> None:
+        """Go on with every run of the journal that has not ended and that nobody else works on."""
+        for summary in await self._book.journal.runs(limit=MAX_RUNS, state="running"):
+            run = RunId(summary.run)
+            if summary.parent is not None or FLEET_KEY in summary.info:
+                continue
+            if run in self._book.runs or run in self._unreadable:
+                continue
+            try:
+                await self._intake.take_up(run, self._intake.planner, False)
+            except CannotResume:
+                self._unreadable.add(run)
+            except (RunInUse, RunNotFound):
+                continue
+            except OrchestratorStopped:  # which has let go of the run
+                return
+
+    async def admit(self, hello: Hello, grant: Grant) -> int:
+        """Give a new session its epoch.
+
+        A device that still works for a run which is not in hand here has to wait, or go to the hub that has it: its
+        results would be taken from it, and be lost, by a hub that can't store them.
+
+        Raises:
+            Refused: the device is to try again later or elsewhere, or there is no room for it.
+        """
+        attempts = (parse_attempt(attempt) for attempt in (*hello.running, *hello.finished))
+        for run in sorted({where[0] for where in attempts if where is not None} - self._book.runs.keys()):
+            try:
+                belongs_elsewhere = await self._is_going_on(run)
+            except JournalUnavailable as error:
+                raise Refused("limit", f"the journal can't be read to find run {run}: {error}", retry=True) from error
+            if belongs_elsewhere:
+                raise Refused(
+                    "limit",
+                    f"this device works for run {run}, which another hub has, or had and has not been taken over from "
+                    f"yet; that takes up to {LEASE_S + LOOK_S:g} s",
+                    retry=True,
+                )
+        return await self._book.hub.admit(hello, grant)
+
+    async def _is_going_on(self, run: str) -> bool:
+        """Whether a run that is not in hand here, or the one that it is nested in, is to be gone on with by a hub."""
+        while True:
+            try:
+                summary = await self._book.journal.run(run)
+            except (RunNotFound, AmbiguousRun):
+                return False
+            if summary.run != run or run in self._book.runs or run in self._unreadable:
+                return False
+            if summary.parent is None:
+                return summary.state == "running" and FLEET_KEY not in summary.info
+            run = summary.parent

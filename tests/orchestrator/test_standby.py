@@ -1,0 +1,160 @@
+"""Standing by: runs whose orchestrators are gone are taken over, and devices that work for others are sent away."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from faulty_journal import FaultyJournal, install
+
+from constellation import Approval, Orchestrator, TaskConstellation
+from constellation.graph.documents import dump
+from constellation.journal import JournalUnavailable, Record
+from constellation.journal.memory import MemoryJournal
+from constellation.orchestrator import standby as module
+from constellation.orchestrator.credentials import Grant
+from constellation.orchestrator.recovery import LEASE_S
+from constellation.orchestrator.standby import Standby
+from constellation.scheduling import JournalEntry, RunId, RunOptions
+from constellation.scheduling import events as ev
+from constellation.scheduling.records import encode_entry
+from constellation_protocol import Hello, Refused
+
+pytestmark = pytest.mark.anyio
+
+OTHER = "another-host/1/1"
+
+
+@pytest.fixture
+def journal(monkeypatch: pytest.MonkeyPatch) -> FaultyJournal:
+    """What all hubs of a test share."""
+    shared = FaultyJournal()
+    install(monkeypatch, shared)
+    monkeypatch.setattr(module, "LOOK_S", 0.01)
+    return shared
+
+
+async def left_behind(journal: FaultyJournal, run: str, *, lease_s: float, parent: str | None = None) -> None:
+    """A run that waits for a person, and that another hub has, or had until its claim ran out."""
+    graph = TaskConstellation(run)
+    graph.star("ask", Approval("Go on?"))
+    started = ev.RunStarted(1.0, RunId(run), dump(graph), RunOptions())
+    await journal.create_run(run, name=run, at=1.0, parent=parent)
+    await MemoryJournal.append(journal, [Record(run, 1, 1.0, started.kind, encode_entry(JournalEntry(started)))])
+    if parent is None:
+        await journal.set_state(run, "running", at=1.0)
+    await journal.acquire(run, owner=OTHER, at=time.time(), lease_s=lease_s)
+
+
+async def until(seen: Callable[[], object]) -> None:
+    with anyio.fail_after(20):
+        while not seen():
+            await anyio.sleep(0.001)
+
+
+@asynccontextmanager
+async def standing_by(journal: FaultyJournal) -> AsyncIterator[tuple[Orchestrator, Standby]]:
+    async with Orchestrator.serve(token="t") as hub:
+        yield hub, Standby(hub._book, hub._intake)
+
+
+async def test_a_run_is_taken_over_when_the_claim_of_its_owner_has_run_out(journal: FaultyJournal) -> None:
+    await left_behind(journal, "r", lease_s=0.5)
+    async with standing_by(journal) as (hub, _):
+        assert "r" not in hub._book.runs, "its claim lasts"
+        await until(lambda: "r" in hub._book.runs)
+        run = await hub.find_run("r")
+        await run.approve("ask")
+        assert (await run.wait()).state == "succeeded"
+
+
+async def test_a_run_whose_owner_renews_its_claim_is_left_alone(journal: FaultyJournal) -> None:
+    await left_behind(journal, "r", lease_s=LEASE_S)
+    async with standing_by(journal) as (hub, standby):
+        await standby.look()
+        assert hub._book.runs == {}
+
+
+async def test_a_run_whose_owner_writes_once_more_while_it_is_taken_over_is_taken_at_the_next_look(
+    journal: FaultyJournal,
+) -> None:
+    async with standing_by(journal) as (hub, _):
+        journal.gate = anyio.Event()
+        await left_behind(journal, "r", lease_s=0.0)
+        await journal.at_gate.wait()
+        last_word = JournalEntry(ev.RunPaused(2.0, RunId("r")))
+        await MemoryJournal.append(journal, [Record("r", 2, 2.0, "run_paused", encode_entry(last_word))])
+        journal.gate.set()
+        await until(lambda: "r" in hub._book.runs and hub._book.runs[RunId("r")].machine.state == "paused")
+        assert [record.kind async for record in journal.read("r")][:2] == ["run_started", "run_paused"]
+
+
+async def test_a_run_that_cannot_be_read_is_tried_once(journal: FaultyJournal) -> None:
+    await left_behind(journal, "r", lease_s=0.0)
+    await journal.append([Record("r", 2, 2.0, "future", b'{"v":99,"event":{}}')])
+    async with standing_by(journal) as (hub, standby):
+        await standby.look()
+        await journal.acquire("r", owner=OTHER, at=0.0, lease_s=1.0)  # it was let go of again
+        await standby.look()
+        assert hub._book.runs == {}
+        assert await standby.admit(Hello(device="d", running=("r/ask/1",)), Grant()) > 0, (
+            "nobody will ever want its work"
+        )
+
+
+async def test_a_journal_that_fails_for_a_moment_is_looked_at_again(
+    journal: FaultyJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with standing_by(journal) as (hub, _):
+        runs = journal.runs
+        looked = []
+
+        async def fail(**options: object) -> object:
+            looked.append(options)
+            if len(looked) < 3:
+                raise JournalUnavailable("memory", "it is busy")
+            return await runs(**options)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(journal, "runs", fail)
+        await left_behind(journal, "r", lease_s=0.0)
+        await until(lambda: "r" in hub._book.runs)
+        assert len(looked) >= 3
+
+
+async def test_a_device_that_works_for_a_run_of_another_hub_is_sent_away_until_the_run_is_here(
+    journal: FaultyJournal,
+) -> None:
+    await left_behind(journal, "r", lease_s=LEASE_S)
+    await left_behind(journal, "r:inner", lease_s=0.0, parent="r")
+    async with standing_by(journal) as (hub, standby):
+        for known in ({"running": ("r/ask/1",)}, {"finished": ("r/ask/1",)}, {"running": ("r:inner/ask/1",)}):
+            with pytest.raises(Refused, match=r"works for run r.* another hub") as refusal:
+                await standby.admit(Hello(device="d", **known), Grant())
+            assert refusal.value.retry
+        assert await standby.admit(Hello(device="d", running=("nobody/a/1", "odd")), Grant()) > 0
+        assert await standby.admit(Hello(device="d"), Grant()) > 0
+        await journal.release("r", owner=OTHER)
+        await until(lambda: "r" in hub._book.runs)
+        assert await standby.admit(Hello(device="d", running=("r/ask/1",), finished=("r:inner/ask/1",)), Grant()) > 0
+
+
+async def test_a_device_is_to_come_again_when_the_journal_cannot_be_asked(
+    journal: FaultyJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with standing_by(journal) as (_, standby):
+
+        async def fail(run: str) -> object:
+            raise JournalUnavailable("memory", "it is busy")
+
+        monkeypatch.setattr(journal, "run", fail)
+        with pytest.raises(Refused, match="it is busy") as refusal:
+            await standby.admit(Hello(device="d", running=("r/ask/1",)), Grant())
+        assert refusal.value.retry
