@@ -7,7 +7,7 @@ kept results are sent again under the new session's epoch.
     Assign ──► rejected (draining, unknown tool, no slot, duplicate)
            ──► answered from what is kept (it ran here before)
            ──► begun: noted first, so that it never runs twice; Accept; slot; Progress…; exactly one Result
-               (what is done on the spot is not accepted first: there is nothing to tell between the two)
+               (what is done on the spot is accepted only if its result has to wait for files)
 """
 
 from __future__ import annotations
@@ -294,9 +294,11 @@ class DeviceAgent:
 
     def _begin(self, attempts: Sequence[Attempt], session: Session) -> None:
         self._kept.begin([attempt.id for attempt in attempts])
-        # What is done on the spot needs no Accept: its result, in the same frame, says as much.
         session.say(*(Accept(attempt=attempt.id, epoch=session.epoch) for attempt in attempts if not attempt.instant))
         self._runner.begin(attempts)
+        # What is done on the spot needs no Accept, for its result says as much, unless that has to wait for files.
+        late = [attempt for attempt in attempts if attempt.instant and (attempt.carries_files or not attempt.settled)]
+        session.say(*(Accept(attempt=attempt.id, epoch=session.epoch) for attempt in late))
 
     def _cancel(self, cancel: Cancel) -> None:
         attempt = self._runner.running.get(cancel.attempt)

@@ -30,12 +30,14 @@ class Attempt:
         stop: Why it is being stopped, None while it is not.
         stop_message: The same for people.
         grace_s: How long it may take to stop by itself, in seconds.
+        carries_files: Whether its result waits for files to be carried.
         settled: Whether its result is decided; whatever comes later is not heard.
     """
 
     __slots__ = (
         "_progress",
         "assign",
+        "carries_files",
         "grace_s",
         "id",
         "instant",
@@ -66,6 +68,7 @@ class Attempt:
         self.stop: StopReason | None = None
         self.stop_message = ""
         self.grace_s = 0.0
+        self.carries_files = False
         self.settled = False
 
     @property

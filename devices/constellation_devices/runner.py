@@ -188,6 +188,7 @@ class AttemptRunner:
         if attempt.settled:
             return
         attempt.settled = True
+        attempt.carries_files = packed is not None and bool(packed.artifacts)
         del self._running[attempt.id]
         self._settled(
             Result(

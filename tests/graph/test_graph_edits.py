@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from constellation.graph import (
@@ -24,6 +26,7 @@ from constellation.graph import (
     Trigger,
     UpdateLine,
     UpdateStar,
+    batches,
 )
 from constellation.graph.documents import dump
 from constellation.graph.invariants import check_invariants
@@ -242,11 +245,21 @@ def test_a_refused_batch_puts_removed_things_back_at_their_places() -> None:
         graph.line("d", "a")
 
 
-def test_a_batch_that_breaks_off_for_any_reason_changes_nothing() -> None:
+def test_a_batch_that_breaks_off_for_any_reason_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = chain("a")
+    seen: list[Any] = []
+
+    def interrupted(arguments: Any) -> tuple[Any, ...]:
+        seen.append(arguments)
+        if len(seen) == 2:
+            raise MemoryError
+        return ()
+
     before = dump(graph)
-    with pytest.raises(KeyError):
-        graph.apply(EditBatch((AddStar(star("x")), "no operation")))  # type: ignore[arg-type]
+    batch = EditBatch((AddStar(star("x")), AddStar(star("y"))))
+    monkeypatch.setattr(batches, "find_references", interrupted)
+    with pytest.raises(MemoryError):
+        graph.apply(batch)
     assert dump(graph) == before
 
 

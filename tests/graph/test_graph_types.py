@@ -7,12 +7,20 @@ from typing import Any
 import pytest
 
 from constellation.graph import (
+    AddLine,
+    AddStar,
     Approval,
+    EditBatch,
+    EditRejected,
     InvalidLine,
     InvalidStar,
     Nested,
     Prompt,
+    RemoveLine,
+    RemoveStar,
+    RetryPolicy,
     StarId,
+    TaskConstellation,
     TaskStar,
     TaskStarLine,
     ToolCall,
@@ -64,3 +72,45 @@ def test_an_id_is_text(id: Any) -> None:
 def test_a_trigger_that_there_is_not_is_refused() -> None:
     with pytest.raises(InvalidLine, match="no trigger 'sometimes'; give one of success, failure, completion, when"):
         TaskStarLine(StarId("a"), StarId("b"), "sometimes")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("source", "target"), [(5, "b"), ("a", None)])
+def test_the_ends_of_a_line_are_text(source: Any, target: Any) -> None:
+    with pytest.raises(InvalidLine, match="have to be ids of stars"):
+        TaskStarLine(source, target)
+
+
+@pytest.mark.parametrize(
+    ("operations", "said"),
+    [
+        (("no operation",), r"operation 0 \('no operation'\): this is no operation"),
+        ((RemoveStar(5),), "its star is 5, and has to be a str"),  # type: ignore[arg-type]
+        ((AddLine("x"),), "its line is 'x', and has to be a TaskStarLine"),  # type: ignore[arg-type]
+        ((AddStar("x"),), "its star is 'x', and has to be a TaskStar"),  # type: ignore[arg-type]
+        ((RemoveLine(StarId("a"), 7),), "its target is 7"),  # type: ignore[arg-type]
+        (5, "its operations are 5"),
+    ],
+)
+def test_what_is_no_operation_is_refused_when_the_batch_is_made(operations: Any, said: str) -> None:
+    with pytest.raises(EditRejected, match=said):
+        EditBatch(operations)
+
+
+def test_the_version_that_a_batch_was_made_against_is_a_number() -> None:
+    with pytest.raises(EditRejected, match="base_version is 'x'"):
+        EditBatch((), base_version="x")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("max_attempts", 2.5), ("backoff_s", "1"), ("factor", None), ("jitter", "x"), ("on", "X"), ("on", (1,))],
+)
+def test_what_a_retry_policy_is_made_of_has_to_make_sense(field: str, value: Any) -> None:
+    with pytest.raises(InvalidStar, match=f"retry.{field} is"):
+        RetryPolicy(**{field: value})
+
+
+@pytest.mark.parametrize("wrong", [{"name": 5}, {"name": "x", "description": None}, {"name": "x", "tools": [5]}])
+def test_what_a_constellation_is_called_is_text(wrong: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match="a constellation's"):
+        TaskConstellation(**wrong)

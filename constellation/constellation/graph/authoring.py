@@ -13,7 +13,7 @@ from .errors import InvalidStar
 from .line import TaskStarLine, Trigger
 from .references import Output, write_outputs
 from .star import NO_REQUIREMENTS, NO_RETRY, RetryPolicy, StarId, TaskStar, slug
-from .work import Approval, Nested, Prompt, ToolCall, Work
+from .work import NO_ARGUMENTS, Approval, Nested, Prompt, ToolCall, Work
 
 if TYPE_CHECKING:
     from .constellation import TaskConstellation
@@ -133,7 +133,7 @@ class Authoring(ABC):
 
     def _work(self, work: Any, arguments: dict[str, Any]) -> Work:
         if isinstance(work, str):
-            return ToolCall(work, arguments)
+            return ToolCall(work, arguments or NO_ARGUMENTS)
         from .constellation import TaskConstellation
 
         if isinstance(work, (ToolCall, Prompt, Approval, Nested)):
@@ -150,7 +150,7 @@ class Authoring(ABC):
             known = self.functions.setdefault(tool, work)
             if known is not work:
                 raise InvalidStar(f"two different functions are called {tool!r}; name one of them with @tool(name=…)")
-            return ToolCall(tool, arguments)
+            return ToolCall(tool, arguments or NO_ARGUMENTS)
         raise InvalidStar(f"{work!r} is no work for a star: give a tool's name, a function, or a constellation")
 
     def _free_id(self, wanted: str) -> str:

@@ -56,9 +56,13 @@ class TaskConstellation(Authoring):
 
     def __init__(self, name: str, *, description: str = "", tools: tuple[str, ...] = ()) -> None:
         super().__init__()
+        if not isinstance(name, str) or not isinstance(description, str):
+            raise TypeError(f"a constellation's name and description are text, not {name!r} and {description!r}")
+        if not all(isinstance(tool, str) for tool in tools):
+            raise TypeError(f"a constellation's tools are a tuple of references, not {tools!r}")
         self.name = name
         self.description = description
-        self.tools = tools
+        self.tools = tuple(tools)
         self.version = 0
         self.active = False
         self.counts: dict[StarState, int] = dict.fromkeys(StarState, 0)

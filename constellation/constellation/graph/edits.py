@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import field
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
+from .errors import EditRejected
 from .line import TaskStarLine
 from .record import record
 from .star import StarId, TaskStar
@@ -116,6 +117,33 @@ class EditBatch:
     reason: str = ""
 
     __pydantic_config__ = _STRICT
+
+    def __post_init__(self) -> None:
+        base: object = self.base_version
+        if base is not None and not isinstance(base, int):
+            raise EditRejected(f"base_version is {base!r}, and has to be a whole number, or None")
+        if not isinstance(self.operations, (tuple, list)):
+            raise EditRejected(f"its operations are {self.operations!r}, and have to be a tuple of them")
+        for index, operation in enumerate(self.operations):
+            parts = _PARTS.get(type(operation))
+            if parts is None:
+                raise EditRejected("this is no operation", index=index, operation=repr(operation))
+            for name, kind in parts:
+                part = getattr(operation, name)
+                if not isinstance(part, kind):
+                    problem = f"its {name} is {part!r}, and has to be a {kind.__name__}"
+                    raise EditRejected(problem, index=index, operation=type(operation).__name__)
+
+
+_PARTS: Mapping[type, tuple[tuple[str, type], ...]] = {
+    AddStar: (("star", TaskStar),),
+    UpdateStar: (("star", TaskStar),),
+    RemoveStar: (("star", str),),
+    AddLine: (("line", TaskStarLine),),
+    UpdateLine: (("line", TaskStarLine),),
+    RemoveLine: (("source", str), ("target", str)),
+}
+"""What operations are made of. A batch that is built in Python is not read by anything that would find out."""
 
 
 class Changes:

@@ -44,6 +44,8 @@ class TaskStarLine:
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     def __post_init__(self) -> None:
+        if not isinstance(self.source, str) or not isinstance(self.target, str):
+            raise InvalidLine(f"{self}: both its ends have to be ids of stars")
         if not isinstance(self.trigger, Trigger):
             raise InvalidLine(f"{self}: there is no trigger {self.trigger!r}; give one of {', '.join(Trigger)}")
         if self.source == self.target:

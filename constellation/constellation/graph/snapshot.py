@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_jsonable_python
 
-from .work import Nested
+from .edits import AddStar, EditBatch, UpdateStar
+from .star import NO_REQUIREMENTS
+from .work import NO_ARGUMENTS, Nested
 
 if TYPE_CHECKING:
     from .constellation import TaskConstellation
@@ -33,8 +35,13 @@ class Snapshot(Mapping[str, Any]):
         made = graph.copy()
         made.functions.clear()
         for node in made._nodes.values():
-            if node.star.requires or node.star.work.arguments or isinstance(node.star.work, Nested):
-                node.star = _own(node.star)
+            star = node.star
+            if (
+                star.work.arguments is not NO_ARGUMENTS
+                or star.requires is not NO_REQUIREMENTS
+                or isinstance(star.work, Nested)
+            ):
+                node.star = _own(star)
         self._graph: TaskConstellation | None = made
         self._document: dict[str, Any] | None = None
         self._once = once
@@ -69,6 +76,15 @@ class Snapshot(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self.document())
+
+
+def owned(batch: EditBatch) -> EditBatch:
+    """A batch whose stars have arguments that nobody else has hold of."""
+    operations = tuple(
+        replace(operation, star=_own(operation.star)) if isinstance(operation, (AddStar, UpdateStar)) else operation
+        for operation in batch.operations
+    )
+    return replace(batch, operations=operations)
 
 
 def _own(star: TaskStar) -> TaskStar:

@@ -64,6 +64,12 @@ class RetryPolicy:
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     def __post_init__(self) -> None:
+        for name, types, what in _RETRY_TYPES:
+            value = getattr(self, name)
+            if not isinstance(value, types):
+                raise InvalidStar(f"retry.{name} is {value!r}, and has to be {what}")
+        if not all(isinstance(name, str) for name in self.on):
+            raise InvalidStar(f"retry.on is {self.on!r}, and has to be names of error types")
         if self.max_attempts < 1:
             raise InvalidStar(f"retry.max_attempts is {self.max_attempts}, and has to be at least 1")
         for name in ("backoff_s", "max_backoff_s"):
@@ -74,6 +80,15 @@ class RetryPolicy:
         if not 0 <= self.jitter <= 1:
             raise InvalidStar(f"retry.jitter is {self.jitter}, and has to be between 0 and 1")
 
+
+_RETRY_TYPES: tuple[tuple[str, tuple[type, ...], str], ...] = (
+    ("max_attempts", (int,), "a whole number"),
+    ("backoff_s", (int, float), "seconds"),
+    ("factor", (int, float), "a number"),
+    ("max_backoff_s", (int, float), "seconds"),
+    ("jitter", (int, float), "a number"),
+    ("on", (tuple, list), "names of error types"),
+)
 
 NO_RETRY = RetryPolicy()
 

@@ -12,6 +12,9 @@ from .record import record
 
 _STRICT = ConfigDict(extra="forbid")
 
+NO_ARGUMENTS: Mapping[str, Any] = {}
+"""The arguments of work that has none; shared, so that it is known not to belong to anybody else."""
+
 
 @record
 class ToolCall:
@@ -23,7 +26,7 @@ class ToolCall:
     """
 
     tool: str
-    arguments: Mapping[str, Any] = field(default_factory=dict)
+    arguments: Mapping[str, Any] = field(default_factory=lambda: NO_ARGUMENTS)
     kind: Literal["tool"] = "tool"
 
     __pydantic_config__ = _STRICT
@@ -39,7 +42,7 @@ class Prompt:
     """
 
     instruction: str
-    arguments: Mapping[str, Any] = field(default_factory=dict)
+    arguments: Mapping[str, Any] = field(default_factory=lambda: NO_ARGUMENTS)
     kind: Literal["prompt"] = "prompt"
 
     __pydantic_config__ = _STRICT
@@ -55,7 +58,7 @@ class Approval:
     """
 
     question: str
-    arguments: Mapping[str, Any] = field(default_factory=dict)
+    arguments: Mapping[str, Any] = field(default_factory=lambda: NO_ARGUMENTS)
     kind: Literal["approval"] = "approval"
 
     __pydantic_config__ = _STRICT
@@ -72,7 +75,7 @@ class Nested:
     """
 
     constellation: Mapping[str, Any]
-    arguments: Mapping[str, Any] = field(default_factory=dict)
+    arguments: Mapping[str, Any] = field(default_factory=lambda: NO_ARGUMENTS)
     kind: Literal["nested"] = "nested"
 
     __pydantic_config__ = _STRICT

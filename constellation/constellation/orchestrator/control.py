@@ -256,8 +256,11 @@ async def _unpause(client: _Client, arguments: Mapping[str, Any]) -> Any:
 
 async def _cancel(client: _Client, arguments: Mapping[str, Any]) -> Any:
     run = await client.run(arguments)
+    star = arguments.get("star")
     await run.cancel(
-        arguments.get("star"), subtree=bool(arguments.get("subtree")), reason=str(arguments.get("reason", ""))
+        None if star is None else str(star),
+        subtree=bool(arguments.get("subtree")),
+        reason=str(arguments.get("reason", "")),
     )
 
 

@@ -171,6 +171,6 @@ def _refuse_to_guess(run: RunId, family: Mapping[RunId, Sequence[JournalEntry]],
 
 
 def new_run_id(now: Callable[[], float] = time.time) -> RunId:
-    """A run id that sorts by time and can be typed: the date, the time of day, and four random letters."""
+    """A run id that sorts by time and can be typed: the date, the time of day, and six random letters."""
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now()))
-    return RunId(f"{stamp}-{''.join(secrets.choice('abcdefghjkmnpqrstvwxyz') for _ in range(4))}")
+    return RunId(f"{stamp}-{''.join(secrets.choice('abcdefghjkmnpqrstvwxyz') for _ in range(6))}")

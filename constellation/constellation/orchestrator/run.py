@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..graph import AddStar, EditBatch, EditBuilder, StarId, TaskConstellation, TaskStar, UpdateStar
-from ..graph.snapshot import Snapshot
+from ..graph import AddStar, EditBatch, EditBuilder, StarId, TaskConstellation, TaskStar, UnknownStar, UpdateStar
+from ..graph.snapshot import Snapshot, owned
 from ..scheduling import RunEnded, RunMachine
 from ..scheduling import events as ev
 from ..scheduling.nesting import find_inside
@@ -156,7 +156,7 @@ class LocalRun:
             await self._offer(edit.functions)
             edit = edit.build()
         self._admit(operation.star for operation in edit.operations if isinstance(operation, (AddStar, UpdateStar)))
-        edited = ev.GraphEdited(self._engine.clock(), self.machine.run, edit)
+        edited = ev.GraphEdited(self._engine.clock(), self.machine.run, owned(edit))
         check_size(edited)
         await self._ask(edited)
 
@@ -170,6 +170,8 @@ class LocalRun:
 
     async def cancel(self, star: str | None = None, *, subtree: bool = False, reason: str = "") -> None:
         """See `Run.cancel`."""
+        if star is not None and not isinstance(star, str):
+            raise UnknownStar(str(star))
         target = StarId(star) if star is not None else None
         await self._ask(ev.CancelRequested(self._engine.clock(), self.machine.run, target, subtree, reason))
 

@@ -126,6 +126,8 @@ class RunBook:
         self.engine.let_go(run)
         self.planners.pop(run, None)
         del self.runs[run]
+        with suppress(ValueError):
+            self._ended.remove(run)
 
     async def offer(self, functions: Mapping[str, Callable[..., Any]]) -> None:
         """Have devices in this process offer functions; raises DeviceUnsuited, NameTaken."""
@@ -242,6 +244,8 @@ class RunBook:
         run.log.publish(replace(notice, seq=run.log.next_seq))
         self.engine.let_go(run.machine.run)
         self.planners.pop(run.machine.run, None)
+        if self.runs.get(run.machine.run) is not run:
+            return  # it was lost to another orchestrator meanwhile
         self._ended.append(run.machine.run)
         if len(self._ended) > MAX_ENDED_RUNS:
             del self.runs[self._ended.popleft()]

@@ -245,7 +245,8 @@ class AttemptRules(RunState):
         tried, device = (attempt.id, attempt.device) if attempt else (None, None)
         self._out.append(StarRetrying(self.run, star, tried, device, error, delay))
         tries = self.tries[star]
-        if delay > 0:
+        if delay > 0 or attempt is None:
+            # Tries that are runs of their own wait in any case: those that fail at once would begin one in another.
             tries.waiting = True
             self.desk.start_timer(f"retry:{star}", self.at + delay)
         else:

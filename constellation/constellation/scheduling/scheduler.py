@@ -117,7 +117,8 @@ class Scheduler:
             raise UnknownRun("")
         for attempt in machine.attempts.values():
             attempt.unconfirmed = attempt.recovered = True
-        self.fleet.set_paused(machine.run, machine.state == "paused")
+        # Nothing is placed before it is taken up: what is given out sooner would count as given out before the restart.
+        self.fleet.set_paused(machine.run, True)
         return machine
 
     def retrace(self, entry: JournalEntry) -> bool:
@@ -226,6 +227,7 @@ class Scheduler:
 
     def _take_up(self, machine: RunMachine, event: ev.RunRecovered, step: Step) -> None:
         """Bring a run that was taken up again in line with the devices, and with the run that it is nested in."""
+        self.fleet.set_paused(machine.run, machine.state == "paused")
         for device in list(self.fleet.devices.values()):
             self._reconcile(machine, device, event.at, step)
         self._reconcile_nested(machine, step)
