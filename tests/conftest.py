@@ -6,12 +6,14 @@ import os
 import shutil
 from collections.abc import Iterator
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 from hypothesis import HealthCheck, settings
 
-from .postgres_server import PostgresServer
+if TYPE_CHECKING:
+    from .postgres_server import PostgresServer
 
 ON_CI = os.environ.get("CI", "") not in ("", "0", "false")
 
@@ -88,6 +90,8 @@ def _is_pythons_own(process: psutil.Process) -> bool:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """A PostgreSQL server of the tests' own, for as long as they run."""
+    from .postgres_server import PostgresServer
+
     if find_spec("psycopg") is None:
         _miss("the module 'psycopg'")
     if not PostgresServer.installed():
