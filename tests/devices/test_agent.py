@@ -338,3 +338,14 @@ def _local_tools(path: Path) -> Callable[..., list[Any]]:
 
     make: Callable[..., list[Any]] = runpy.run_path(str(path))["make_local_tools"]
     return make
+
+
+async def test_work_done_on_the_spot_is_accepted_when_its_result_has_to_wait_for_a_file(
+    make_bench: Any, small_limits: Any
+) -> None:
+    async with make_bench() as bench:
+        hub = await bench.connect(limits=small_limits)
+        result = await hub.call("big_at_once", {"size": 5000}, attempt="big")
+        assert result.status == "succeeded"
+        told = [type(message) for message in hub.seen if isinstance(message, (Accept, Result))]
+        assert told == [Accept, Result]

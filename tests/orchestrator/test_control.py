@@ -356,3 +356,14 @@ def test_tokens_do_not_show_when_messages_are_printed() -> None:
     with pytest.raises(ValueError) as error:
         control_messages.CONTROL.validate_json(json.dumps({"kind": "open", "token": [TOKEN]}))
     assert TOKEN not in str(error.value)
+
+
+@pytest.mark.parametrize("star", [5, [1], {"a": 1}, "nobody"])
+async def test_a_cancel_of_what_is_no_star_is_refused_and_the_hub_goes_on(star: Any) -> None:
+    async with hub() as bench:
+        run = await bench.orchestrator.submit(approvals())
+        transport = await bench.opened()
+        answer = await ask(transport, "cancel", 1, run=run.id, star=star)
+        assert answer["error"] == "UnknownStar"
+        assert (await ask(transport, "cancel", 2, run=run.id))["error"] is None
+        assert (await run.wait()).state == "cancelled"

@@ -39,7 +39,9 @@ from constellation import (
     StarState,
     TaskConstellation,
 )
+from constellation.journal import SequenceConflict
 from constellation.orchestrator import events as seen
+from constellation.orchestrator import run_book
 from constellation.orchestrator.events import Event, event_from_json
 from constellation.orchestrator.run import LocalRun
 from constellation.scheduling import RunEnded
@@ -454,3 +456,26 @@ async def test_a_planner_looks_again_when_the_graph_has_moved_under_its_edit() -
     assert not [event for event in events if isinstance(event, seen.EditRefused)]
     assert len(settled(events)) == 9
     assert len(looks) > 4
+
+
+async def test_an_ended_run_that_is_lost_with_the_one_around_it_is_forgotten_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(run_book, "MAX_ENDED_RUNS", 2)
+    inner = TaskConstellation("inner")
+    inner.star("quick", "add", a=1, b=1)
+    outer = TaskConstellation("outer")
+    outer.star("nested", inner)
+    outer.star("ask", Approval("Go on?"))
+    plain = TaskConstellation("plain")
+    plain.star("quick", "add", a=1, b=1)
+    async with Orchestrator.local(devices=1, tools=[add]) as orchestrator:
+        held = await orchestrator.submit(outer)
+        assert isinstance(held, LocalRun)
+        with anyio.fail_after(30):
+            async for event in held.events():
+                if isinstance(event, seen.StarSettled) and event.star == "nested":
+                    break
+            orchestrator._book.lost(held.machine.run, SequenceConflict(held.id, 1, 2))
+            for _ in range(4):
+                assert await (await orchestrator.submit(plain)).result() == {"quick": 2}

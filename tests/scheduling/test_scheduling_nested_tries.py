@@ -6,10 +6,11 @@ import pytest
 
 from constellation.graph import AddStar, Nested, RetryPolicy, StarError, StarId, StarState, TaskConstellation
 from constellation.graph.documents import dump
-from constellation.scheduling import NotWaiting, RunId, RunOptions
+from constellation.scheduling import NotWaiting, RunId, RunOptions, Scheduler
 from constellation.scheduling import commands as cmd
 from constellation.scheduling import events as ev
 from constellation.scheduling.events import nested_id
+from constellation.scheduling.inputs import Tick
 from constellation.scheduling.nesting import find_inside, seen_from_outside
 
 from .harness import Harness, R, star
@@ -248,3 +249,22 @@ def test_a_nested_run_that_is_not_held_here_has_no_stars_to_be_found(h: Harness)
     del h.scheduler.runs[DEEPEST]
     with pytest.raises(NotWaiting):
         find_inside(h.scheduler.runs, h.machine, "n/m/x")
+
+
+def test_tries_that_fail_at_once_follow_each_other_and_do_not_begin_inside_each_other() -> None:
+    inner = TaskConstellation("inner")
+    inner.star("x", "t")
+    document = dump(inner)
+    document["records"] = {"x": {"state": "failed", "outcome": {"error": {"type": "E", "message": "m"}}}}
+    graph = TaskConstellation("outer")
+    graph.star("s", Nested(document), retry=RetryPolicy(max_attempts=400, backoff_s=0))
+    scheduler = Scheduler()
+    scheduler.handle(ev.RunStarted(1.0, RunId("r"), dump(graph), RunOptions()))
+    machine = scheduler.runs[RunId("r")]
+    while not machine.ended:
+        due = scheduler.next_due_at()
+        assert due is not None
+        scheduler.handle(Tick(due))
+    outcome = machine.graph.outcome("s")
+    assert outcome is not None
+    assert (machine.state, outcome.attempts) == ("failed", 400)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from constellation.graph import StarState
-from constellation.scheduling import Scheduler
+from constellation.graph import StarId, StarState, TaskConstellation
+from constellation.graph.documents import dump
+from constellation.scheduling import DeviceId, JournalEntry, Offer, RunId, RunOptions, Scheduler
 from constellation.scheduling import commands as cmd
 from constellation.scheduling import events as ev
+from constellation.scheduling.inputs import DeviceJoined, Tick
 
 from .harness import Harness, R, star
 from .snapshots import stored
@@ -89,3 +91,17 @@ def test_the_slot_of_an_attempt_that_a_device_never_speaks_of_is_given_to_others
     assert (h.state("a"), h.state("b"), h.free()) == (StarState.FAILED, StarState.READY, 0)
     h.wait(32)
     assert (h.state("b"), h.on("b")) == (StarState.ASSIGNED, "d0")
+
+
+def test_nothing_is_placed_between_the_replay_of_a_run_and_its_being_taken_up() -> None:
+    graph = TaskConstellation("waiting")
+    graph.star("a", "t")
+    scheduler = Scheduler(validate=True)
+    scheduler.handle(DeviceJoined(1.0, DeviceId("d"), 1, Offer(tools={"t": False})))
+    scheduler.recover([JournalEntry(ev.RunStarted(1.0, RunId("r"), dump(graph), RunOptions()))])
+    assert scheduler.handle(Tick(2.0)).commands == []
+    taken_up = scheduler.handle(ev.RunRecovered(2.0, RunId("r")))
+    (given_out,) = [command for command in taken_up.commands if isinstance(command, cmd.Dispatch)]
+    scheduler.handle(ev.AttemptStarted(2.1, RunId("r"), StarId("a"), given_out.attempt, DeviceId("d"), 1))
+    assert scheduler.handle(Tick(30.0)).commands == []
+    assert scheduler.runs[RunId("r")].graph.state("a") is StarState.RUNNING
