@@ -69,11 +69,12 @@ class Turns:
         refusal: Refusal | None = None
         for event in events:
             try:
-                self.scheduler.handle(event, turn)
+                self.scheduler.take(event, turn)
             except InvariantBroken:
                 raise
             except (SchedulingError, GraphError) as error:
                 refusal = refusal or error
+        self.scheduler.place(events[-1].at, turn)
         return refusal
 
     def records(self, turn: Step) -> list[Record]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import inf
 from typing import Protocol
 
 from ..graph import StarId, TaskStar
@@ -131,13 +130,16 @@ class LeastLoaded:
         """See `PlacementPolicy.choose`; ties go to the device whose id comes first, so that it is deterministic."""
         if len(candidates) == 1:
             return candidates[0]
+        if nearby:
+            most_bytes = max(nearby.get(device.id, 0) for device in candidates)
+            candidates = [device for device in candidates if nearby.get(device.id, 0) == most_bytes]
         least: list[DeviceLoad] = []
-        least_cost = (0, inf)
+        most_free = 0.0
         for device in candidates:
-            cost = (-nearby.get(device.id, 0) if nearby else 0, 1 - device.free_slots / device.offer.slots)
-            if cost < least_cost or not least:
-                least, least_cost = [device], cost
-            elif cost == least_cost:
+            free = device.free_slots / device.offer.slots
+            if free > most_free:
+                least, most_free = [device], free
+            elif free == most_free:
                 least.append(device)
         if len(least) == 1:
             return least[0]

@@ -22,7 +22,7 @@ from .inputs import FLEET_EVENTS, DeviceChanged, DeviceDraining, DeviceJoined, D
 from .invariants import check_scheduler
 from .matching import resource_needs, tool_of
 from .nesting import begin_nested, end_nested
-from .placement import NO_NEEDS, POLICY_FAILED, DeviceLoad, PlacementPolicy
+from .placement import POLICY_FAILED, DeviceLoad, PlacementPolicy
 from .reconciling import reconciled, unwanted_attempts
 from .run import RunMachine
 from .waiting import Waiting
@@ -70,19 +70,21 @@ class Scheduler:
 
     # --- events in ---------------------------------------------------------------------------------------------------
 
-    def handle(self, event: RunEvent | FleetEvent, into: Step | None = None) -> Step:
-        """Take one event in.
+    def handle(self, event: RunEvent | FleetEvent) -> Step:
+        """Take one event in, and give stars that wait to devices; see `take` for what it raises."""
+        step = Step()
+        self.take(event, step)
+        self.place(event.at, step)
+        return step
 
-        Args:
-            event: What has happened.
-            into: Where to add what follows from it; a step of its own when left out.
+    def take(self, event: RunEvent | FleetEvent, step: Step) -> None:
+        """Take one event in, and add what follows from it to a step. When a group of them is in, `place` is due.
 
         Raises:
             UnknownRun, RunExists, RunEnded, NotWaiting, EditRejected, UnknownStar, InvalidDocument: a request that
                 can't be granted; nothing has changed.
             InvariantBroken: in validate mode, the state is inconsistent.
         """
-        step = into if into is not None else Step()
         kind = type(event)
         if kind in _OF_THE_FLEET:
             self._handle_fleet(cast("FleetEvent", event), step)
@@ -92,10 +94,8 @@ class Scheduler:
             self._apply(cast("RunEvent", event), step)
         if self._next_tick_at is None:
             self._next_tick_at = event.at + TICK_S
-        self._place(event.at, step)
         if self._validate:
             check_scheduler(self)
-        return step
 
     def recover(self, entries: Iterable[JournalEntry]) -> RunMachine:
         """Bring a run back by replaying its journal; nothing is carried out.
@@ -360,10 +360,9 @@ class Scheduler:
 
     # --- placement ---------------------------------------------------------------------------------------------------
 
-    def _place(self, at: float, step: Step) -> None:
+    def place(self, at: float, step: Step) -> None:
         """Give stars that wait to devices with room, until there are no more of either."""
-        while (placement := self.fleet.place(self._nearby)) is not None:
-            run, star, device, fault = placement
+        for run, star, needs, device, fault in self.fleet.placements(self._nearby):
             if device is None:
                 self._apply(ev.PlacementFailed(at, run, star.id, fault, POLICY_FAILED), step)
                 continue
@@ -371,10 +370,12 @@ class Scheduler:
             idempotent = star.idempotent
             if idempotent is None:
                 idempotent = device.offer.tools.get(tool_of(star), False)
-            device.take(attempt, resource_needs(star) if star.requires else NO_NEEDS)
+            device.take(attempt, needs)
             self._apply(
                 ev.StarAssigned(at, run, star.id, attempt, device.id, device.epoch, idempotent, device.memory), step
             )
+            if self._validate:
+                check_scheduler(self)
 
     def _nearby(self, run: RunId, star: StarId) -> Mapping[DeviceId, int]:
         return self.runs[run].nearby(star)
