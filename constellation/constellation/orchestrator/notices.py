@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..graph import Outcome, StarError, stars_by_state
+from ..graph import Outcome, StarError, StarState, stars_by_state
 from ..scheduling import RunMachine
 from ..scheduling import commands as cmd
 from ..scheduling import events as ev
@@ -28,27 +28,58 @@ def duration_of(outcome: Outcome) -> float | None:
     return round(outcome.ended_at - outcome.started_at, 6)
 
 
-def from_command(seq: int, time: float, command: cmd.Command) -> out.Event:
-    """The event that a command stands for; those that have to do with devices or other runs alone stand for none."""
+Note = tuple[Any, ...]
+"""What is kept of an event until somebody reads it: its kind, when it happened, and what it is made of.
+
+It is flat, so that the collector of garbage soon leaves it alone and nothing large lives on by it: every star has three.
+"""
+
+
+def note_of(command: cmd.Command, at: float) -> Note:
+    """What is to be kept of a command; those that have to do with devices or other runs alone stand for no event."""
+    told: Any = command
+    kind = type(command)
+    if kind is cmd.Dispatch:
+        return "star_assigned", at, told.star.id, told.attempt, told.device
+    if kind is cmd.StarStarted:
+        return "star_started", at, told.star, told.attempt, told.device
+    if kind is cmd.StarSettled:
+        return "star_settled", at, told.star, told.state, told.outcome
+    return "command", at, command
+
+
+def from_note(seq: int, run: str, note: Note) -> out.Event:
+    """The event that a note stands for."""
+    match note:
+        case "star_assigned", time, star, attempt, device:
+            return out.StarAssigned(seq=seq, time=time, run=run, star=star, device=device, attempt=_number(attempt))
+        case "star_started", time, star, attempt, device:
+            return out.StarStarted(seq=seq, time=time, run=run, star=star, device=device, attempt=_number(attempt))
+        case "star_settled", time, star, state, outcome:
+            return _star_settled(seq, time, run, star, state, outcome)
+        case _, time, command:
+            return _from_command(seq, time, command)
+    raise TypeError(f"{note!r} stands for no event")
+
+
+def _star_settled(seq: int, time: float, run: str, star: str, state: StarState, outcome: Outcome) -> out.StarSettled:
+    return out.StarSettled(
+        seq=seq,
+        time=time,
+        run=run,
+        star=star,
+        state=state.value,
+        device=outcome.device,
+        attempts=outcome.attempts,
+        duration_s=duration_of(outcome),
+        output=outcome.output,
+        error=error_json(outcome.error),
+    )
+
+
+def _from_command(seq: int, time: float, command: cmd.Command) -> out.Event:
     run = command.run
     match command:
-        case cmd.Dispatch(_, star, attempt, device):
-            return out.StarAssigned(seq=seq, time=time, run=run, star=star.id, device=device, attempt=_number(attempt))
-        case cmd.StarStarted(_, star_id, attempt, device):
-            return out.StarStarted(seq=seq, time=time, run=run, star=star_id, device=device, attempt=_number(attempt))
-        case cmd.StarSettled(_, star_id, state, outcome):
-            return out.StarSettled(
-                seq=seq,
-                time=time,
-                run=run,
-                star=star_id,
-                state=state.value,
-                device=outcome.device,
-                attempts=outcome.attempts,
-                duration_s=duration_of(outcome),
-                output=outcome.output,
-                error=error_json(outcome.error),
-            )
         case cmd.StarRetrying(_, star_id, _, device_id, error, delay_s):
             return out.StarRetrying(
                 seq=seq,

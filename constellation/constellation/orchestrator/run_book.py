@@ -39,7 +39,7 @@ from .engine import Engine
 from .errors import AdmissionRefused, OrchestratorStopped, RunInUse
 from .event_log import EventLog
 from .hub import ConnectedDevice, Hub
-from .notices import from_entry, run_finished
+from .notices import from_entry, note_of, run_finished
 from .offering import Offering
 from .planning import Planner, consult, review_of
 from .recovery import LEASE_S, owner_name
@@ -178,9 +178,9 @@ class RunBook:
             act(self, command, at)
 
     def _tell(self, command: cmd.Command, at: float) -> None:
-        run = self.runs.get(command.run)
-        if run is not None:
-            run.log.tell(command, at)
+        held = self.runs.get(command.run)
+        if held is not None:
+            held.log.note(note_of(command, at))
 
     def _tell_around(self, command: cmd.AskApproval | cmd.StarSettled, at: float) -> None:
         """Tell of a question inside a nested constellation, or of the end of one, around it as well.
@@ -190,7 +190,7 @@ class RunBook:
         held = self.runs.get(command.run)
         if held is None:
             return
-        held.log.tell(command, at)
+        held.log.note(note_of(command, at))
         inner = held.machine
         if inner.parent is None or not isinstance(inner.graph[command.star].work, Approval):
             return

@@ -13,7 +13,6 @@ from ..graph import GraphError
 from ..journal import Record
 from ..scheduling import FleetEvent, InvariantBroken, JournalEntry, RunEvent, RunId, Scheduler, SchedulingError, Step
 from ..scheduling import commands as cmd
-from ..scheduling.events import RunPaused, RunRecovered, RunStarted, RunUnpaused
 from ..scheduling.records import encode_entry
 
 AnyEvent = RunEvent | FleetEvent
@@ -22,15 +21,12 @@ AnyEvent = RunEvent | FleetEvent
 Refusal = SchedulingError | GraphError
 """Why an event was not granted; nothing has changed."""
 
-TOLD_ENTRIES = frozenset({RunStarted, RunRecovered, RunPaused, RunUnpaused})
-"""The kinds of events that carriers are told of; for all others there are commands."""
-
 
 class Carrier(Protocol):
     """Carries out what a scheduler wants done; never waits."""
 
     def entered(self, entry: JournalEntry) -> None:
-        """An entry, of one of the kinds of `TOLD_ENTRIES`, is in the journal."""
+        """An entry that is about a whole run (see `Step.of_runs`) is in the journal."""
 
     def carry_out(self, command: cmd.Command, at: float) -> None:
         """Do what a command says."""
@@ -89,9 +85,11 @@ class Turns:
 
     def carry_out(self, turn: Step, carrier: Carrier, at: float, *, lost: Collection[RunId] = ()) -> None:
         """Have everything done that follows from a turn which is stored, but for runs that have been lost."""
-        for entry in turn.entries:
-            if type(entry.event) in TOLD_ENTRIES and entry.event.run not in lost:
+        for entry in turn.of_runs:
+            if entry.event.run not in lost:
                 carrier.entered(entry)
-        for command in turn.commands:
-            if not lost or command.run not in lost:
-                carrier.carry_out(command, at)
+        commands = turn.commands
+        if lost:
+            commands = [command for command in commands if command.run not in lost]
+        for command in commands:
+            carrier.carry_out(command, at)

@@ -133,15 +133,14 @@ class LeastLoaded:
         if nearby:
             most_bytes = max(nearby.get(device.id, 0) for device in candidates)
             candidates = [device for device in candidates if nearby.get(device.id, 0) == most_bytes]
-        least: list[DeviceLoad] = []
-        most_free = 0.0
+        work = work_key(star)
+        best, most_free = candidates[0], -1.0
         for device in candidates:
             free = device.free_slots / device.offer.slots
-            if free > most_free:
-                least, most_free = [device], free
-            elif free == most_free:
-                least.append(device)
-        if len(least) == 1:
-            return least[0]
-        work = work_key(star)
-        return min(least, key=lambda device: (durations.expected_on(work, device.id), device.id))
+            if free == most_free:
+                expected_s, least_s = durations.expected_on(work, device.id), durations.expected_on(work, best.id)
+                if expected_s < least_s or (expected_s == least_s and device.id < best.id):
+                    best = device
+            elif free > most_free:
+                best, most_free = device, free
+        return best

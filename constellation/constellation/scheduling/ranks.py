@@ -27,14 +27,10 @@ class Ranks:
     def __getitem__(self, star: StarId) -> float:
         return self._rank.get(star, 0.0)
 
-    def discard(self, star: StarId) -> None:
-        """Forget a star that has ended or is gone."""
-        self._rank.pop(star, None)
-
     def follow(self, applied: Applied) -> None:
         """Take in an edit: forget what it removed, and recompute what it touched and both ends of its lines."""
         for star in applied.removed:
-            self.discard(star)
+            self._rank.pop(star, None)
         stars = set(applied.touched)
         for operation in applied.inverse.operations:
             if isinstance(operation, AddLine):

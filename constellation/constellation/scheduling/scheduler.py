@@ -8,7 +8,7 @@ journal, then carry the commands out.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, cast
+from typing import Any
 
 from ..graph import InvalidDocument, StarError, StarId, StarState
 from . import events as ev
@@ -35,6 +35,9 @@ _OF_THE_FLEET = frozenset(FLEET_EVENTS)
 
 _LAST_REPORTS = frozenset({ev.AttemptSucceeded, ev.AttemptFailed, ev.AttemptCancelled, ev.AttemptRejected})
 """What a device says of an attempt when it is done with it."""
+
+_OF_RUNS = frozenset({RunStarted, ev.RunRecovered, ev.RunPaused, ev.RunUnpaused})
+"""The kinds of events that are about a whole run; see `Step.of_runs`."""
 
 _NEWS = _LAST_REPORTS | {ev.AttemptStarted, ev.HoldReleased}
 """What is not a request but news, and may come when the run that it is about has been dropped."""
@@ -86,12 +89,13 @@ class Scheduler:
             InvariantBroken: in validate mode, the state is inconsistent.
         """
         kind = type(event)
+        some: Any = event
         if kind in _OF_THE_FLEET:
-            self._handle_fleet(cast("FleetEvent", event), step)
+            self._handle_fleet(some, step)
         elif kind is RunStarted:
-            self._start(cast("RunStarted", event), step)
+            self._start(some, step)
         else:
-            self._apply(cast("RunEvent", event), step)
+            self._apply(some, step)
         if self._next_tick_at is None:
             self._next_tick_at = event.at + TICK_S
         if self._validate:
@@ -187,22 +191,25 @@ class Scheduler:
                 raise UnknownRun(event.run)
             self.stale += 1
             return
-        commands: list[Command] = []
+        commands = step.commands
+        before = len(commands)
         entry = machine.apply(event, commands)
         if entry is None:
             return
         step.entries.append(entry)
-        self._pass_on(machine, commands, step)
+        if kind in _OF_RUNS:
+            step.of_runs.append(entry)
+        if machine.concerns_runs:
+            machine.concerns_runs = False
+            own = commands[before:]
+            del commands[before:]
+            self._pass_on(machine, own, step)
         follow = _FOLLOWED.get(kind)
         if follow is not None:
             follow(self, machine, event, step)
 
     def _pass_on(self, machine: RunMachine, commands: list[Command], step: Step) -> None:
-        """Pass on what a run wants done; what is about other runs is done here as well."""
-        if not machine.concerns_runs:
-            step.commands += commands
-            return
-        machine.concerns_runs = False
+        """Pass on what a run wants done where some of it is about other runs, which is done here as well."""
         nested: list[Command] = []
         for command in commands:
             if isinstance(command, (StartNested, CancelNested, RunSettled)):
@@ -366,14 +373,17 @@ class Scheduler:
             if device is None:
                 self._apply(ev.PlacementFailed(at, run, star.id, fault, POLICY_FAILED), step)
                 continue
-            attempt = ev.attempt_id(run, star.id, self.runs[run].tries[star.id].attempts + 1)
+            machine, id = self.runs[run], star.id
+            attempt = ev.attempt_id(run, id, machine.tries[id].attempts + 1)
             idempotent = star.idempotent
             if idempotent is None:
                 idempotent = device.offer.tools.get(tool_of(star), False)
             device.take(attempt, needs)
-            self._apply(
-                ev.StarAssigned(at, run, star.id, attempt, device.id, device.epoch, idempotent, device.memory), step
+            entry = machine.apply(
+                ev.StarAssigned(at, run, id, attempt, device.id, device.epoch, idempotent, device.memory), step.commands
             )
+            assert entry is not None, "what waits for a device can be given to one"
+            step.entries.append(entry)
             if self._validate:
                 check_scheduler(self)
 
