@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..graph import Outcome, StarError, StarState, stars_by_state
+from ..graph import Outcome, StarError, stars_by_state
 from ..scheduling import RunMachine
 from ..scheduling import commands as cmd
 from ..scheduling import events as ev
@@ -23,15 +23,18 @@ def error_json(error: StarError | None) -> dict[str, Any] | None:
 
 def duration_of(outcome: Outcome) -> float | None:
     """Seconds from the beginning of a star's last attempt to its end; None without an attempt."""
-    if outcome.started_at is None or outcome.ended_at is None:
-        return None
-    return round(outcome.ended_at - outcome.started_at, 6)
+    return _duration_s(outcome.started_at, outcome.ended_at)
+
+
+def _duration_s(started_at: float | None, ended_at: float | None) -> float | None:
+    return None if started_at is None or ended_at is None else round(ended_at - started_at, 6)
 
 
 Note = tuple[Any, ...]
 """What is kept of an event until somebody reads it: its kind, when it happened, and what it is made of.
 
-It is flat, so that the collector of garbage soon leaves it alone and nothing large lives on by it: every star has three.
+It is flat and has plain values, so that the collector of garbage soon leaves it alone: every star has three of them, and
+the latest are kept.
 """
 
 
@@ -44,7 +47,9 @@ def note_of(command: cmd.Command, at: float) -> Note:
     if kind is cmd.StarStarted:
         return "star_started", at, told.star, told.attempt, told.device
     if kind is cmd.StarSettled:
-        return "star_settled", at, told.star, told.state, told.outcome
+        outcome = told.outcome
+        ran = outcome.device, outcome.attempts, outcome.started_at, outcome.ended_at
+        return "star_settled", at, told.star, told.state._value_, *ran, outcome.output, outcome.error
     return "command", at, command
 
 
@@ -55,26 +60,22 @@ def from_note(seq: int, run: str, note: Note) -> out.Event:
             return out.StarAssigned(seq=seq, time=time, run=run, star=star, device=device, attempt=_number(attempt))
         case "star_started", time, star, attempt, device:
             return out.StarStarted(seq=seq, time=time, run=run, star=star, device=device, attempt=_number(attempt))
-        case "star_settled", time, star, state, outcome:
-            return _star_settled(seq, time, run, star, state, outcome)
+        case "star_settled", time, star, state, device, attempts, started_at, ended_at, output, error:
+            return out.StarSettled(
+                seq=seq,
+                time=time,
+                run=run,
+                star=star,
+                state=state,
+                device=device,
+                attempts=attempts,
+                duration_s=_duration_s(started_at, ended_at),
+                output=output,
+                error=error_json(error),
+            )
         case _, time, command:
             return _from_command(seq, time, command)
     raise TypeError(f"{note!r} stands for no event")
-
-
-def _star_settled(seq: int, time: float, run: str, star: str, state: StarState, outcome: Outcome) -> out.StarSettled:
-    return out.StarSettled(
-        seq=seq,
-        time=time,
-        run=run,
-        star=star,
-        state=state.value,
-        device=outcome.device,
-        attempts=outcome.attempts,
-        duration_s=duration_of(outcome),
-        output=outcome.output,
-        error=error_json(outcome.error),
-    )
 
 
 def _from_command(seq: int, time: float, command: cmd.Command) -> out.Event:

@@ -57,7 +57,10 @@ class Turns:
         self.scheduler.drop(run)
 
     def take(self, events: Sequence[AnyEvent], turn: Step) -> Refusal | None:
-        """Have the scheduler take events in, and add what follows to the turn; returns the first refusal, if any.
+        """Have the scheduler take a group of events in, and then place what waits; adds what follows to the turn.
+
+        Returns:
+            The first refusal, if any.
 
         Raises:
             InvariantBroken: the scheduler validates, and its state is inconsistent: nobody's request is to blame.
