@@ -33,8 +33,8 @@ def _duration_s(started_at: float | None, ended_at: float | None) -> float | Non
 Note = tuple[Any, ...]
 """What is kept of an event until somebody reads it: its kind, when it happened, and what it is made of.
 
-It is flat and has plain values, so that the collector of garbage soon leaves it alone: every star has three of them, and
-the latest are kept.
+It is flat and has plain values, so that the collector of garbage soon leaves it alone: every star has three of them,
+and the latest are kept.
 """
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from typing import cast
 
 from pydantic import TypeAdapter
 from pydantic_core import PydanticSerializationError
@@ -14,6 +15,10 @@ from . import events as ev
 from .events import JournalEntry, RunEvent
 
 RECORD_VERSION = 1
+
+_BEGINNING = b'{"v":%d,"event":' % RECORD_VERSION
+
+_NO_GRAPH = b'"graph":{}'
 
 _ANY_EVENT: TypeAdapter[RunEvent] = TypeAdapter(ev.RunEvent)
 
@@ -32,17 +37,25 @@ def _writer(kind: type) -> Callable[[RunEvent], bytes]:
 def encode_entry(entry: JournalEntry) -> bytes:
     """An entry as JSON text."""
     event = entry.event
-    if isinstance(event, ev.RunStarted) and isinstance(event.graph, Snapshot):
-        event = replace(event, graph=event.graph.document())
+    kind = type(event)
     try:
-        body = _writer(type(event))(event)
+        body = _writer(kind)(event) if kind is not ev.RunStarted else _write_start(cast("ev.RunStarted", event))
     except PydanticSerializationError:
         # Text that is no valid Unicode, as a device may send it; written as ASCII it comes back as it was.
         body = json.dumps(_ANY_EVENT.dump_python(event, mode="json"), separators=(",", ":")).encode()
     if not entry.verdicts:
-        return b'{"v":%d,"event":%b}' % (RECORD_VERSION, body)
+        return _BEGINNING + body + b"}"
     verdicts = json.dumps(dict(entry.verdicts), separators=(",", ":")).encode()
     return b'{"v":%d,"verdicts":%b,"event":%b}' % (RECORD_VERSION, verdicts, body)
+
+
+def _write_start(event: ev.RunStarted) -> bytes:
+    """The start of a run as JSON text; a graph that can write itself does so."""
+    write = _writer(ev.RunStarted)
+    if not isinstance(event.graph, Snapshot):
+        return write(event)
+    before, place, after = write(replace(event, graph={})).partition(_NO_GRAPH)
+    return b"".join((before, place[:-2], event.graph.text(), after))
 
 
 def decode_entry(body: bytes) -> JournalEntry:
