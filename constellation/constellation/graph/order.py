@@ -15,7 +15,7 @@ for Maintaining Order in a List", STOC 1987.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from operator import attrgetter
 
 from .errors import CycleRejected
@@ -52,11 +52,21 @@ class Order:
 
     def append(self, node: Node) -> None:
         """Put a star without lines at the end."""
+        self.extend((node,))
+
+    def extend(self, nodes: Iterable[Node]) -> None:
+        """Put stars at the end, each after those that it waits for."""
         ends = self._ends
         last = ends.before
-        node.position = last.position + _GAP
-        node.before, node.after = last, ends
-        last.after = ends.before = node
+        position = last.position
+        for node in nodes:
+            position += _GAP
+            node.position = position
+            node.before = last
+            last.after = node
+            last = node
+        last.after = ends
+        ends.before = last
 
     def remove(self, node: Node) -> None:
         """Take a star out."""

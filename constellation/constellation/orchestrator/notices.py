@@ -38,18 +38,25 @@ and the latest are kept.
 """
 
 
-def note_of(command: cmd.Command, at: float) -> Note:
-    """What is to be kept of a command; those that have to do with devices or other runs alone stand for no event."""
-    told: Any = command
-    kind = type(command)
-    if kind is cmd.Dispatch:
-        return "star_assigned", at, told.star.id, told.attempt, told.device
-    if kind is cmd.StarStarted:
-        return "star_started", at, told.star, told.attempt, told.device
-    if kind is cmd.StarSettled:
-        outcome = told.outcome
-        ran = outcome.device, outcome.attempts, outcome.started_at, outcome.ended_at
-        return "star_settled", at, told.star, told.state._value_, *ran, outcome.output, outcome.error
+def note_assigned(command: cmd.Dispatch, at: float) -> Note:
+    """What is to be kept of it that a star was given to a device."""
+    return "star_assigned", at, command.star.id, command.attempt, command.device
+
+
+def note_started(command: cmd.StarStarted, at: float) -> Note:
+    """What is to be kept of it that a device has begun with a star."""
+    return "star_started", at, command.star, command.attempt, command.device
+
+
+def note_settled(command: cmd.StarSettled, at: float) -> Note:
+    """What is to be kept of the end of a star."""
+    outcome = command.outcome
+    ran = outcome.device, outcome.attempts, outcome.started_at, outcome.ended_at
+    return "star_settled", at, command.star, command.state._value_, *ran, outcome.output, outcome.error
+
+
+def note_rare(command: cmd.StarRetrying | cmd.EditApplied | cmd.AskApproval, at: float) -> Note:
+    """What is to be kept of what happens to few stars: the command."""
     return "command", at, command
 
 

@@ -56,9 +56,7 @@ class Ranks:
                         heappush(heap, -source.position)
 
     def _compute(self, node: Node) -> float:
-        behind = 0.0
-        for star in node.outbound:
-            rank = self._rank.get(star, 0.0)
-            if rank > behind:
-                behind = rank
+        known = self._rank
+        # Those without a rank are no longer waited for.
+        behind = max([known[star] for star in node.outbound if star in known], default=0.0)
         return behind + self._durations.expected(work_key(node.star))
