@@ -94,10 +94,6 @@ class TaskConstellation(Authoring):
         """The state of a star; raises UnknownStar."""
         return self._node(star).state
 
-    def find(self, star: StarId) -> Node | None:
-        """The graph's own record of a star, for the scheduler; None when there is no such star."""
-        return self._nodes.get(star)
-
     def outcome(self, star: str) -> Outcome | None:
         """How a star ended, or None while it has not; raises UnknownStar."""
         return self._node(star).outcome

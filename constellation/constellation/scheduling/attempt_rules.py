@@ -57,7 +57,7 @@ class AttemptRules(RunState):
     def _assigned(self, event: ev.StarAssigned) -> bool:
         star = event.star
         tries = self.tries.get(star)
-        node = self.graph.find(star)
+        node = self.graph._nodes.get(star)
         if (
             tries is None
             or tries.attempt is not None
