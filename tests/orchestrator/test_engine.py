@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -38,8 +38,8 @@ class Notes:
     def entered(self, entry: JournalEntry) -> None:
         self.kinds.append(f"{entry.event.run} {entry.event.kind}")
 
-    def carry_out(self, command: cmd.Command, at: float) -> None:
-        self.commands.append(command)
+    def carry_out(self, commands: Sequence[cmd.Command], at: float) -> None:
+        self.commands += commands
 
     def lost(self, run: RunId, error: JournalError) -> set[RunId]:
         self.engine.let_go(run)

@@ -72,11 +72,11 @@ class Intake:
         started = ev.RunStarted(self._book.engine.clock(), run, Snapshot(graph, once=not journaled), options)
         if journaled:
             check_size(started)
+        if len(graph) >= MANY_STARS:
+            count_as_old()
         # Shielded for as long as the journal takes: a run is in it with its first record, or not at all.
         with anyio.CancelScope(shield=True):
             await self._begin(started, graph.name, kept, planner)
-        if len(graph) >= MANY_STARS:
-            count_as_old()
         return self._book.runs[run]
 
     async def _begin(self, started: ev.RunStarted, name: str, info: Mapping[str, Any], planner: Planner | None) -> None:

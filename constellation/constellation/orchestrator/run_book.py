@@ -7,7 +7,7 @@ what has happened into events for observers, notes the ends of runs, and keeps t
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -171,16 +171,17 @@ class RunBook:
             for device in self.hub.devices.values():
                 self._announce(self.runs[event.run], device, None)
 
-    def carry_out(self, command: cmd.Command, at: float) -> None:
-        """See `Carrier.carry_out`: do what it says, and note what those who watch its run are told of it."""
-        kind = type(command)
-        act = _ACTIONS.get(kind)
-        if act is not None:
-            act(self, command, at)
-        note = _NOTES.get(kind)
-        if note is not None:
-            held = self.runs.get(command.run)
-            if held is not None:
+    def carry_out(self, commands: Sequence[cmd.Command], at: float) -> None:
+        """See `Carrier.carry_out`: do what they say, and note what those who watch their runs are told of them."""
+        runs = self.runs
+        for command in commands:
+            kind = type(command)
+            act = _ACTIONS.get(kind)
+            if act is not None:
+                act(self, command, at)
+            note = _NOTES.get(kind)
+            held = runs.get(command.run) if note is not None else None
+            if note is not None and held is not None:
                 held.log.note(note(command, at))
                 if held.machine.parent is not None:
                     self._tell_around(held.machine, command, at)

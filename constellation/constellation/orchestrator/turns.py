@@ -28,8 +28,8 @@ class Carrier(Protocol):
     def entered(self, entry: JournalEntry) -> None:
         """An entry that is about a whole run (see `Step.of_runs`) is in the journal."""
 
-    def carry_out(self, command: cmd.Command, at: float) -> None:
-        """Do what a command says."""
+    def carry_out(self, commands: Sequence[cmd.Command], at: float) -> None:
+        """Do what commands say, one after the other."""
 
 
 class Turns:
@@ -94,5 +94,4 @@ class Turns:
         commands = turn.commands
         if lost:
             commands = [command for command in commands if command.run not in lost]
-        for command in commands:
-            carrier.carry_out(command, at)
+        carrier.carry_out(commands, at)

@@ -15,22 +15,23 @@ from .durations import Durations, work_key
 
 
 class Ranks:
-    """The upward ranks of one graph's stars, in expected seconds; kept up to date as the graph is edited."""
+    """The upward ranks of one graph's stars, in expected seconds; kept up to date as the graph is edited.
+
+    Attributes:
+        known: The rank of each star; to be read only.
+    """
 
     def __init__(self, graph: TaskConstellation, durations: Durations) -> None:
         self._graph = graph
         self._durations = durations
-        self._rank: dict[StarId, float] = {}
+        self.known: dict[StarId, float] = {}
         for node in reversed(list(graph._order)):
-            self._rank[node.star.id] = self._compute(node)
-
-    def __getitem__(self, star: StarId) -> float:
-        return self._rank.get(star, 0.0)
+            self.known[node.star.id] = self._compute(node)
 
     def follow(self, applied: Applied) -> None:
         """Take in an edit: forget what it removed, and recompute what it touched and both ends of its lines."""
         for star in applied.removed:
-            self._rank.pop(star, None)
+            self.known.pop(star, None)
         stars = set(applied.touched)
         for operation in applied.inverse.operations:
             if isinstance(operation, AddLine):
@@ -47,8 +48,8 @@ class Ranks:
         while heap:
             node = nodes.pop(-heappop(heap))
             rank = self._compute(node)
-            if self._rank.get(node.star.id) != rank:
-                self._rank[node.star.id] = rank
+            if self.known.get(node.star.id) != rank:
+                self.known[node.star.id] = rank
                 for edge in node.inbound.values():
                     source = edge.source
                     if source.state in OPEN and source.position not in nodes:
@@ -56,7 +57,6 @@ class Ranks:
                         heappush(heap, -source.position)
 
     def _compute(self, node: Node) -> float:
-        known = self._rank
-        # Those without a rank are no longer waited for.
-        behind = max([known[star] for star in node.outbound if star in known], default=0.0)
+        known = self.known
+        behind = max([known.get(star, 0.0) for star in node.outbound], default=0.0)
         return behind + self._durations.expected(work_key(node.star))

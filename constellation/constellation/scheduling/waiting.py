@@ -48,7 +48,7 @@ class _RunDesk(Desk):
         self._timers = timers
 
     def queue(self, star: TaskStar, avoid: frozenset[DeviceId]) -> None:
-        self._fleet.queue(self._run, star, self._ranks[star.id], avoid)
+        self._fleet.queue(self._run, star, self._ranks.known.get(star.id, 0.0), avoid)
 
     def unqueue(self, star: StarId) -> None:
         self._fleet.unqueue(self._run, star)

@@ -181,11 +181,15 @@ class SimulatedOrchestrator:
         """See `Carrier.entered`: nobody here watches runs begin and pause."""
         assert entry.event.run in self.scheduler.runs
 
-    def carry_out(self, command: cmd.Command, at: float) -> None:
+    def carry_out(self, commands: Sequence[cmd.Command], at: float) -> None:
         """See `Carrier.carry_out`."""
-        if self._dies("in the middle of carrying out"):
-            raise _Died
-        self._watch.carried_out(command)
+        for command in commands:
+            if self._dies("in the middle of carrying out"):
+                raise _Died
+            self._watch.carried_out(command)
+            self._carry_out(command)
+
+    def _carry_out(self, command: cmd.Command) -> None:
         match command:
             case cmd.Dispatch():
                 self._hub.dispatch(command)
