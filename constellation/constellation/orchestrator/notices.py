@@ -48,6 +48,11 @@ def note_started(command: cmd.StarStarted, at: float) -> Note:
     return "star_started", at, command.star, command.attempt, command.device
 
 
+def note_begun(command: cmd.StarSettled, at: float) -> Note:
+    """What is to be kept of it that a device has begun with a star whose end is the first that was heard of it."""
+    return "star_started", at, command.star, command.begun, command.outcome.device
+
+
 def note_settled(command: cmd.StarSettled, at: float) -> Note:
     """What is to be kept of the end of a star."""
     outcome = command.outcome

@@ -39,7 +39,16 @@ from .engine import Engine
 from .errors import AdmissionRefused, OrchestratorStopped, RunInUse
 from .event_log import EventLog
 from .hub import ConnectedDevice, Hub
-from .notices import Note, from_entry, note_assigned, note_rare, note_settled, note_started, run_finished
+from .notices import (
+    Note,
+    from_entry,
+    note_assigned,
+    note_begun,
+    note_rare,
+    note_settled,
+    note_started,
+    run_finished,
+)
 from .offering import Offering
 from .planning import Planner, consult, review_of
 from .recovery import LEASE_S, owner_name
@@ -182,6 +191,8 @@ class RunBook:
             note = _NOTES.get(kind)
             held = runs.get(command.run) if note is not None else None
             if note is not None and held is not None:
+                if isinstance(command, cmd.StarSettled) and command.begun is not None:
+                    held.log.note(note_begun(command, at))
                 held.log.note(note(command, at))
                 if held.machine.parent is not None:
                     self._tell_around(held.machine, command, at)

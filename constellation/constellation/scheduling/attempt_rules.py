@@ -144,15 +144,16 @@ class AttemptRules(RunState):
         attempt = self._fenced(event)
         if attempt is None:
             return False
-        self._tell_of_start(attempt)
         self._end_attempt(attempt)
         if attempt.stopping is StopCause.CANCEL:
+            self._tell_of_start(attempt)
             self._stopped(attempt, confirmed=True)
             return True
         # A result that overtook the stop for a timeout counts: to throw it away would be to do the work twice.
         if event.artifact_bytes > 0:
             self.artifact_bytes[attempt.star] = event.artifact_bytes
-        self._settle(attempt.star, StarState.SUCCEEDED, output=event.output, attempt=attempt)
+        begun = None if attempt.started else attempt.id
+        self._settle(attempt.star, StarState.SUCCEEDED, output=event.output, attempt=attempt, begun=begun)
         return True
 
     def _attempt_failed(self, event: ev.AttemptFailed) -> bool:

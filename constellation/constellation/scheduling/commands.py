@@ -98,12 +98,16 @@ class StarRetrying:
 
 @record
 class StarSettled:
-    """Let it be known that a star has ended."""
+    """Let it be known that a star has ended.
+
+    `begun` is its last attempt where nothing was heard of that before its result, which says as well that it has begun.
+    """
 
     run: RunId
     star: StarId
     state: StarState
     outcome: Outcome
+    begun: AttemptId | None = None
 
 
 @record

@@ -200,6 +200,7 @@ class RunState:
         output: Any = None,
         error: StarError | None = None,
         attempt: Attempt | None = None,
+        begun: AttemptId | None = None,
         reviewed: bool = True,
     ) -> None:
         tries = self.tries.pop(star, None)
@@ -215,7 +216,7 @@ class RunState:
             self.graph.hold(star)
             self._reviews[star] = None
         changes = self.graph.settle(star, state, outcome, at=self.at)
-        self._out.append(StarSettled(self.run, star, state, outcome))
+        self._out.append(StarSettled(self.run, star, state, outcome, begun))
         if reviewed:
             self._ask_review(star)
         self._follow(changes)
