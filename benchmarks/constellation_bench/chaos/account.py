@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from constellation.graph import SETTLED, StarState
+from constellation.graph import SETTLED, StarId, StarState
 from constellation.journal import Record
 from constellation.scheduling import RunMachine
 from constellation.scheduling.commands import Command
@@ -62,13 +62,12 @@ class Account:
 
     def stars(self) -> dict[str, StarAccount]:
         """What is said of each star."""
-        return {str(star): self._star(star) for star in self._machine.graph} if self._machine is not None else {}
+        return {star: self._star(star) for star in self._machine.graph} if self._machine is not None else {}
 
-    def _star(self, star: str) -> StarAccount:
+    def _star(self, star: StarId) -> StarAccount:
         assert self._machine is not None
         graph = self._machine.graph
-        state, outcome = graph.find_state(star), graph.outcome(star)
-        assert state is not None
+        state, outcome = graph.state(star), graph.outcome(star)
         error = outcome.error.type if outcome is not None and outcome.error is not None else ""
         attempt = outcome.output if outcome is not None and state is StarState.SUCCEEDED else ""
         return StarAccount(state in SETTLED, str(state), error, str(attempt))

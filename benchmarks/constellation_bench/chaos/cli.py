@@ -83,7 +83,7 @@ def chaos(
             else:
                 print_figures(told)
             if faults:
-                raise PromiseBroken("; ".join(faults))
+                raise PromiseBroken(f"found what must not be: {'; '.join(faults)}")
         except BenchError:
             keep = True
             raise

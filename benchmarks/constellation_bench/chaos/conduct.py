@@ -6,13 +6,15 @@ import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
 
-from constellation_protocol.signal import Signal
+from constellation_protocol.tasks import background
 
+from .account import Account
 from .plan import Disturbance, Kind
 from .programs import Hub
 from .progress import Progress
@@ -23,8 +25,6 @@ _Thing = TypeVar("_Thing")
 
 HUB_SHARE = 0.3
 """How many of the kills are to hit a hub, of those that come while there is one to hit."""
-
-_RETRY_S = 0.05
 
 _MANNERS = ((0.3, Manner.CLOSED), (0.6, Manner.RESET), (0.95, Manner.TORN), (1.0, Manner.SILENT))
 """How connections are cut: each up to this share of the chances."""
@@ -69,17 +69,16 @@ class Conductor:
         self._stage = stage
         self._run = run
         self._progress = progress
-        self._standing_by = Signal()
 
     async def carry_out(self, disturbances: Sequence[Disturbance]) -> None:
         """Carry out what is planned; what is not due before the run is over is left undone."""
-        async with anyio.create_task_group() as tasks:
+        async with background() as tasks:
             for disturbance in disturbances:
-                if not await self._progress.until(lambda account, due=disturbance.due: account.ended >= due):  # type: ignore[misc]
+                if not await self._progress.until(partial(_has_ended, disturbance.due)):
                     return
                 await anyio.sleep(disturbance.delay_s)
                 while not await self._do(disturbance, tasks) and not self._progress.account.over:
-                    await anyio.sleep(_RETRY_S)
+                    await self._progress.next_look()
 
     async def _do(self, what: Disturbance, tasks: TaskGroup) -> bool:
         """Do it if there is anything to do it to; returns whether there was."""
@@ -152,6 +151,10 @@ class Conductor:
         _chosen(there, what.target).cut(next(manner for share, manner in _MANNERS if what.manner < share))
         self.done.cuts += 1
         return True
+
+
+def _has_ended(stars: int, account: Account) -> bool:
+    return account.ended >= stars
 
 
 def _chosen(there: Sequence[_Thing], chance: float) -> _Thing:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
 
-from constellation import TaskConstellation
+from constellation import StarHandle, TaskConstellation
 
 from ..overhead.dag import Dag, layered
 
@@ -73,7 +73,7 @@ def make_graph(stars: list[PlannedStar]) -> TaskConstellation:
     """
     graph = TaskConstellation("chaos")
     idempotent = {star.id: star.idempotent for star in stars}
-    handles = {}
+    handles: dict[str, StarHandle] = {}
     for star in stars:
         handles[star.id] = graph.star(
             star.id,
@@ -119,7 +119,7 @@ class Disturbance:
     manner: float
 
 
-def plan_disturbances(stars: int, counts: dict[Kind, int], *, seed: int) -> list[Disturbance]:
+def plan_disturbances(stars: int, counts: Mapping[Kind, int], *, seed: int) -> list[Disturbance]:
     """What is done to a run of that many stars, in the order in which it is due."""
     random = Random(f"disturbances {seed}")
     last = max(stars - max(CALM_STARS, round(stars * CALM_SHARE)), stars // 2)

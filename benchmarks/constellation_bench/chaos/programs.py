@@ -86,7 +86,7 @@ class Program(ABC):
         while True:
             self._killed = False
             with self._log.open("ab") as log, anyio.CancelScope(shield=True):
-                self._process = await anyio.open_process(
+                process = self._process = await anyio.open_process(
                     self._command,
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
@@ -94,15 +94,12 @@ class Program(ABC):
                     env=self._environment,
                     start_new_session=True,
                 )
-            try:
-                async with self._process:
-                    try:
-                        await self._attend(self._process)
-                        code = await self._process.wait()
-                    finally:
-                        await self._stop(self._process)
-            finally:
-                self._gone()
+            async with process:
+                try:
+                    await self._attend(process)
+                    code = await process.wait()
+                finally:
+                    await self._stop(process)
             if not self._killed:
                 self.crashes.append(f"{self.name} ended with {code}: {self._last_line()}")
             if self._held is not None:
@@ -127,9 +124,6 @@ class Program(ABC):
     @abstractmethod
     async def _attend(self, process: Process) -> None:
         """Take what it prints, until it has closed its output."""
-
-    def _gone(self) -> None:
-        """Its process has ended."""
 
 
 class Device(Program):
@@ -198,6 +192,5 @@ class Hub(Program):
                     self._changed.notify()
         except (anyio.EndOfStream, anyio.IncompleteRead):
             return
-
-    def _gone(self) -> None:
-        self.url = self.proxy.hub_port = None
+        finally:
+            self.url = self.proxy.hub_port = None

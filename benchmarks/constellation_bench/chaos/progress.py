@@ -38,7 +38,7 @@ class Progress:
         self._run = run
         self._patience_s = patience_s
         self._looked = looked
-        self._changed = Signal()
+        self._look = Signal()
 
     async def follow(self) -> None:
         """Read until the run is over.
@@ -52,10 +52,10 @@ class Progress:
             await self._read()
             if self.account.records > before:
                 moved_at = time.monotonic()
-                self._changed.notify()
             elif time.monotonic() - moved_at > self._patience_s:
                 raise Standstill(f"came to a standstill: no record for {self._patience_s:g} s; {self.told()}")
             self._looked()
+            self._look.notify()
             await anyio.sleep(LOOK_S)
 
     async def _read(self) -> None:
@@ -65,8 +65,12 @@ class Progress:
     async def until(self, reached: Callable[[Account], bool]) -> bool:
         """Wait until the account is such, or the run is over; returns whether it is such."""
         while not (found := reached(self.account)) and not self.account.over:
-            await self._changed.wait()
+            await self.next_look()
         return found
+
+    async def next_look(self) -> None:
+        """Wait until the journal has been read once more."""
+        await self._look.wait()
 
     def told(self) -> str:
         """How many stars are in each state, in words."""

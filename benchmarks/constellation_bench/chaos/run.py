@@ -10,6 +10,7 @@ from pathlib import Path
 import anyio
 
 from constellation.journal import open_journal
+from constellation_protocol.tasks import background
 
 from .check import Findings, check
 from .conduct import Conductor, Done
@@ -109,7 +110,7 @@ async def carry_out_chaos(chaos: Chaos, folder: Path, show: Callable[[Moment], N
             kills = chaos.disturbances.get(Kind.KILL, 0)
             run = await stage.submit(make_graph(planned), max_losses=kills)
             began = time.monotonic()
-            async with open_journal(journal) as opened, anyio.create_task_group() as tasks:
+            async with open_journal(journal) as opened, background() as tasks:
                 progress = Progress(opened, run, patience_s=chaos.patience_s, looked=lambda: show(moment))
                 conductor = Conductor(stage, run, progress)
                 moment = Moment(progress, conductor.done, stage)
