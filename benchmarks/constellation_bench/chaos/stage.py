@@ -110,9 +110,17 @@ async def open_stage(folder: Path, *, journal: str, hubs: int, devices: int, see
             token,
         )
         tasks = await stack.enter_async_context(background())
-        for program in stage.programs:
-            tasks.start_soon(program.keep, lambda: random.uniform(0, RESTART_S))
+
+        def delay_s() -> float:
+            return random.uniform(0, RESTART_S)
+
         try:
+            for hub in stage.hubs:
+                tasks.start_soon(hub.keep, delay_s)
+            for hub in stage.hubs:
+                await hub.until_ready()
+            for device in stage.devices:  # which join the first hub of their list that is there
+                tasks.start_soon(device.keep, delay_s)
             yield stage
         finally:
             tasks.cancel_scope.cancel()

@@ -28,7 +28,10 @@ class EngineCarrier(Carrier, Protocol):
     """Carries out what the engine's scheduler wants done; never waits."""
 
     def lost(self, run: RunId, error: JournalError) -> set[RunId]:
-        """Another writer has a run: let go of it and of those it is nested with, and return them all."""
+        """Another writer has a run: let go of it and of those it is nested with, and return them all.
+
+        It may have been let go of before; several ways lead to that being noticed.
+        """
 
 
 class _Item:
@@ -60,6 +63,7 @@ class Engine:
         self._carrier = carrier
         self._inbox: list[_Item] = []
         self._in_hand: list[_Item] = []
+        self._disowned: list[tuple[RunId, JournalError]] = []
         self._wake = anyio.Event()
         self._stopped = False
 
@@ -103,6 +107,14 @@ class Engine:
         """Have nothing more to do with a run: it has ended, or someone else has it."""
         self._turns.let_go(run)
 
+    def disown(self, run: RunId, error: JournalError) -> None:
+        """Let go of a run that another writer is known to have, without waiting.
+
+        It is done between two turns: one that is being stored may be about this run.
+        """
+        self._disowned.append((run, error))
+        self._wake.set()
+
     def stop(self) -> None:
         """Take nothing in any more; what is being stored is still stored."""
         self._stopped = True
@@ -113,6 +125,9 @@ class Engine:
         try:
             while not self._stopped:
                 await self._wait_for_items()
+                disowned, self._disowned = self._disowned, []
+                for run, error in disowned:
+                    self._carrier.lost(run, error)
                 self._in_hand, self._inbox = self._inbox, []
                 await self._work(self._in_hand)
                 self._in_hand = []
@@ -129,7 +144,7 @@ class Engine:
             due = self.scheduler.next_due_at()
             if due is not None and due <= now:
                 self._inbox.append(_Item((Tick(now),), None))
-            if self._inbox:
+            if self._inbox or self._disowned:
                 break
             self._wake = anyio.Event()
             with anyio.move_on_after(None if due is None else due - now):

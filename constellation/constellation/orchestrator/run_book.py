@@ -112,7 +112,7 @@ class RunBook:
                 try:
                     await self.journal.acquire(run.id, owner=self.owner, at=self.engine.clock(), lease_s=LEASE_S)
                 except RunBusy as busy:
-                    self.lost(run.machine.run, busy)
+                    self.engine.disown(run.machine.run, busy)
 
     # --- what runs need ----------------------------------------------------------------------------------------------
 
@@ -219,7 +219,9 @@ class RunBook:
             self._tasks.start_soon(self._finish, run, run_finished(run.log.next_seq, at, command, run.machine))
 
     def lost(self, run: RunId, error: JournalError) -> set[RunId]:
-        """See `Carrier.lost`."""
+        """See `EngineCarrier.lost`."""
+        if run not in self.runs:
+            return {run}
         top = self.runs[run].machine
         while top.parent is not None and top.parent[0] in self.runs:
             top = self.runs[top.parent[0]].machine
