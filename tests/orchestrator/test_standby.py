@@ -19,6 +19,7 @@ from constellation import Approval, Orchestrator, TaskConstellation
 from constellation.graph.documents import dump
 from constellation.journal import JournalUnavailable, Record
 from constellation.journal.memory import MemoryJournal
+from constellation.orchestrator import run_book
 from constellation.orchestrator import standby as module
 from constellation.orchestrator.credentials import Grant
 from constellation.orchestrator.recovery import LEASE_S
@@ -26,7 +27,7 @@ from constellation.orchestrator.standby import Standby
 from constellation.scheduling import JournalEntry, RunId, RunOptions
 from constellation.scheduling import events as ev
 from constellation.scheduling.records import encode_entry
-from constellation_protocol import Hello, Refused
+from constellation_protocol import Hello, LinkClosed, Refused
 
 pytestmark = pytest.mark.anyio
 
@@ -158,3 +159,80 @@ async def test_a_device_is_to_come_again_when_the_journal_cannot_be_asked(
         with pytest.raises(Refused, match="it is busy") as refusal:
             await standby.admit(Hello(device="d", running=("r/ask/1",)), Grant())
         assert refusal.value.retry
+
+
+# --- devices follow the runs ----------------------------------------------------------------------------------------
+
+IDLE = Hello(device="d", elsewhere=True)
+
+
+async def hub_run(journal: FaultyJournal, run: str) -> None:
+    """A run of another hub."""
+    await left_behind(journal, run, lease_s=LEASE_S)
+    await journal.set_state(run, "running", at=1.0, info={"hub": True})
+
+
+async def test_a_device_without_work_is_sent_to_the_hub_that_has_some_if_it_knows_others(
+    journal: FaultyJournal,
+) -> None:
+    async with standing_by(journal) as (hub, standby):
+        assert await standby.admit(IDLE, Grant()) > 0, "nothing goes on anywhere"
+        await left_behind(journal, "somebody's", lease_s=LEASE_S)
+        assert await standby.admit(IDLE, Grant()) > 0, "what goes on is no hub's"
+        await hub_run(journal, "r")
+        with pytest.raises(Refused, match="this hub stands by") as refusal:
+            await standby.admit(IDLE, Grant())
+        assert refusal.value.retry
+        assert await standby.admit(Hello(device="d"), Grant()) > 0, "it has nowhere else to go"
+        graph = TaskConstellation("own")
+        graph.star("ask", Approval("Go on?"))
+        run = await hub.submit(graph)
+        assert await standby.admit(IDLE, Grant()) > 0, "there is work here too"
+        await run.approve("ask")
+        await run.wait()
+        with pytest.raises(Refused, match="this hub stands by"):
+            await standby.admit(IDLE, Grant())
+
+
+async def test_a_device_without_work_is_to_come_again_when_the_journal_cannot_be_asked(
+    journal: FaultyJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with standing_by(journal) as (_, standby):
+
+        async def fail(**options: object) -> object:
+            raise JournalUnavailable("memory", "it is busy")
+
+        monkeypatch.setattr(journal, "runs", fail)
+        with pytest.raises(Refused, match="it is busy") as refusal:
+            await standby.admit(IDLE, Grant())
+        assert refusal.value.retry
+
+
+async def test_a_hub_that_loses_its_last_run_sends_the_devices_away_that_know_others(
+    journal: FaultyJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK_S", 3600.0)
+    monkeypatch.setattr(run_book, "LEASE_S", 0.03)
+    async with standing_by(journal) as (hub, _):
+        graph = TaskConstellation("own")
+        graph.star("ask", Approval("Go on?"))
+        run = await hub.submit(graph)
+        leaves = hub._book.hub.open_direct(Hello(device="leaves", elsewhere=True))
+        stays = hub._book.hub.open_direct(Hello(device="stays"))
+        await hub.wait_for_devices(2)
+        await journal.release(run.id, owner=hub._book.owner)
+        await journal.acquire(run.id, owner=OTHER, at=time.time(), lease_s=LEASE_S)
+        with anyio.fail_after(20), pytest.raises(LinkClosed, match="this hub stands by"):
+            await leaves.receive()
+        assert stays.connected
+        assert [device.name for device in await hub.devices()] == ["stays"]
+
+
+async def test_what_a_hub_notes_of_its_runs_is_not_for_others_to_say(journal: FaultyJournal) -> None:
+    async with standing_by(journal) as (hub, _):
+        graph = TaskConstellation("own")
+        graph.star("ask", Approval("Go on?"))
+        with pytest.raises(ValueError, match="'hub' can't be among a run's info"):
+            await hub.submit(graph, info={"hub": False})
+        run = await hub.submit(graph, info={"mine": 1})
+        assert (await journal.run(run.id)).info == {"mine": 1, "hub": True}

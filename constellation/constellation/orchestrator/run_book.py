@@ -18,6 +18,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from constellation_protocol.messages import DeviceProfile, Progress
+from constellation_protocol.signal import Signal
 
 from ..graph import Approval, EditRejected, StarId, TaskStar
 from ..journal import Journal, JournalError, RunBusy
@@ -62,8 +63,9 @@ class RunBook:
         hub: The devices.
         offering: The functions of this process that devices offer.
         runs: The runs in hand, and the last ones that have ended.
-        planners: Who looks at the stars of each run.
+        planners: Who looks at the stars of each run that has not ended, those included that are being submitted.
         owner: How this orchestrator signs its claims.
+        lost_one: Tells that a run has been lost to another orchestrator.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class RunBook:
         self.owner = owner_name()
         self.runs: dict[RunId, LocalRun] = {}
         self.planners: dict[RunId, Planner | None] = {}
+        self.lost_one = Signal()
         self.engine = Engine(Scheduler(policy=policy, no_device_patience_s=no_device_patience_s), journal, self)
         self.hub = Hub(
             self.engine, tasks, artifacts=artifacts, on_progress=self._progressed, on_fleet=self._fleet_changed
@@ -234,6 +237,7 @@ class RunBook:
                 RunInUse(f"run {member} has been taken over by another orchestrator; follow it there ({error})")
             )
             self.drop(member)
+        self.lost_one.notify()
         return family
 
     async def _finish(self, run: LocalRun, notice: out.RunFinished) -> None:
