@@ -270,12 +270,22 @@ async def test_a_claim_that_is_lost_while_the_run_is_being_written_to_ends_that_
             refused.set()
             raise
 
+    paused: list[bool] = []
+
+    async def pause() -> None:
+        try:
+            await taken.pause()
+        except RunInUse:
+            paused.append(False)
+        else:
+            paused.append(True)
+
     with anyio.fail_after(20):
         async with Orchestrator.local(devices=1) as orchestrator, anyio.create_task_group() as tasks:
             kept = await orchestrator.submit(approval())
             taken = await orchestrator.submit(approval())
             journal.gate = anyio.Event()
-            tasks.start_soon(taken.pause)
+            tasks.start_soon(pause)
             await journal.at_gate.wait()
             await journal.release(taken.id, owner=owner_name())
             await journal.acquire(taken.id, owner="another/1/1", at=orchestrator._book.engine.clock(), lease_s=60.0)
@@ -291,6 +301,7 @@ async def test_a_claim_that_is_lost_while_the_run_is_being_written_to_ends_that_
                 await taken.wait()
             await kept.approve("ask")
             assert (await kept.wait()).state == "succeeded"
+    assert paused == [not others_record], "what was asked is stored, or it is told that it is not"
 
 
 async def test_a_run_that_is_found_to_be_lost_in_two_ways_at_once_is_let_go_of_once(

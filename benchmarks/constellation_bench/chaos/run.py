@@ -107,8 +107,8 @@ async def carry_out_chaos(chaos: Chaos, folder: Path, show: Callable[[Moment], N
         async with open_stage(
             folder, journal=journal, hubs=chaos.hubs, devices=chaos.devices, seed=chaos.seed
         ) as stage:
-            kills = chaos.disturbances.get(Kind.KILL, 0)
-            run = await stage.submit(make_graph(planned), max_losses=kills)
+            # A star may be there whenever something is done: that alone is not to end it.
+            run = await stage.submit(make_graph(planned), max_losses=sum(chaos.disturbances.values()))
             began = time.monotonic()
             async with open_journal(journal) as opened, background() as tasks:
                 progress = Progress(opened, run, patience_s=chaos.patience_s, looked=lambda: show(moment))

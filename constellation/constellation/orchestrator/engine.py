@@ -18,7 +18,7 @@ from ..scheduling import JournalEntry, RunId, Scheduler, Step
 from ..scheduling.events import GraphEdited, RunStarted
 from ..scheduling.inputs import Tick
 from ..scheduling.records import encode_entry
-from .errors import OrchestratorStopped, TooLarge
+from .errors import OrchestratorStopped, RunInUse, TooLarge
 from .turns import AnyEvent, Carrier, Turns
 
 Clock = Callable[[], float]
@@ -78,6 +78,7 @@ class Engine:
 
         Raises:
             SchedulingError, GraphError: an event can't be granted; the others have been taken in.
+            RunInUse: a run that an event is about is another orchestrator's by now; what was asked of it is not stored.
             OrchestratorStopped: `stop` has been called, or the journal has failed.
         """
         if self._stopped:
@@ -159,7 +160,7 @@ class Engine:
         lost = await self._store(turn)
         self._turns.carry_out(turn, self._carrier, self.clock(), lost=lost)
         for item in items:
-            _finish(item, item.error)
+            _finish(item, item.error or _lost_with(item, lost))
 
     async def _store(self, turn: Step) -> set[RunId]:
         """Store a turn, and return the runs that turn out to be someone else's by now: theirs are not stored."""
@@ -189,6 +190,15 @@ def check_size(event: RunStarted | GraphEdited) -> None:
     if size > MAX_BODY_BYTES:
         what = "the graph" if isinstance(event, RunStarted) else "the edit"
         raise TooLarge(what, size, MAX_BODY_BYTES)
+
+
+def _lost_with(item: _Item, lost: set[RunId]) -> RunInUse | None:
+    """Why nothing of what came in together counts as stored; None when it does."""
+    for event in item.events if lost else ():
+        run = getattr(event, "run", None)
+        if run in lost:
+            return RunInUse(f"run {run} has been taken over by another orchestrator")
+    return None
 
 
 def _finish(item: _Item, error: Exception | None) -> None:

@@ -148,11 +148,14 @@ class Intake:
             self._book.add(machine, judged_from=judged_from)
         now = self._book.engine.clock()
         going_on = [member for member in family if not self._book.runs[member].machine.ended]
-        await self._book.engine.ask(
-            *(ev.RunRecovered(now, member, planner is not None and member == run, rerun_unknown) for member in going_on)
-        )
-        if run not in self._book.runs:
-            raise RunInUse(f"run {run} was written to by its earlier orchestrator while it was taken over; try again")
+        try:
+            await self._book.engine.ask(
+                *(ev.RunRecovered(now, each, planner is not None and each == run, rerun_unknown) for each in going_on)
+            )
+        except RunInUse as error:
+            raise RunInUse(
+                f"run {run} was written to by its earlier orchestrator while it was taken over; try again"
+            ) from error
         for member in family:
             if member not in going_on and not self._book.engine.scheduler.waits_for_nested(member):
                 # It was needed for its parent to learn how it had ended.

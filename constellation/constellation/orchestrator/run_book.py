@@ -233,9 +233,10 @@ class RunBook:
             if held.machine.parent is not None and held.machine.parent[0] in family:
                 family.add(held.machine.run)
         for member in family:
-            self.runs[member].log.close(
-                RunInUse(f"run {member} has been taken over by another orchestrator; follow it there ({error})")
-            )
+            taken = f"run {member} has been taken over by another orchestrator"
+            at_work = (attempt.device for attempt in self.runs[member].machine.attempts.values())
+            self.hub.send_away(at_work, f"{taken}, which is to have what this device has done for it")
+            self.runs[member].log.close(RunInUse(f"{taken}; follow it there ({error})"))
             self.drop(member)
         self.lost_one.notify()
         return family
@@ -268,7 +269,7 @@ class RunBook:
         if planner is not None:
             try:
                 await self._plan(planner, owner, star)
-            except (OrchestratorStopped, RunEnded):
+            except (OrchestratorStopped, RunEnded, RunInUse):
                 return
             except Exception as error:  # whatever a planner does wrong, the run goes on without its edit
                 note = f"{type(error).__name__}: {error}"

@@ -128,10 +128,9 @@ class Standby:
 
     async def _send_devices_away(self) -> None:
         """End the sessions of devices that are of use at other hubs, and of none here."""
-        if any(device.link.hello.elsewhere for device in self._book.hub.devices.values()) and await self._stands_by():
-            for device in list(self._book.hub.devices.values()):
-                if device.link.hello.elsewhere:
-                    device.bar(STANDS_BY)
+        devices = self._book.hub.devices
+        if any(device.link.hello.elsewhere for device in devices.values()) and await self._stands_by():
+            self._book.hub.send_away([name for name, each in devices.items() if each.link.hello.elsewhere], STANDS_BY)
 
     async def _stands_by(self) -> bool:
         """Whether runs go on at other hubs, or are to be taken over from them, and none goes on here."""
