@@ -74,11 +74,12 @@ class Conductor:
         """Carry out what is planned; what is not due before the run is over is left undone."""
         async with background() as tasks:
             for disturbance in disturbances:
-                if not await self._progress.until(partial(_has_ended, disturbance.due)):
-                    return
+                await self._progress.until(partial(_has_ended, disturbance.due))
                 await anyio.sleep(disturbance.delay_s)
-                while not await self._do(disturbance, tasks) and not self._progress.account.over:
+                while not self._progress.account.over and not await self._do(disturbance, tasks):
                     await self._progress.next_look()
+                if self._progress.account.over:
+                    return
 
     async def _do(self, what: Disturbance, tasks: TaskGroup) -> bool:
         """Do it if there is anything to do it to; returns whether there was."""
@@ -88,7 +89,7 @@ class Conductor:
             case Kind.CUT:
                 return self._cut(what)
             case Kind.FREEZE:
-                return await self._freeze(tasks)
+                return await self._freeze()
 
     async def _kill(self, what: Disturbance, tasks: TaskGroup) -> bool:
         if what.target < HUB_SHARE and await self._kill_hub(tasks):
@@ -121,7 +122,7 @@ class Conductor:
         await self._takeover(killed_at, self.done.takeovers_s)
         hub.release()
 
-    async def _freeze(self, tasks: TaskGroup) -> bool:
+    async def _freeze(self) -> bool:
         active = await self._active()
         if active is None:
             return False

@@ -57,6 +57,7 @@ class Outcome:
         run: The run's id.
         findings: What the effects and the journal come to.
         done: What was done to the run.
+        undone: What was to be done, and was not before the run was over, in words.
         crashes: Programs that have ended by themselves, and how.
         left_behind: Processes that were still there when everything had been stopped.
         elapsed_s: Seconds from submission to the end of the last star.
@@ -65,6 +66,7 @@ class Outcome:
     run: str
     findings: Findings
     done: Done
+    undone: tuple[str, ...]
     crashes: tuple[str, ...]
     left_behind: tuple[str, ...]
     elapsed_s: float
@@ -72,7 +74,7 @@ class Outcome:
     def faults(self) -> list[str]:
         """What must not be, in words; empty when all is as it should be."""
         left = [f"processes left behind: {', '.join(self.left_behind)}"] if self.left_behind else []
-        return [*self.findings.faults(), *self.crashes, *left]
+        return [*self.findings.faults(), *self.undone, *self.crashes, *left]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,4 +126,14 @@ async def carry_out_chaos(chaos: Chaos, folder: Path, show: Callable[[Moment], N
     # Read when nothing runs any more that could write there.
     effects = read_effects([device.root for device in stage.devices])
     findings = check(planned, account.stars(), account.attempts, effects)
-    return Outcome(run, findings, conductor.done, tuple(stage.crashes), tuple(left), elapsed_s)
+    undone = _undone(chaos, conductor.done)
+    return Outcome(run, findings, conductor.done, undone, tuple(stage.crashes), tuple(left), elapsed_s)
+
+
+def _undone(chaos: Chaos, done: Done) -> tuple[str, ...]:
+    counts = {Kind.KILL: done.kills, Kind.CUT: done.cuts, Kind.FREEZE: done.freezes}
+    return tuple(
+        f"only {counts[kind]} of {wanted} {kind}s before the run was over: give more --stars, or longer --work-ms"
+        for kind, wanted in chaos.disturbances.items()
+        if counts[kind] < wanted
+    )

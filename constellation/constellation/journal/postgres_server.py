@@ -26,8 +26,8 @@ LOCK_TIMEOUT_S = 10.0
 """How long a statement waits for another session's transaction before it fails."""
 
 IDLE_TRANSACTION_S = 5.0
-"""How long the server keeps a transaction whose session says nothing: a hub that stops in the middle of one, with all of
-its machine perhaps, must not keep others from its runs."""
+"""How long the server keeps a transaction whose session says nothing: a hub that stops in the middle of one, perhaps
+with its whole machine, must not keep others from its runs."""
 
 CONNECTING: Final[Mapping[str, int | str]] = {
     "connect_timeout": 10,  # seconds

@@ -87,6 +87,11 @@ def test_what_must_not_be_ends_the_command_with_an_error_and_its_files_are_kept(
     assert {"journal.db", "hub-1.log", "device-4.log"} <= {file.name for file in kept.iterdir()}
 
 
+def test_a_run_that_is_over_before_all_was_done_to_it_does_not_pass(capsys: Out) -> None:
+    assert main(["bench", "chaos", "--stars", "1", "--kills", "0", "--cuts", "40", "--work-ms", "0", "--json"]) == 1
+    assert "of 40 cuts before the run was over: give more --stars" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
