@@ -248,7 +248,8 @@ class DeviceAgent:
             self._begin(admitted, session)
 
     def _admit(self, assign: Assign, session: Session) -> Attempt | None:
-        if self._answer_known(assign, session):
+        if assign.attempt in self._runner.running or self._kept.begun(assign.attempt):
+            self._answer_known(assign, session)
             return None
         refusal = self._refusal(assign)
         if refusal is not None:
@@ -259,7 +260,7 @@ class DeviceAgent:
         self._runner.add(attempt)
         return attempt
 
-    def _answer_known(self, assign: Assign, session: Session) -> bool:
+    def _answer_known(self, assign: Assign, session: Session) -> None:
         """Answer for an attempt that was begun here before; it is never begun again."""
         running = self._runner.running.get(assign.attempt)
         if running is not None and running.session is not session:
@@ -268,15 +269,10 @@ class DeviceAgent:
             session.say(Accept(attempt=assign.attempt, epoch=session.epoch))
         elif running is not None:
             self._reject(assign, session, "duplicate", "the attempt is running here already")
-        elif self._kept.begun(assign.attempt):
-            kept = self._kept.result_of(assign.attempt)
-            if kept is not None:
-                session.deliver(kept, self._kept.keep)
-            else:
-                self._reject(assign, session, "duplicate", "the attempt ran here and its result was taken")
+        elif (kept := self._kept.result_of(assign.attempt)) is not None:
+            session.deliver(kept, self._kept.keep)
         else:
-            return False
-        return True
+            self._reject(assign, session, "duplicate", "the attempt ran here and its result was taken")
 
     def _refusal(self, assign: Assign) -> tuple[RejectCode, str] | None:
         if self._draining is not None:

@@ -7,7 +7,7 @@ comes back once, as a result, whatever its tool does: return, raise, hang, shiel
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -38,6 +38,7 @@ class AttemptRunner:
 
     Attributes:
         epoch: The epoch that results are made for.
+        running: What runs, by id; to be read only.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class AttemptRunner:
         self._store = home.store
         self._keep = slots
         self._settled = settled
-        self._running: dict[str, Attempt] = {}
+        self.running: dict[str, Attempt] = {}
         self._max_inline_bytes = 0
         self._alarms = Alarms(self._ring)
         self._workers = WorkerPool(home.store, home.root) if worker_processes else None
@@ -95,11 +96,6 @@ class AttemptRunner:
                 with anyio.CancelScope(shield=True):
                     await self._workers.aclose()
 
-    @property
-    def running(self) -> Mapping[str, Attempt]:
-        """What runs, by id."""
-        return self._running
-
     def enter_session(self, epoch: int, limits: Limits) -> None:
         """Make results for this session from now on, in this epoch and within its limits."""
         self.epoch = epoch
@@ -108,7 +104,7 @@ class AttemptRunner:
 
     def add(self, attempt: Attempt) -> None:
         """Give an attempt its slot; `begin` starts it."""
-        self._running[attempt.id] = attempt
+        self.running[attempt.id] = attempt
 
     def begin(self, attempts: Sequence[Attempt]) -> None:
         """Start attempts that have their slots; those that can be done on the spot are done on return."""
@@ -189,7 +185,7 @@ class AttemptRunner:
             return
         attempt.settled = True
         attempt.carries_files = packed is not None and bool(packed.artifacts)
-        del self._running[attempt.id]
+        del self.running[attempt.id]
         self._settled(
             Result(
                 attempt=attempt.id,

@@ -59,12 +59,16 @@ class DirectLink:
     async def send(self, *messages: Message) -> None:
         """Queue messages in order; see `Link.send`."""
         lane = self._outgoing
-        for message in messages:
-            while self._ended is None and len(lane.waiting) + len(lane.held) >= lane.credits:
-                await lane.room.wait()
+        sent = 0
+        while sent < len(messages):
+            room = lane.credits - len(lane.waiting) - len(lane.held)
             if self._ended is not None:
                 raise LinkClosed(self._ended)
-            lane.waiting.append(message)
+            if room <= 0:
+                await lane.room.wait()
+                continue
+            lane.waiting += messages[sent : sent + room]
+            sent += room
             lane.arrived.notify()
 
     async def receive(self) -> Sequence[Message]:

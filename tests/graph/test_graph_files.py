@@ -38,7 +38,7 @@ from constellation.graph import (
     Work,
 )
 from constellation.graph.conditions import compile_condition
-from constellation.graph.documents import dump, load
+from constellation.graph.documents import dump, dump_text, load
 from constellation.graph.files import MAX_BYTES, parse_text, read_file, write_text
 from constellation.graph.invariants import check_invariants
 from constellation.graph.yaml_nodes import MAX_ALIASED
@@ -151,6 +151,18 @@ def test_a_graph_comes_back_from_a_file_as_it_was(graph: TaskConstellation, yaml
     assert again.version == graph.version
     assert dump(again) == dump(graph)
     check_invariants(again)
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@given(graph=constellations())
+def test_the_text_of_a_graph_says_what_its_document_says(graph: TaskConstellation) -> None:
+    assert json.loads(dump_text(graph)) == dump(graph)
+
+
+def test_the_text_of_a_graph_keeps_what_is_no_unicode() -> None:
+    graph = TaskConstellation("bad \ud800 name")
+    graph.line(graph.star("a", "t", x="\udfff"), graph.star("b", "t"), when="output == '\"\\u00e9'")
+    assert json.loads(dump_text(graph)) == dump(graph)
 
 
 def test_text_of_several_lines_is_written_as_a_block() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from constellation.graph import AddStar, EditBatch, Nested, StarId, TaskConstellation, TaskStar, ToolCall
+from constellation.graph.collector import count_as_old
 from constellation.graph.documents import dump, load
 from constellation.graph.node import Node
 from constellation.graph.snapshot import Snapshot, owned
@@ -75,6 +76,31 @@ def test_graphs_that_are_let_go_are_collected_while_others_are_copied() -> None:
         graph.copy()
     alive = sum(type(found) is Node for found in gc.get_objects())
     assert alive < 30_000, "of 60,000 stars in copies that nobody has any more"
+
+
+def test_garbage_among_what_counts_as_old_is_still_found() -> None:
+    graph = TaskConstellation("long")
+    for number in range(60):
+        graph.star(f"s{number}", "t")
+    gc.collect()
+    before = sum(type(found) is Node for found in gc.get_objects())
+    copies = [graph.copy() for _ in range(50)]
+    count_as_old()
+    assert gc.get_freeze_count() == 0
+    assert sum(type(found) is Node for found in gc.get_objects(generation=2)) == before + 3_000
+    del copies
+    gc.collect()
+    assert sum(type(found) is Node for found in gc.get_objects()) == before
+
+
+def test_what_somebody_has_frozen_stays_frozen() -> None:
+    gc.freeze()
+    try:
+        frozen = gc.get_freeze_count()
+        count_as_old()
+        assert gc.get_freeze_count() == frozen > 0
+    finally:
+        gc.unfreeze()
 
 
 def test_a_program_that_collects_by_itself_keeps_doing_so() -> None:

@@ -465,7 +465,8 @@ async def interrupted_in_the_end(journal: FaultyJournal) -> None:
         ev.CancelRequested(now, RunId("r")),
     ]
     turns, turn = Turns(scheduler), Step()
-    assert turns.take(events, turn) is None
+    for event in events:
+        assert turns.take([event], turn) is None
     assert (scheduler.runs[RunId("r")].ended, scheduler.runs[RunId("r:n")].ended) == (True, False)
     for run, parent in (("r", None), ("r:n", "r")):
         await journal.create_run(run, name=run, at=now, parent=parent)

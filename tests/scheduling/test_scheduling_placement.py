@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from constellation.graph import (
     AddLine,
@@ -16,14 +18,18 @@ from constellation.graph import (
     RemoveStar,
     StarId,
     StarState,
+    TaskConstellation,
     TaskStar,
     TaskStarLine,
+    ToolCall,
     Trigger,
 )
-from constellation.scheduling import DeviceId, DeviceLoad, Offer, RunId
+from constellation.graph.documents import dump
+from constellation.scheduling import DeviceId, DeviceLoad, Offer, RunId, Scheduler, Step
 from constellation.scheduling import commands as cmd
 from constellation.scheduling import events as ev
 from constellation.scheduling.durations import DEFAULT_S, Durations, work_key
+from constellation.scheduling.inputs import DeviceJoined
 from constellation.scheduling.matching import explain_mismatch
 from constellation.scheduling.timers import Timers
 
@@ -308,7 +314,7 @@ def test_runs_share_the_fleet_and_leave_nothing_behind_when_they_are_dropped(h: 
     assert not h.told(cmd.Dispatch)
     h.handle(ev.CancelRequested(h.now, other))
     h.scheduler.drop(other)
-    assert (h.scheduler.fleet.waiting, h.scheduler.next_due_at()) == (0, None)
+    assert (h.scheduler.fleet.waiting, h.scheduler.next_due_at()) == (False, None)
     h.scheduler.drop(other)
     h.entries = [entry for entry in h.entries if entry.event.run == R]
 
@@ -352,4 +358,36 @@ def test_lanes_of_stars_that_wait_no_more_are_cleared_away(h: Harness) -> None:
     h.join(slots=60, resources={"n": 1e6})
     h.edit(*(AddStar(star(f"t{n}", requires={"m": float(n)})) for n in range(60)))
     assert len(h.scheduler.fleet._lanes) <= 64
-    assert h.scheduler.fleet.waiting == 60
+    assert len(h.scheduler.fleet._queued[R]) == 60
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    wanted=st.lists(st.tuples(st.sampled_from(["t", "u", "v"]), st.integers(0, 2), st.booleans()), max_size=30),
+    slots=st.integers(1, 40),
+)
+def test_what_is_placed_at_once_goes_by_urgency_whatever_lanes_it_stands_in(
+    wanted: list[tuple[str, int, bool]], slots: int
+) -> None:
+    # Of stars that are equally far from the end of the graph, the urgent ones go first, then those that came first.
+    h = Harness()
+    stars = [
+        star(f"s{number}", work=ToolCall(tool), priority=priority, requires={"gpu": 0.01} if needs_gpu else {})
+        for number, (tool, priority, needs_gpu) in enumerate(wanted)
+    ]
+    h.start(*stars, star("last"))
+    h.join(slots=slots, resources={"gpu": 1.0}, tools={"t": True, "u": True, "v": True})
+    in_order = [spec.id for spec in sorted([*stars, star("last")], key=lambda spec: -spec.priority)]
+    assert [told.star.id for told in h.told(cmd.Dispatch)] == in_order[:slots]
+
+
+def test_a_group_of_events_is_taken_in_before_anything_is_placed() -> None:
+    scheduler, step = Scheduler(validate=True), Step()
+    scheduler.take(DeviceJoined(1.0, DeviceId("d"), 1, Offer(tools={"t": True})), step)
+    for run, priority in ((RunId("first"), 0), (RunId("second"), 1)):
+        graph = TaskConstellation(run)
+        graph.star("a", "t", priority=priority)
+        scheduler.take(ev.RunStarted(1.0, run, dump(graph)), step)
+    assert not step.commands
+    scheduler.place(1.0, step)
+    assert [told.run for told in step.commands if isinstance(told, cmd.Dispatch)] == ["second"]

@@ -14,7 +14,6 @@ from ..commands import AsJson, Folder
 from .subjects import CASES, PEERS, CaseName, Peer
 
 STARS = 10_000
-PEER_STARS = 2_000
 REPEATS = 5
 TIMEOUT_S = 300.0
 NO_PEER = "none"
@@ -22,7 +21,9 @@ NO_PEER = "none"
 
 def overhead(
     stars: Annotated[int, typer.Option(min=1, help="How many stars our own runs have.")] = STARS,
-    peer_stars: Annotated[int, typer.Option(min=1, help="How many stars runs of peers have.")] = PEER_STARS,
+    peer_stars: Annotated[
+        int | None, typer.Option(min=1, help="How many stars runs of peers have.  [default: as many as ours]")
+    ] = None,
     repeats: Annotated[int, typer.Option(min=1, help="How many times each is measured.")] = REPEATS,
     case: Annotated[list[CaseName] | None, typer.Option(help="One of our cases; may be repeated. Else all.")] = None,
     peer: Annotated[
@@ -50,7 +51,7 @@ def overhead(
             cases,
             peers,
             stars=stars,
-            peer_stars=peer_stars,
+            peer_stars=peer_stars or stars,
             repeats=repeats,
             folder=place,
             timeout_s=timeout,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +36,7 @@ def apply_batch(graph: TaskConstellation, batch: EditBatch, at: float) -> Applie
     """Apply a batch to a graph; see `TaskConstellation.apply`."""
     if batch.base_version is not None:
         _check_base(graph, batch, batch.base_version)
-    edit = _Edit(graph)
+    edit = _Edit(graph, batch.operations)
     try:
         for operation in batch.operations:
             _PERFORM[type(operation)](edit, operation)
@@ -78,64 +78,82 @@ def _touches(operation: Operation) -> tuple[StarId, ...]:
             return (target,)
 
 
+class _StarChanges:
+    """The stars that a batch adds and removes.
+
+    Attributes:
+        added: The stars that are new.
+        gone: The stars that are removed, with their nodes.
+        removed: Those of them that were there before.
+        replaces: Whether a new star has the id, and for now the place, of one that is removed.
+        cancels: The stars in flight whose attempts have to be cancelled.
+        unready: The stars that were ready and are gone.
+    """
+
+    __slots__ = ("added", "cancels", "gone", "removed", "replaces", "unready")
+
+    def __init__(self) -> None:
+        self.added: dict[StarId, None] = {}
+        self.gone: dict[StarId, Node] = {}
+        self.removed: dict[StarId, None] = {}
+        self.replaces = False
+        self.cancels: dict[StarId, None] = {}
+        self.unready: list[StarId] = []
+
+
+_LINES_ALONE = _StarChanges()
+"""What all batches share that only change lines or specs, as most do; never written to."""
+
+_NONE_DECIDED: list[Edge] = []
+"""What they share that have no line out of a star that has ended; never written to."""
+
+
 class _Edit:
     """A batch on its way: the changes made so far, how to undo them, and what they touched.
 
     Attributes:
         graph: The graph that it changes.
         nodes: The graph's stars. Those that the batch removes stay in it, at their places, until it is done.
+        operations: The batch's operations.
         index: The operation under way.
         log: How to take back each change so far.
-        added: The stars that are new.
-        gone: The stars that are removed, with their nodes.
-        removed: Those of them that were there before.
-        replaces: Whether a new star has the id, and for now the place, of one that is removed.
-        cancels: The stars in flight whose attempts have to be cancelled.
+        stars: The stars that it adds and removes.
         touched: The stars whose spec or incoming lines have changed, each with the operation that touched it last.
         decided: The new lines whose sources have ended.
-        unlinked: The lines that the batch removes in so many words.
-        unready: The stars that were ready and are gone.
     """
 
-    __slots__ = (
-        "added",
-        "cancels",
-        "decided",
-        "first_serial",
-        "gone",
-        "graph",
-        "index",
-        "log",
-        "nodes",
-        "removed",
-        "replaces",
-        "touched",
-        "unlinked",
-        "unready",
-    )
+    __slots__ = ("decided", "first_serial", "graph", "index", "log", "nodes", "operations", "stars", "touched")
 
-    def __init__(self, graph: TaskConstellation) -> None:
+    def __init__(self, graph: TaskConstellation, operations: Sequence[Operation]) -> None:
+        self.operations = operations
         self.graph = graph
         self.nodes = graph._nodes
         self.index = 0
         self.first_serial = graph._next_serial
         self.log: Log = []
-        self.added: dict[StarId, None] = {}
-        self.gone: dict[StarId, Node] = {}
-        self.removed: dict[StarId, None] = {}
-        self.replaces = False
-        self.cancels: dict[StarId, None] = {}
+        self.stars = _LINES_ALONE
         self.touched: dict[StarId, int] = {}
-        self.decided: list[Edge] = []
-        self.unlinked: set[tuple[StarId, StarId]] = set()
-        self.unready: list[StarId] = []
+        self.decided = _NONE_DECIDED
 
     # --- operations --------------------------------------------------------------------------------------------
+
+    def change_stars(self) -> _StarChanges:
+        """The batch's own account of the stars that it adds and removes."""
+        if self.stars is _LINES_ALONE:
+            self.stars = _StarChanges()
+        return self.stars
+
+    def decide(self, edge: Edge) -> None:
+        """Have a new line judged, whose source has ended."""
+        if self.decided is _NONE_DECIDED:
+            self.decided = []
+        self.decided.append(edge)
 
     def add_star(self, operation: AddStar) -> None:
         star = operation.star
         id = star.id
-        replaced = self.gone.get(id)
+        changes = self.change_stars()
+        replaced = changes.gone.get(id)
         if replaced is None and id in self.nodes:
             raise EditRejected(f"there is a star {id!r} already; give the new one another id")
         node = Node(star, _references_of(star), self.graph._next_serial)
@@ -144,9 +162,9 @@ class _Edit:
         count_in(self.graph, node)
         self.log.append((RollBack.remove_star, node, replaced))
         if replaced is not None:
-            del self.gone[id]
-            self.replaces = True
-        self.added[id] = None
+            del changes.gone[id]
+            changes.replaces = True
+        changes.added[id] = None
         self.touched[id] = self.index
 
     def update_star(self, operation: UpdateStar) -> None:
@@ -161,8 +179,9 @@ class _Edit:
     def remove_star(self, operation: RemoveStar) -> None:
         star = operation.star
         node = self._find(star)
+        changes = self.change_stars()
         if node.state in IN_FLIGHT:
-            self.cancels[star] = None
+            changes.cancels[star] = None
             return
         if node.state in SETTLED:
             raise EditRejected(f"star {star!r} has {node.state.value} already; its record stays")
@@ -174,14 +193,14 @@ class _Edit:
         for edge in (*node.inbound.values(), *node.outbound.values()):
             self._remove_edge(edge)
         count_out(self.graph, node)
-        self.gone[star] = node
+        changes.gone[star] = node
         self.log.append((RollBack.restore_star, node))
         if node.state is StarState.READY:
-            self.unready.append(star)
-        if star in self.added:
-            del self.added[star]
+            changes.unready.append(star)
+        if star in changes.added:
+            del changes.added[star]
         else:
-            self.removed[star] = None
+            changes.removed[star] = None
 
     def add_line(self, operation: AddLine) -> None:
         line = operation.line
@@ -196,7 +215,7 @@ class _Edit:
         graph._next_serial += 1
         edge.connect()
         if source.state in SETTLED:
-            self.decided.append(edge)
+            self.decide(edge)
         self.log.append((RollBack.remove_line, edge))
         self.touched[target_id] = self.index
 
@@ -206,13 +225,12 @@ class _Edit:
         self.log.append((RollBack.set_line, edge, edge.trigger, edge.when, edge.status, edge.problem))
         edge.become(line.trigger, line.when, _OPEN, "")
         if edge.source.state in SETTLED:
-            self.decided.append(edge)
+            self.decide(edge)
         self.touched[line.target] = self.index
 
     def remove_line(self, operation: RemoveLine) -> None:
         source, target = operation.source, operation.target
         self._remove_edge(self._edge(source, target))
-        self.unlinked.add((source, target))
 
     def _remove_edge(self, edge: Edge) -> None:
         edge.disconnect()
@@ -223,7 +241,7 @@ class _Edit:
 
     def check_references(self) -> None:
         """See that the references of all touched stars hold, adding the lines that they imply."""
-        gone = self.gone
+        gone = self.stars.gone
         for star, index in list(self.touched.items()):
             node = self.nodes[star]
             if node.references and star not in gone:
@@ -234,7 +252,7 @@ class _Edit:
         star = node.star.id
         for reference in node.references:
             source = self.nodes.get(reference.star)
-            if source is None or reference.star in self.gone:
+            if source is None or reference.star in self.stars.gone:
                 hint = self._hint(reference.star) or "; add it, or refer to one that is there"
                 raise self._fault(node, reference, f"names {reference.star!r}, and there is no such star{hint}")
             if source is node:
@@ -242,7 +260,7 @@ class _Edit:
                 raise self._fault(node, reference, problem)
             edge = node.inbound.get(reference.star)
             if edge is None:
-                if (reference.star, star) in self.unlinked:
+                if self._is_unlinked(reference.star, star):
                     problem = f"needs the line from {reference.star!r}; update the star as well"
                     raise self._fault(node, reference, problem)
                 self._imply_line(node, reference)
@@ -252,6 +270,11 @@ class _Edit:
                     "a failed star has no output: change the line's trigger or drop the reference"
                 )
                 raise self._fault(node, reference, problem)
+
+    def _is_unlinked(self, source: StarId, target: StarId) -> bool:
+        """Whether the batch removes a line in so many words."""
+        removals = (operation for operation in self.operations if isinstance(operation, RemoveLine))
+        return any((removal.source, removal.target) == (source, target) for removal in removals)
 
     def _imply_line(self, node: Node, reference: Reference) -> None:
         try:
@@ -274,18 +297,21 @@ class _Edit:
         self.graph._next_serial = self.first_serial
 
     def commit(self, batch: EditBatch, at: float) -> Applied:
-        graph, nodes, gone = self.graph, self.nodes, self.gone
+        graph, nodes, stars = self.graph, self.nodes, self.stars
         graph.version = version = graph.version + 1
-        changes = Changes(self.unready)
-        for star in gone:
-            del nodes[star]
-        if self.replaces:
-            for star in self.added:
-                nodes[star] = nodes.pop(star)
+        if stars is _LINES_ALONE:
+            changes = Changes()
+        else:
+            changes = Changes(stars.unready)
+            for star in stars.gone:
+                del nodes[star]
+            if stars.replaces:
+                for star in stars.added:
+                    nodes[star] = nodes.pop(star)
         moved = graph._no_longer_kept() if graph._kept else []
         for star in reversed(self.touched):
-            if star not in gone:
-                node = nodes[star]
+            node = nodes.get(star)
+            if node is not None:
                 node.edited_at = version
                 moved.append(node)
         for edge in self.decided:
@@ -295,9 +321,9 @@ class _Edit:
             graph._advance_all(moved, changes, at)
         return Applied(
             version,
-            tuple(self.added) if self.added else (),
-            tuple(self.removed) if self.removed else (),
-            tuple(self.cancels) if self.cancels else (),
+            tuple(stars.added) if stars.added else (),
+            tuple(stars.removed) if stars.removed else (),
+            tuple(stars.cancels) if stars.cancels else (),
             tuple(self.touched),
             changes,
             partial(inverse_of, self.log, batch, version),
@@ -307,16 +333,16 @@ class _Edit:
 
     def _find(self, star: StarId) -> Node:
         node = self.nodes.get(star)
-        if node is None or star in self.gone:
+        if node is None or star in self.stars.gone:
             raise EditRejected(f"there is no star {star!r}{self._hint(star)}")
         return node
 
     def _hint(self, star: StarId) -> str:
-        return did_you_mean(star, (name for name in self.nodes if name not in self.gone))
+        return did_you_mean(star, (name for name in self.nodes if name not in self.stars.gone))
 
     def _open(self, star: StarId) -> Node:
         node = self.nodes.get(star)
-        if node is None or star in self.gone:
+        if node is None or star in self.stars.gone:
             node = self._find(star)
         if node.state not in OPEN:
             raise EditRejected(

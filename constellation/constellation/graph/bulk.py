@@ -45,8 +45,7 @@ def fill(graph: TaskConstellation, stars: Collection[TaskStar], lines: Iterable[
     order = nodes.values() if is_sorted else _in_order(nodes.values())
     if len(order) < len(nodes):
         return False
-    for node in order:
-        graph._order.append(node)
+    graph._order.extend(order)
     graph._nodes.update((node.star.id, node) for node in nodes.values())
     graph._next_serial = serial
     graph.counts[StarState.PENDING] += len(nodes)

@@ -94,11 +94,6 @@ class TaskConstellation(Authoring):
         """The state of a star; raises UnknownStar."""
         return self._node(star).state
 
-    def find_state(self, star: StarId) -> StarState | None:
-        """The state of a star; None when there is no such star."""
-        node = self._nodes.get(star)
-        return node.state if node is not None else None
-
     def outcome(self, star: str) -> Outcome | None:
         """How a star ended, or None while it has not; raises UnknownStar."""
         return self._node(star).outcome
@@ -270,10 +265,15 @@ class TaskConstellation(Authoring):
         The last one comes first: they are taken from the end, so that those that were added first move first.
         """
         targets = []
+        succeeded = node.state is _SUCCEEDED
         for edge in reversed(node.outbound.values()):
             if edge.status is _OPEN:
-                self._resolve(edge)
                 target = edge.target
+                if succeeded and edge.trigger is _SUCCESS:  # what becomes of nearly all lines, without a call for each
+                    edge.status = _MET
+                    target.unresolved -= 1
+                else:
+                    self._resolve(edge)
                 if target.unmet or not target.unresolved:
                     targets.append(target)
         return targets

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .node import Edge, Node
+from .node import _OPEN, Edge, Node
 from .states import SETTLED, StarState
 
 if TYPE_CHECKING:
@@ -31,12 +31,12 @@ def copy_into(made: TaskConstellation, graph: TaskConstellation) -> None:
         for target, edge in node.outbound.items():
             behind = nodes[target]
             outbound[target] = behind.inbound[source] = copied = Edge(twin, behind, edge.trigger, edge.when, serial)
-            copied.status = edge.status
-            copied.problem = edge.problem
+            if edge.status is not _OPEN:
+                copied.status = edge.status
+                copied.problem = edge.problem
             serial += 1
     made._next_serial = serial
-    for node in graph._order:
-        made._order.append(nodes[node.star.id])
+    made._order.extend([nodes[node.star.id] for node in graph._order])
     if graph._held:
         for node, twin in zip(original.values(), nodes.values(), strict=True):
             if node.holds and node.state in SETTLED:

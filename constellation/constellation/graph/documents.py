@@ -6,10 +6,12 @@ from them (counters, order, which lines are met) is not written but rebuilt.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+from pydantic_core import PydanticSerializationError, to_json
 
 from .bulk import fill
 from .collector import no_collections
@@ -26,7 +28,7 @@ from .errors import (
     did_you_mean,
 )
 from .line import TaskStarLine, Trigger
-from .node import Edge
+from .node import Edge, Node
 from .record import record
 from .snapshot import Snapshot
 from .star import RetryPolicy, StarId, TaskStar
@@ -86,7 +88,10 @@ class ConstellationDocument(BaseModel):
         return stars
 
 
-_WRITE_STARS = TypeAdapter(dict[str, TaskStar]).serializer.to_python
+_STARS = TypeAdapter(dict[str, TaskStar]).serializer
+_NO_IDS = {"__all__": {"id"}}
+"""Stars are keyed by their ids."""
+
 _WRITE_RECORDS = TypeAdapter(dict[str, StarRecord]).serializer.to_python
 
 
@@ -108,25 +113,53 @@ def check_format(value: object) -> None:
 def dump(graph: TaskConstellation) -> dict[str, Any]:
     """A graph as JSON values; what has its default value is left out."""
     nodes = graph._nodes.values()
-    stars = _WRITE_STARS({node.star.id: node.star for node in nodes}, mode="json", exclude_defaults=True)
+    stars = _STARS.to_python({node.star.id: node.star for node in nodes}, mode="json", exclude_defaults=True)
     for star in stars.values():
         del star["id"]
+    rest = {
+        "lines": [_line_of(edge) for node in nodes for edge in node.outbound.values()],
+        "records": _records_of(nodes),
+    }
+    return {**_heading_of(graph), "stars": stars, **{key: value for key, value in rest.items() if value}}
+
+
+def dump_text(graph: TaskConstellation) -> bytes:
+    """A graph as JSON text: that of `dump`, at half the cost."""
+    nodes = graph._nodes.values()
+    try:
+        heading = to_json(_heading_of(graph))
+        stars = _STARS.to_json({node.star.id: node.star for node in nodes}, exclude_defaults=True, exclude=_NO_IDS)
+        records = to_json(_records_of(nodes), inf_nan_mode="null")
+    except PydanticSerializationError:
+        # Text that is no valid Unicode; written as ASCII it comes back as it was.
+        return json.dumps(dump(graph), separators=(",", ":")).encode()
+    parts = [heading[:-1], b',"stars":', stars]
+    lines = ",".join([_line_text(edge) for node in nodes for edge in node.outbound.values()])
+    if lines:
+        parts += [b',"lines":[', lines.encode(), b"]"]
+    if records != b"{}":
+        parts += [b',"records":', records]
+    return b"".join((*parts, b"}"))
+
+
+def _heading_of(graph: TaskConstellation) -> dict[str, Any]:
+    optional = {"description": graph.description, "version": graph.version, "tools": list(graph.tools)}
+    heading = {key: value for key, value in optional.items() if value}
+    return {"format": f"{FORMAT_NAME}/{FORMAT_VERSION}", "name": graph.name, **heading}
+
+
+def _records_of(nodes: Iterable[Node]) -> dict[str, Any]:
     records = {
         node.star.id: StarRecord(node.state, node.outcome) for node in nodes if node.state is not StarState.PENDING
     }
-    optional = {
-        "description": graph.description,
-        "version": graph.version,
-        "tools": list(graph.tools),
-        "stars": stars,
-        "lines": [_line_of(edge) for node in nodes for edge in node.outbound.values()],
-        "records": _WRITE_RECORDS(records, mode="json", exclude_defaults=True),
-    }
-    return {
-        "format": f"{FORMAT_NAME}/{FORMAT_VERSION}",
-        "name": graph.name,
-        **{key: value for key, value in optional.items() if value or key == "stars"},
-    }
+    written: dict[str, Any] = _WRITE_RECORDS(records, mode="json", exclude_defaults=True)
+    return written
+
+
+def _line_text(edge: Edge) -> str:
+    if edge.trigger is Trigger.SUCCESS:  # as nearly all are; ids never need quoting
+        return f'{{"source":"{edge.source.star.id}","target":"{edge.target.star.id}"}}'
+    return json.dumps(_line_of(edge), separators=(",", ":"))
 
 
 def _line_of(edge: Edge) -> dict[str, str]:

@@ -15,7 +15,8 @@ for Maintaining Order in a List", STOC 1987.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from operator import attrgetter
 
 from .errors import CycleRejected
@@ -26,9 +27,6 @@ _GAP = 1 << 32
 """How far apart positions are at first: stars can be put into one place some thirty times before any is renumbered."""
 
 _position, _serial = attrgetter("position"), attrgetter("serial")
-
-_CameFrom = dict[Node, Node | None]
-"""The stars that a search has found, each with the one from which it was reached."""
 
 
 class Order:
@@ -52,11 +50,21 @@ class Order:
 
     def append(self, node: Node) -> None:
         """Put a star without lines at the end."""
+        self.extend((node,))
+
+    def extend(self, nodes: Iterable[Node]) -> None:
+        """Put stars at the end, each after those that it waits for."""
         ends = self._ends
         last = ends.before
-        node.position = last.position + _GAP
-        node.before, node.after = last, ends
-        last.after = ends.before = node
+        position = last.position
+        for node in nodes:
+            position += _GAP
+            node.position = position
+            node.before = last
+            last.after = node
+            last = node
+        last.after = ends
+        ends.before = last
 
     def remove(self, node: Node) -> None:
         """Take a star out."""
@@ -102,8 +110,11 @@ class Order:
         following.before = last
 
 
-def _search(source: Node, target: Node) -> tuple[_CameFrom, bool]:
-    """Search from both ends of a line that is not there yet, always on the side that has cost less.
+def _search(source: Node, target: Node) -> tuple[set[Node], bool]:
+    """Search from both ends of a line that is not there yet, always on the side that will then have cost less.
+
+    Each step goes on from all that the last one has found on its side, which leaves most of the work to operations of
+    sets.
 
     Returns:
         What one side has found in full, and whether it is what lies behind the target.
@@ -112,42 +123,46 @@ def _search(source: Node, target: Node) -> tuple[_CameFrom, bool]:
         CycleRejected: a way leads from the target to the source.
     """
     lower, upper = target.position, source.position
-    behind: _CameFrom = {target: None}
-    ahead: _CameFrom = {source: None}
-    forward, backward = [target], [source]
-    forward_cost, backward_cost = 1 + len(target.outbound), 1 + len(source.inbound)
+    behind, ahead = {target}, {source}
+    forward, backward = {target}, {source}
+    forward_cost, backward_cost = len(target.outbound), len(source.inbound)
     while True:
         if forward_cost <= backward_cost:
-            node = forward.pop()
-            for edge in node.outbound.values():
-                found = edge.target
-                if found not in behind and found.position <= upper:
-                    if found in ahead:
-                        raise CycleRejected(_way_to(node, behind) + _way_to(found, ahead)[::-1])
-                    behind[found] = node
-                    forward.append(found)
+            forward = {edge.target for node in forward for edge in node.outbound.values()} - behind
+            forward = {node for node in forward if node.position <= upper}
             if not forward:
                 return behind, True
-            forward_cost += 1 + len(forward[-1].outbound)
+            behind |= forward
+            forward_cost += sum([len(node.outbound) for node in forward])
+            meet = not forward.isdisjoint(ahead)
         else:
-            node = backward.pop()
-            for edge in node.inbound.values():
-                found = edge.source
-                if found not in ahead and found.position >= lower:
-                    if found in behind:
-                        raise CycleRejected(_way_to(found, behind) + _way_to(node, ahead)[::-1])
-                    ahead[found] = node
-                    backward.append(found)
+            backward = {edge.source for node in backward for edge in node.inbound.values()} - ahead
+            backward = {node for node in backward if node.position >= lower}
             if not backward:
                 return ahead, False
-            backward_cost += 1 + len(backward[-1].inbound)
+            ahead |= backward
+            backward_cost += sum([len(node.inbound) for node in backward])
+            meet = not backward.isdisjoint(behind)
+        if meet:
+            raise CycleRejected(_way(target, source))
 
 
-def _way_to(node: Node | None, came_from: _CameFrom) -> list[StarId]:
+def _way(start: Node, end: Node) -> list[StarId]:
+    """The stars on a shortest way that there is from one to another."""
+    came_from: dict[Node, Node | None] = {start: None}
+    stars = deque([start])
+    while end not in came_from:
+        node = stars.popleft()
+        for edge in node.outbound.values():
+            found = edge.target
+            if found not in came_from and found.position <= end.position:
+                came_from[found] = node
+                stars.append(found)
     way: list[StarId] = []
-    while node is not None:
-        way.append(node.star.id)
-        node = came_from[node]
+    node_on_it: Node | None = end
+    while node_on_it is not None:
+        way.append(node_on_it.star.id)
+        node_on_it = came_from[node_on_it]
     return way[::-1]
 
 

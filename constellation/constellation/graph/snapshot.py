@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -23,14 +24,14 @@ class Snapshot(Mapping[str, Any]):
     To copy a graph costs a sixth of what it costs to write and read it, so `load` does that with a snapshot.
     """
 
-    __slots__ = ("_document", "_graph", "_once")
+    __slots__ = ("_graph", "_once", "_text")
 
     def __init__(self, graph: TaskConstellation, *, once: bool = False) -> None:
         """Take a snapshot, at the cost of a copy.
 
         Args:
             graph: What to take it of.
-            once: Whether it is good for one graph or one document and no more, which saves another copy.
+            once: Whether it is good for one graph or one text and no more, which saves another copy.
         """
         made = graph.copy()
         made.functions.clear()
@@ -43,7 +44,7 @@ class Snapshot(Mapping[str, Any]):
             ):
                 node.star = _own(star)
         self._graph: TaskConstellation | None = made
-        self._document: dict[str, Any] | None = None
+        self._text: bytes | None = None
         self._once = once
 
     def graph(self) -> TaskConstellation:
@@ -53,20 +54,25 @@ class Snapshot(Mapping[str, Any]):
         kept = self._graph
         if kept is None:
             return load(self.document())
-        if self._document is None and not self._once:
+        if self._text is None and not self._once:
             return kept.copy()
         self._graph = None
         return kept
 
-    def document(self) -> dict[str, Any]:
-        """The document, to be read only; see `dump`."""
-        from .documents import dump
+    def text(self) -> bytes:
+        """The document as JSON text; see `dump_text`."""
+        from .documents import dump_text
 
-        if self._document is None:
+        if self._text is None:
             if self._graph is None:
                 raise RuntimeError("this snapshot was good for one graph, which has been taken")
-            self._document = dump(self._graph)
-        return self._document
+            self._text = dump_text(self._graph)
+        return self._text
+
+    def document(self) -> dict[str, Any]:
+        """The document, read from its text; see `dump`."""
+        document: dict[str, Any] = json.loads(self.text())
+        return document
 
     def __getitem__(self, key: str) -> Any:
         return self.document()[key]

@@ -165,7 +165,7 @@ class Engine:
     async def _store(self, turn: Step) -> set[RunId]:
         """Store a turn, and return the runs that turn out to be someone else's by now: theirs are not stored."""
         lost: set[RunId] = set()
-        for entry in turn.entries:
+        for entry in turn.of_runs:
             event = entry.event
             if isinstance(event, RunStarted) and event.parent is not None:
                 # Runs that are submitted are in the journal already.

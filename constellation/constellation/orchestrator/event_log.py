@@ -1,6 +1,6 @@
 """The events of one run, kept for observers that come late, and handed to each at its own pace.
 
-Most events stand for a command of the scheduler. Such a command is kept as it is and becomes an event when somebody
+Most events stand for a command of the scheduler. Of such a command a note is kept, which becomes an event when somebody
 reads it, so that what nobody looks at costs next to nothing.
 """
 
@@ -11,9 +11,8 @@ from collections.abc import AsyncIterator
 
 import anyio
 
-from ..scheduling import commands as cmd
 from .events import Event, EventsMissed, RunFinished
-from .notices import from_command
+from .notices import Note, from_note
 
 MAX_KEPT = 20_000
 """How many of the latest events of a run are kept."""
@@ -35,17 +34,15 @@ class EventLog:
         self.run = run
         self.next_seq = 1
         self.finished: RunFinished | None = None
-        self._kept: deque[Event | cmd.Command] = deque(maxlen=MAX_KEPT)
-        self._times: deque[float] = deque(maxlen=MAX_KEPT)
+        self._kept: deque[Event | Note] = deque(maxlen=MAX_KEPT)
         self._closed: Exception | None = None
         self._changed: anyio.Event | None = None
         self._over = anyio.Event()
 
-    def tell(self, command: cmd.Command, at: float) -> None:
-        """Add the event that a command stands for; see `publish`."""
+    def note(self, note: Note) -> None:
+        """Add the event that a note stands for; see `publish`."""
         if self.finished is None:
-            self._kept.append(command)
-            self._times.append(at)
+            self._kept.append(note)
             self.next_seq += 1
             if self._changed is not None:
                 self._wake()
@@ -56,7 +53,6 @@ class EventLog:
             return
         self.next_seq = event.seq + 1
         self._kept.append(event)
-        self._times.append(event.time)
         if isinstance(event, RunFinished):
             self.finished = event
             self._over.set()
@@ -118,7 +114,7 @@ class EventLog:
         kept = self._kept[place]
         if isinstance(kept, Event):
             return kept
-        return from_command(self.next_seq - len(self._kept) + place, self._times[place], kept)
+        return from_note(self.next_seq - len(self._kept) + place, self.run, kept)
 
     def _wake(self) -> None:
         if self._changed is not None:

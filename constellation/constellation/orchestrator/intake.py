@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 
 from ..graph import GraphError, TaskConstellation
+from ..graph.collector import count_as_old
 from ..graph.snapshot import Snapshot
 from ..journal import JournalError
 from ..scheduling import (
@@ -32,9 +33,11 @@ from .run_book import RunBook
 FLEET_KEY = "fleet"
 """Where a run's info says which devices it was run on, if those can be brought back."""
 
-
 HUB_KEY = "hub"
 """What a run's info holds that was submitted to a hub: other hubs on its journal go on with it."""
+
+MANY_STARS = 1000
+"""From how many stars on it pays to spare the collector of garbage the looks at a graph that is run."""
 
 
 class Intake:
@@ -81,6 +84,8 @@ class Intake:
         # Shielded for as long as the journal takes: a run is in it with its first record, or not at all.
         with anyio.CancelScope(shield=True):
             await self._begin(started, graph.name, kept, planner)
+        if len(graph) >= MANY_STARS:
+            count_as_old()
         return self._book.runs[run]
 
     async def _begin(self, started: ev.RunStarted, name: str, info: Mapping[str, Any], planner: Planner | None) -> None:

@@ -23,32 +23,71 @@ def error_json(error: StarError | None) -> dict[str, Any] | None:
 
 def duration_of(outcome: Outcome) -> float | None:
     """Seconds from the beginning of a star's last attempt to its end; None without an attempt."""
-    if outcome.started_at is None or outcome.ended_at is None:
-        return None
-    return round(outcome.ended_at - outcome.started_at, 6)
+    return _duration_s(outcome.started_at, outcome.ended_at)
 
 
-def from_command(seq: int, time: float, command: cmd.Command) -> out.Event:
-    """The event that a command stands for; those that have to do with devices or other runs alone stand for none."""
-    run = command.run
-    match command:
-        case cmd.Dispatch(_, star, attempt, device):
-            return out.StarAssigned(seq=seq, time=time, run=run, star=star.id, device=device, attempt=_number(attempt))
-        case cmd.StarStarted(_, star_id, attempt, device):
-            return out.StarStarted(seq=seq, time=time, run=run, star=star_id, device=device, attempt=_number(attempt))
-        case cmd.StarSettled(_, star_id, state, outcome):
+def _duration_s(started_at: float | None, ended_at: float | None) -> float | None:
+    return None if started_at is None or ended_at is None else round(ended_at - started_at, 6)
+
+
+Note = tuple[Any, ...]
+"""What is kept of an event until somebody reads it: its kind, when it happened, and what it is made of.
+
+It is flat and has plain values, so that the collector of garbage soon leaves it alone: every star has three of them,
+and the latest are kept.
+"""
+
+
+def note_assigned(command: cmd.Dispatch, at: float) -> Note:
+    """What is to be kept of it that a star was given to a device."""
+    return "star_assigned", at, command.star.id, command.attempt, command.device
+
+
+def note_started(command: cmd.StarStarted, at: float) -> Note:
+    """What is to be kept of it that a device has begun with a star."""
+    return "star_started", at, command.star, command.attempt, command.device
+
+
+def note_settled(command: cmd.StarSettled, at: float) -> Note:
+    """What is to be kept of the end of a star."""
+    outcome = command.outcome
+    ran = outcome.device, outcome.attempts, outcome.started_at, outcome.ended_at
+    return "star_settled", at, command.star, command.state._value_, *ran, outcome.output, outcome.error
+
+
+def note_rare(command: cmd.StarRetrying | cmd.EditApplied | cmd.AskApproval, at: float) -> Note:
+    """What is to be kept of what happens to few stars: the command."""
+    return "command", at, command
+
+
+def from_note(seq: int, run: str, note: Note) -> out.Event:
+    """The event that a note stands for."""
+    match note:
+        case "star_assigned", time, star, attempt, device:
+            return out.StarAssigned(seq=seq, time=time, run=run, star=star, device=device, attempt=_number(attempt))
+        case "star_started", time, star, attempt, device:
+            return out.StarStarted(seq=seq, time=time, run=run, star=star, device=device, attempt=_number(attempt))
+        case "star_settled", time, star, state, device, attempts, started_at, ended_at, output, error:
             return out.StarSettled(
                 seq=seq,
                 time=time,
                 run=run,
-                star=star_id,
-                state=state.value,
-                device=outcome.device,
-                attempts=outcome.attempts,
-                duration_s=duration_of(outcome),
-                output=outcome.output,
-                error=error_json(outcome.error),
+                star=star,
+                state=state,
+                device=device,
+                attempts=attempts,
+                duration_s=_duration_s(started_at, ended_at),
+                output=output,
+                error=error_json(error),
             )
+        case _, time, command:
+            return _from_command(seq, time, command)
+    raise TypeError(f"{note!r} stands for no event")
+
+
+def _from_command(seq: int, time: float, command: cmd.Command) -> out.Event:
+    run = command.run
+    match command:
         case cmd.StarRetrying(_, star_id, _, device_id, error, delay_s):
             return out.StarRetrying(
                 seq=seq,

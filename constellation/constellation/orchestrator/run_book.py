@@ -40,7 +40,7 @@ from .engine import Engine
 from .errors import AdmissionRefused, OrchestratorStopped, RunInUse
 from .event_log import EventLog
 from .hub import ConnectedDevice, Hub
-from .notices import from_entry, run_finished
+from .notices import Note, from_entry, note_assigned, note_rare, note_settled, note_started, run_finished
 from .offering import Offering
 from .planning import Planner, consult, review_of
 from .recovery import LEASE_S, owner_name
@@ -175,34 +175,34 @@ class RunBook:
                 self._announce(self.runs[event.run], device, None)
 
     def carry_out(self, command: cmd.Command, at: float) -> None:
-        """See `Carrier.carry_out`."""
-        act = _ACTIONS.get(type(command))
+        """See `Carrier.carry_out`: do what it says, and note what those who watch its run are told of it."""
+        kind = type(command)
+        act = _ACTIONS.get(kind)
         if act is not None:
             act(self, command, at)
+        note = _NOTES.get(kind)
+        if note is not None:
+            held = self.runs.get(command.run)
+            if held is not None:
+                held.log.note(note(command, at))
+                if held.machine.parent is not None:
+                    self._tell_around(held.machine, command, at)
 
-    def _tell(self, command: cmd.Command, at: float) -> None:
-        run = self.runs.get(command.run)
-        if run is not None:
-            run.log.tell(command, at)
-
-    def _tell_around(self, command: cmd.AskApproval | cmd.StarSettled, at: float) -> None:
+    def _tell_around(self, inner: RunMachine, command: Any, at: float) -> None:
         """Tell of a question inside a nested constellation, or of the end of one, around it as well.
 
         Whoever follows a run sees what it waits for, and may answer there.
         """
-        held = self.runs.get(command.run)
-        if held is None:
-            return
-        held.log.tell(command, at)
-        inner = held.machine
-        if inner.parent is None or not isinstance(inner.graph[command.star].work, Approval):
-            return
-        for run, path in seen_from_outside(self.engine.scheduler.runs, inner, command.star):
-            self._tell(replace(command, run=run, star=path), at)
+        if isinstance(command, (cmd.AskApproval, cmd.StarSettled)) and isinstance(
+            inner.graph[command.star].work, Approval
+        ):
+            for run, path in seen_from_outside(self.engine.scheduler.runs, inner, command.star):
+                around = self.runs.get(run)
+                if around is not None:
+                    around.log.note(_NOTES[type(command)](replace(command, run=run, star=path), at))
 
     def _dispatch(self, command: cmd.Dispatch, at: float) -> None:
         self.hub.dispatch(command)
-        self._tell(command, at)
 
     def _cancel(self, command: cmd.CancelAttempt, at: float) -> None:
         self.hub.cancel(command)
@@ -214,7 +214,6 @@ class RunBook:
         run = self.runs.get(command.run)
         if run is not None and command.error.type == DEVICE_LOST and command.device is not None:
             run.moved[command.star] = command.device
-        self._tell(command, at)
 
     def _end(self, command: cmd.RunSettled, at: float) -> None:
         run = self.runs.get(command.run)
@@ -357,11 +356,17 @@ _ACTIONS: Mapping[type, Callable[[RunBook, Any, float], None]] = {
     cmd.Dispatch: RunBook._dispatch,
     cmd.CancelAttempt: RunBook._cancel,
     cmd.RequestReview: RunBook._begin_review,
-    cmd.StarStarted: RunBook._tell,
-    cmd.StarSettled: RunBook._tell_around,
     cmd.StarRetrying: RunBook._note_retry,
-    cmd.EditApplied: RunBook._tell,
-    cmd.AskApproval: RunBook._tell_around,
     cmd.RunSettled: RunBook._end,
 }
-"""How commands are carried out; what is not here is for the scheduler itself."""
+"""How commands are carried out; what is not here has been done by the scheduler itself, or is only told."""
+
+_NOTES: Mapping[type, Callable[[Any, float], Note]] = {
+    cmd.Dispatch: note_assigned,
+    cmd.StarStarted: note_started,
+    cmd.StarSettled: note_settled,
+    cmd.StarRetrying: note_rare,
+    cmd.EditApplied: note_rare,
+    cmd.AskApproval: note_rare,
+}
+"""What is kept of commands that are told."""

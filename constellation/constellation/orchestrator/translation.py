@@ -54,16 +54,16 @@ def attempt_event(message: Accept | Reject | Result, device: DeviceId, now: floa
     if where is None:
         return None
     run, star = where
-    attempt = AttemptId(message.attempt)
-    if isinstance(message, Accept):
-        return ev.AttemptStarted(now, run, star, attempt, device, message.epoch)
-    if isinstance(message, Reject):
-        return ev.AttemptRejected(now, run, star, attempt, device, message.epoch, message.code, message.message)
-    if message.status == "succeeded":
+    attempt: Any = message.attempt
+    if isinstance(message, Result) and message.status == "succeeded":
         size = sum(artifact.size for artifact in message.artifacts) if message.artifacts else 0
         return ev.AttemptSucceeded(
             now, run, star, attempt, device, message.epoch, message.output, message.duration_s, size
         )
+    if isinstance(message, Accept):
+        return ev.AttemptStarted(now, run, star, attempt, device, message.epoch)
+    if isinstance(message, Reject):
+        return ev.AttemptRejected(now, run, star, attempt, device, message.epoch, message.code, message.message)
     if message.status == "cancelled":
         return ev.AttemptCancelled(now, run, star, attempt, device, message.epoch)
     error = message.error

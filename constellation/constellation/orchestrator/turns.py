@@ -13,7 +13,6 @@ from ..graph import GraphError
 from ..journal import Record
 from ..scheduling import FleetEvent, InvariantBroken, JournalEntry, RunEvent, RunId, Scheduler, SchedulingError, Step
 from ..scheduling import commands as cmd
-from ..scheduling.events import RunPaused, RunRecovered, RunStarted, RunUnpaused
 from ..scheduling.records import encode_entry
 
 AnyEvent = RunEvent | FleetEvent
@@ -22,15 +21,12 @@ AnyEvent = RunEvent | FleetEvent
 Refusal = SchedulingError | GraphError
 """Why an event was not granted; nothing has changed."""
 
-TOLD_ENTRIES = frozenset({RunStarted, RunRecovered, RunPaused, RunUnpaused})
-"""The kinds of events that carriers are told of; for all others there are commands."""
-
 
 class Carrier(Protocol):
     """Carries out what a scheduler wants done; never waits."""
 
     def entered(self, entry: JournalEntry) -> None:
-        """An entry, of one of the kinds of `TOLD_ENTRIES`, is in the journal."""
+        """An entry that is about a whole run (see `Step.of_runs`) is in the journal."""
 
     def carry_out(self, command: cmd.Command, at: float) -> None:
         """Do what a command says."""
@@ -61,7 +57,10 @@ class Turns:
         self.scheduler.drop(run)
 
     def take(self, events: Sequence[AnyEvent], turn: Step) -> Refusal | None:
-        """Have the scheduler take events in, and add what follows to the turn; returns the first refusal, if any.
+        """Have the scheduler take a group of events in, and then place what waits; adds what follows to the turn.
+
+        Returns:
+            The first refusal, if any.
 
         Raises:
             InvariantBroken: the scheduler validates, and its state is inconsistent: nobody's request is to blame.
@@ -69,11 +68,12 @@ class Turns:
         refusal: Refusal | None = None
         for event in events:
             try:
-                self.scheduler.handle(event, turn)
+                self.scheduler.take(event, turn)
             except InvariantBroken:
                 raise
             except (SchedulingError, GraphError) as error:
                 refusal = refusal or error
+        self.scheduler.place(events[-1].at, turn)
         return refusal
 
     def records(self, turn: Step) -> list[Record]:
@@ -88,9 +88,11 @@ class Turns:
 
     def carry_out(self, turn: Step, carrier: Carrier, at: float, *, lost: Collection[RunId] = ()) -> None:
         """Have everything done that follows from a turn which is stored, but for runs that have been lost."""
-        for entry in turn.entries:
-            if type(entry.event) in TOLD_ENTRIES and entry.event.run not in lost:
+        for entry in turn.of_runs:
+            if entry.event.run not in lost:
                 carrier.entered(entry)
-        for command in turn.commands:
-            if not lost or command.run not in lost:
-                carrier.carry_out(command, at)
+        commands = turn.commands
+        if lost:
+            commands = [command for command in commands if command.run not in lost]
+        for command in commands:
+            carrier.carry_out(command, at)

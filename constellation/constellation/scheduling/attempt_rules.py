@@ -28,6 +28,9 @@ from .commands import (
 from .retry import delay_s, is_retryable
 from .run_state import RunState
 
+_READY, _ASSIGNED = StarState.READY, StarState.ASSIGNED
+"""By names of their own: every star goes through them, and Python 3.11 looks members of enumerations up slowly."""
+
 BUSY_DELAY_S = 0.25
 """How long a star waits after a device had no slot for it, or was draining: what the fleet knows will soon be right."""
 
@@ -54,18 +57,20 @@ class AttemptRules(RunState):
     def _assigned(self, event: ev.StarAssigned) -> bool:
         star = event.star
         tries = self.tries.get(star)
+        node = self.graph._nodes.get(star)
         if (
             tries is None
             or tries.attempt is not None
             or tries.waiting
             or event.attempt != ev.attempt_id(self.run, star, tries.attempts + 1)
-            or self.graph.find_state(star) is not StarState.READY
+            or node is None
+            or node.state is not _READY
         ):
             return False
         tries.attempts += 1
         attempt = Attempt(event.attempt, star, event.device, event.epoch, event.idempotent, event.memory, event.at)
         tries.attempt = self.attempts[attempt.id] = attempt
-        self.graph.enter(star, StarState.ASSIGNED)
+        self.graph._enter(node, _ASSIGNED)
         self.desk.unqueue(star)
         self._out.append(self.dispatch(attempt))
         return True

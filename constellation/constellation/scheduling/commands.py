@@ -143,7 +143,14 @@ Command = (
 
 @dataclass(slots=True)
 class Step:
-    """What follows from an event: entries for the journal, and commands to carry out once those are stored."""
+    """What follows from events: entries for the journal, and commands to carry out once those are stored.
+
+    Attributes:
+        entries: All entries.
+        of_runs: Those among them that begin, take up, pause or go on with a whole run; no commands stand for them.
+        commands: What is to be done, in this order.
+    """
 
     entries: list[JournalEntry] = field(default_factory=list)
+    of_runs: list[JournalEntry] = field(default_factory=list)
     commands: list[Command] = field(default_factory=list)

@@ -26,9 +26,6 @@ class Desk:
     def stop_timer(self, timer: str) -> None:
         """Forget a timer; it may have fired or never been started."""
 
-    def star_ended(self, star: StarId) -> None:
-        """A star has ended, and is not waited for any more."""
-
     def graph_edited(self, applied: Applied) -> None:
         """The graph has changed."""
 

@@ -22,29 +22,39 @@ def work_key(star: TaskStar) -> str:
     return "<prompt>" if isinstance(work, Prompt) else "<nested>" if isinstance(work, Nested) else "<approval>"
 
 
+class _Mean:
+    """What one kind of work takes: on the whole, and on each device."""
+
+    __slots__ = ("all_s", "by_device")
+
+    def __init__(self, first_s: float) -> None:
+        self.all_s = first_s
+        self.by_device: dict[DeviceId, float] = {}
+
+
 class Durations:
     """Exponentially weighted means of observed durations, in seconds."""
 
     def __init__(self) -> None:
-        self._by_work: dict[str, float] = {}
-        self._by_device: dict[DeviceId, dict[str, float]] = {}
+        self._means: dict[str, _Mean] = {}
 
     def observe(self, work: str, device: DeviceId, duration_s: float) -> None:
         """Learn from an attempt; what can't be a duration teaches nothing, since it is a device's word."""
         if not 0 <= duration_s < inf:
             return
-        known = self._by_work.get(work)
-        self._by_work[work] = duration_s if known is None else known + _WEIGHT * (duration_s - known)
-        on_device = self._by_device.setdefault(device, {})
-        known = on_device.get(work)
-        on_device[work] = duration_s if known is None else known + _WEIGHT * (duration_s - known)
+        mean = self._means.get(work)
+        if mean is None:
+            mean = self._means[work] = _Mean(duration_s)
+        mean.all_s += _WEIGHT * (duration_s - mean.all_s)
+        known_s = mean.by_device.get(device, duration_s)
+        mean.by_device[device] = known_s + _WEIGHT * (duration_s - known_s)
 
     def expected(self, work: str) -> float:
         """What such work takes on whichever device."""
-        return self._by_work.get(work, DEFAULT_S)
+        mean = self._means.get(work)
+        return mean.all_s if mean is not None else DEFAULT_S
 
     def expected_on(self, work: str, device: DeviceId) -> float:
         """What such work takes on one device."""
-        on_device = self._by_device.get(device)
-        known = on_device.get(work) if on_device is not None else None
-        return known if known is not None else self._by_work.get(work, DEFAULT_S)
+        mean = self._means.get(work)
+        return mean.by_device.get(device, mean.all_s) if mean is not None else DEFAULT_S

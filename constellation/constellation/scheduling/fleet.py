@@ -2,12 +2,13 @@
 
 Waiting stars stand in lanes: those of one run that need the same tool, labels, resources and device share a lane and
 the list of devices that match it, which is worked out again only when the fleet changes. A placement looks at the head
-of each lane, so its cost does not depend on how many stars wait.
+of each lane, so its cost does not depend on how many stars wait; and as long as one lane has the most urgent ones, they
+are placed without a look at the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from heapq import heappop, heappush
 
 from ..graph import StarId, TaskStar
@@ -15,25 +16,33 @@ from .durations import Durations
 from .events import AttemptId, DeviceId, RunId
 from .inputs import DeviceChanged, DeviceJoined
 from .matching import explain_mismatch, mismatch, resource_needs, tool_of
-from .placement import DeviceLoad, LeastLoaded, PlacementPolicy
+from .placement import NO_NEEDS, DeviceLoad, LeastLoaded, PlacementPolicy
 
 _MANY_LANES = 64
 """From how many lanes on the empty ones are cleared away."""
 
 
-Placement = tuple[RunId, TaskStar, DeviceLoad | None, str]
-"""The run of a star, the star, and the device that it goes to; None, and why, when the policy could not say."""
+Placement = tuple[RunId, TaskStar, Mapping[str, float], DeviceLoad | None, str]
+"""The run of a star, the star, what it reserves, and the device that it goes to; None, and why, when the policy could
+not say."""
+
+_Queued = dict[StarId, int]
+"""The stars of a run that wait for a device, each with the ticket of its entry in a lane."""
+
+_Entry = tuple[int, float, int, TaskStar]
+"""A star in a lane, in the order of urgency: priority and rank negated, ticket, star."""
 
 
 class _Lane:
-    __slots__ = ("avoid", "heap", "matching", "matching_at", "needs", "run", "star", "starved_since")
+    __slots__ = ("avoid", "heap", "matching", "matching_at", "needs", "queued", "run", "star", "starved_since")
 
-    def __init__(self, run: RunId, star: TaskStar, avoid: frozenset[DeviceId]) -> None:
+    def __init__(self, run: RunId, star: TaskStar, avoid: frozenset[DeviceId], queued: _Queued) -> None:
         self.run = run
         self.star = star
         self.avoid = avoid
-        self.needs = resource_needs(star)
-        self.heap: list[tuple[int, float, int, TaskStar]] = []
+        self.queued = queued
+        self.needs = resource_needs(star) or NO_NEEDS
+        self.heap: list[_Entry] = []
         self.matching: list[DeviceLoad] = []
         self.matching_at = -1
         self.starved_since: float | None = None
@@ -51,7 +60,7 @@ class Fleet:
         self.durations = durations if durations is not None else Durations()
         self._policy = policy if policy is not None else LeastLoaded()
         self._lanes: dict[tuple[object, ...], _Lane] = {}
-        self._queued: dict[tuple[RunId, StarId], int] = {}
+        self._queued: dict[RunId, _Queued] = {}
         self._paused: set[RunId] = set()
         self._ticket = 0
         self._given_up: dict[tuple[DeviceId, int, AttemptId], float] = {}
@@ -136,15 +145,17 @@ class Fleet:
             if len(self._lanes) >= self._many_lanes:
                 self._lanes = {key: lane for key, lane in self._lanes.items() if self._trim(lane)}
                 self._many_lanes = max(_MANY_LANES, 2 * len(self._lanes))
-            lane = self._lanes[key] = _Lane(run, star, avoid)
+            lane = self._lanes[key] = _Lane(run, star, avoid, self._queued.setdefault(run, {}))
         self._changed = True
-        self._ticket += 1
-        self._queued[run, star.id] = self._ticket
-        heappush(lane.heap, (-star.priority, -rank, self._ticket, star))
+        self._ticket = ticket = self._ticket + 1
+        lane.queued[star.id] = ticket
+        heappush(lane.heap, (-star.priority, -rank, ticket, star))
 
     def unqueue(self, run: RunId, star: StarId) -> None:
         """Let a star wait no more; it need not be waiting."""
-        self._queued.pop((run, star), None)
+        queued = self._queued.get(run)
+        if queued is not None:
+            queued.pop(star, None)
 
     def set_paused(self, run: RunId, paused: bool) -> None:
         """Leave a run's stars waiting, or place them again."""
@@ -157,36 +168,43 @@ class Fleet:
     def forget(self, run: RunId) -> None:
         """Drop all that concerns a run."""
         self._lanes = {key: lane for key, lane in self._lanes.items() if lane.run != run}
-        self._queued = {key: ticket for key, ticket in self._queued.items() if key[0] != run}
+        self._queued.pop(run, None)
         self._paused.discard(run)
 
     def is_queued(self, run: RunId, star: StarId) -> bool:
         """Whether a star waits for a device."""
-        return (run, star) in self._queued
+        return star in self._queued.get(run, ())
 
     @property
-    def waiting(self) -> int:
-        """How many stars wait for a device."""
-        return len(self._queued)
+    def waiting(self) -> bool:
+        """Whether any star waits for a device."""
+        return any(self._queued.values())
 
     # --- placement -------------------------------------------------------------------------------------------------
 
-    def place(self, nearby: Callable[[RunId, StarId], Mapping[DeviceId, int]]) -> Placement | None:
-        """Take out the most urgent of the waiting stars that some device has room for; None when there is none.
+    def placements(self, nearby: Callable[[RunId, StarId], Mapping[DeviceId, int]]) -> Iterator[Placement]:
+        """Say where waiting stars go, the most urgent that some device has room for first, until none is left.
 
-        The caller reserves the placement on its device before it asks for the next.
+        The caller reserves each on its device before it asks for the next.
         """
-        if not self._changed:
-            return None
-        best = self._most_urgent() if self._queued else None
-        if best is None:
-            self._changed = False
-            return None
-        lane, roomy = best
-        star = heappop(lane.heap)[3]
-        del self._queued[lane.run, star.id]
-        device, fault = self._choose(star, roomy, nearby(lane.run, star.id))
-        return lane.run, star, device, fault
+        while self._changed:
+            best = self._most_urgent()
+            if best is None:
+                self._changed = False
+                return
+            lane, roomy, rival = best
+            newest = self._ticket
+            while self._trim(lane) and (rival is None or lane.heap[0] < rival):
+                star = heappop(lane.heap)[3]
+                del lane.queued[star.id]
+                device, fault = self._choose(star, roomy, nearby(lane.run, star.id))
+                yield lane.run, star, lane.needs, device, fault
+                if device is None or self._ticket != newest:
+                    break  # other stars wait by now, which may be more urgent
+                if not device.has_room(lane.needs):
+                    roomy.remove(device)
+                    if not roomy:
+                        break
 
     def _choose(
         self, star: TaskStar, candidates: Sequence[DeviceLoad], nearby: Mapping[DeviceId, int]
@@ -203,8 +221,11 @@ class Fleet:
         name = type(self._policy).__qualname__
         return None, f"the placement policy {name} {fault}; mend the policy, or leave it out"
 
-    def _most_urgent(self) -> tuple[_Lane, list[DeviceLoad]] | None:
-        """The lane whose head goes first among those that some device has room for, and these devices."""
+    def _most_urgent(self) -> tuple[_Lane, list[DeviceLoad], _Entry | None] | None:
+        """The lane whose head goes first among those that some device has room for, these devices, and its rival.
+
+        The rival is the first entry of the other lanes that may have to go before the next one of this lane.
+        """
         for device in self.devices.values():
             if device.free_slots > 0:
                 break
@@ -212,19 +233,21 @@ class Fleet:
             return None
         best: _Lane | None = None
         roomy: list[DeviceLoad] = []
+        rival: _Entry | None = None
         for lane in self._lanes.values():
             if (self._paused and lane.run in self._paused) or not self._trim(lane):
                 continue
-            if best is not None and lane.heap[0] > best.heap[0]:
+            head = lane.heap[0]
+            if best is not None and head > best.heap[0]:
+                if rival is None or head < rival:
+                    rival = head
                 continue
-            matching = self._matching(lane)
-            if lane.needs:
-                candidates = [device for device in matching if device.has_room(lane.needs)]
-            else:
-                candidates = [device for device in matching if device.free_slots > 0]
+            candidates = [device for device in self._matching(lane) if device.has_room(lane.needs)]
             if candidates:
+                if best is not None:
+                    rival = best.heap[0]
                 best, roomy = lane, candidates
-        return (best, roomy) if best is not None else None
+        return (best, roomy, rival) if best is not None else None
 
     def starving(self, now: float, patience_s: float) -> list[tuple[RunId, StarId, str]]:
         """Stars that no device of the fleet could take even if it were idle, and that for longer than is allowed."""
@@ -238,7 +261,7 @@ class Fleet:
             if lane.starved_since is not None and now - lane.starved_since >= patience_s:
                 reason = explain_mismatch(lane.star, offers, avoid=tuple(lane.avoid))
                 for _, _, ticket, star in lane.heap:
-                    if self._queued.get((lane.run, star.id)) == ticket:
+                    if lane.queued.get(star.id) == ticket:
                         found.append((lane.run, star.id, reason))
         return found
 
@@ -257,7 +280,7 @@ class Fleet:
 
     def _trim(self, lane: _Lane) -> bool:
         """Drop from the head of a lane what does not wait any more; False when nothing is left."""
-        heap = lane.heap
-        while heap and self._queued.get((lane.run, heap[0][3].id)) != heap[0][2]:
+        heap, queued = lane.heap, lane.queued
+        while heap and queued.get(heap[0][3].id) != heap[0][2]:
             heappop(heap)
         return bool(heap)

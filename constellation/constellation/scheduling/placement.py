@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import inf
 from typing import Protocol
 
 from ..graph import StarId, TaskStar
@@ -131,15 +130,17 @@ class LeastLoaded:
         """See `PlacementPolicy.choose`; ties go to the device whose id comes first, so that it is deterministic."""
         if len(candidates) == 1:
             return candidates[0]
-        least: list[DeviceLoad] = []
-        least_cost = (0, inf)
-        for device in candidates:
-            cost = (-nearby.get(device.id, 0) if nearby else 0, 1 - device.free_slots / device.offer.slots)
-            if cost < least_cost or not least:
-                least, least_cost = [device], cost
-            elif cost == least_cost:
-                least.append(device)
-        if len(least) == 1:
-            return least[0]
+        if nearby:
+            most_bytes = max(nearby.get(device.id, 0) for device in candidates)
+            candidates = [device for device in candidates if nearby.get(device.id, 0) == most_bytes]
         work = work_key(star)
-        return min(least, key=lambda device: (durations.expected_on(work, device.id), device.id))
+        best, most_free = candidates[0], -1.0
+        for device in candidates:
+            free = device.free_slots / device.offer.slots
+            if free == most_free:
+                expected_s, least_s = durations.expected_on(work, device.id), durations.expected_on(work, best.id)
+                if expected_s < least_s or (expected_s == least_s and device.id < best.id):
+                    best = device
+            elif free > most_free:
+                best, most_free = device, free
+        return best

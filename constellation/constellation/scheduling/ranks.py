@@ -27,14 +27,10 @@ class Ranks:
     def __getitem__(self, star: StarId) -> float:
         return self._rank.get(star, 0.0)
 
-    def discard(self, star: StarId) -> None:
-        """Forget a star that has ended or is gone."""
-        self._rank.pop(star, None)
-
     def follow(self, applied: Applied) -> None:
         """Take in an edit: forget what it removed, and recompute what it touched and both ends of its lines."""
         for star in applied.removed:
-            self.discard(star)
+            self._rank.pop(star, None)
         stars = set(applied.touched)
         for operation in applied.inverse.operations:
             if isinstance(operation, AddLine):
@@ -60,9 +56,7 @@ class Ranks:
                         heappush(heap, -source.position)
 
     def _compute(self, node: Node) -> float:
-        behind = 0.0
-        for star in node.outbound:
-            rank = self._rank.get(star, 0.0)
-            if rank > behind:
-                behind = rank
+        known = self._rank
+        # Those without a rank are no longer waited for.
+        behind = max([known[star] for star in node.outbound if star in known], default=0.0)
         return behind + self._durations.expected(work_key(node.star))

@@ -57,7 +57,7 @@ class RunMachine(AttemptRules):
             RunEnded: a request came after the end.
             NotWaiting: an approval was answered that nobody waits for.
         """
-        self.at, self._out, self._recorded, self._verdicts = event.at, out, recorded, {}
+        self.at, self._out, self._recorded, self._verdicts = event.at, out, recorded, None
         if not _HANDLERS[type(event)](self, event):
             self.stale += 1
             return None

@@ -91,7 +91,7 @@ class RunState:
         self.concerns_runs = False
         self._out: list[Command] = []
         self._recorded: Verdicts = NO_VERDICTS
-        self._verdicts: dict[str, bool | str] = {}
+        self._verdicts: dict[str, bool | str] | None = None
         self.graph.evaluate = self._evaluate
 
     @property
@@ -129,7 +129,6 @@ class RunState:
             if state is StarState.FAILED:
                 self._failed.append(star)
             self.tries.pop(star, None)
-            self.desk.star_ended(star)
             self._out.append(StarSettled(self.run, star, state, outcome))
         self._newly_ready.extend(changes.ready)
         if self._following:
@@ -216,7 +215,6 @@ class RunState:
             self.graph.hold(star)
             self._reviews[star] = None
         changes = self.graph.settle(star, state, outcome, at=self.at)
-        self.desk.star_ended(star)
         self._out.append(StarSettled(self.run, star, state, outcome))
         if reviewed:
             self._ask_review(star)
@@ -297,6 +295,8 @@ class RunState:
                 verdict = evaluate_condition(line.when, output)
             except ConditionError as error:
                 verdict = str(error)
+        if self._verdicts is None:
+            self._verdicts = {}
         self._verdicts[key] = verdict
         if isinstance(verdict, str):
             raise ConditionError(verdict)

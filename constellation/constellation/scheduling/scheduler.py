@@ -8,7 +8,7 @@ journal, then carry the commands out.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, cast
+from typing import Any
 
 from ..graph import InvalidDocument, StarError, StarId, StarState
 from . import events as ev
@@ -22,7 +22,7 @@ from .inputs import FLEET_EVENTS, DeviceChanged, DeviceDraining, DeviceJoined, D
 from .invariants import check_scheduler
 from .matching import resource_needs, tool_of
 from .nesting import begin_nested, end_nested
-from .placement import NO_NEEDS, POLICY_FAILED, DeviceLoad, PlacementPolicy
+from .placement import POLICY_FAILED, DeviceLoad, PlacementPolicy
 from .reconciling import reconciled, unwanted_attempts
 from .run import RunMachine
 from .waiting import Waiting
@@ -35,6 +35,9 @@ _OF_THE_FLEET = frozenset(FLEET_EVENTS)
 
 _LAST_REPORTS = frozenset({ev.AttemptSucceeded, ev.AttemptFailed, ev.AttemptCancelled, ev.AttemptRejected})
 """What a device says of an attempt when it is done with it."""
+
+_OF_RUNS = frozenset({RunStarted, ev.RunRecovered, ev.RunPaused, ev.RunUnpaused})
+"""The kinds of events that are about a whole run; see `Step.of_runs`."""
 
 _NEWS = _LAST_REPORTS | {ev.AttemptStarted, ev.HoldReleased}
 """What is not a request but news, and may come when the run that it is about has been dropped."""
@@ -70,32 +73,33 @@ class Scheduler:
 
     # --- events in ---------------------------------------------------------------------------------------------------
 
-    def handle(self, event: RunEvent | FleetEvent, into: Step | None = None) -> Step:
-        """Take one event in.
+    def handle(self, event: RunEvent | FleetEvent) -> Step:
+        """Take one event in, and give stars that wait to devices; see `take` for what it raises."""
+        step = Step()
+        self.take(event, step)
+        self.place(event.at, step)
+        return step
 
-        Args:
-            event: What has happened.
-            into: Where to add what follows from it; a step of its own when left out.
+    def take(self, event: RunEvent | FleetEvent, step: Step) -> None:
+        """Take one event in, and add what follows from it to a step. When a group of them is in, `place` is due.
 
         Raises:
             UnknownRun, RunExists, RunEnded, NotWaiting, EditRejected, UnknownStar, InvalidDocument: a request that
                 can't be granted; nothing has changed.
             InvariantBroken: in validate mode, the state is inconsistent.
         """
-        step = into if into is not None else Step()
         kind = type(event)
+        some: Any = event
         if kind in _OF_THE_FLEET:
-            self._handle_fleet(cast("FleetEvent", event), step)
+            self._handle_fleet(some, step)
         elif kind is RunStarted:
-            self._start(cast("RunStarted", event), step)
+            self._start(some, step)
         else:
-            self._apply(cast("RunEvent", event), step)
+            self._apply(some, step)
         if self._next_tick_at is None:
             self._next_tick_at = event.at + TICK_S
-        self._place(event.at, step)
         if self._validate:
             check_scheduler(self)
-        return step
 
     def recover(self, entries: Iterable[JournalEntry]) -> RunMachine:
         """Bring a run back by replaying its journal; nothing is carried out.
@@ -187,22 +191,25 @@ class Scheduler:
                 raise UnknownRun(event.run)
             self.stale += 1
             return
-        commands: list[Command] = []
+        commands = step.commands
+        before = len(commands)
         entry = machine.apply(event, commands)
         if entry is None:
             return
         step.entries.append(entry)
-        self._pass_on(machine, commands, step)
+        if kind in _OF_RUNS:
+            step.of_runs.append(entry)
+        if machine.concerns_runs:
+            machine.concerns_runs = False
+            own = commands[before:]
+            del commands[before:]
+            self._pass_on(machine, own, step)
         follow = _FOLLOWED.get(kind)
         if follow is not None:
             follow(self, machine, event, step)
 
     def _pass_on(self, machine: RunMachine, commands: list[Command], step: Step) -> None:
-        """Pass on what a run wants done; what is about other runs is done here as well."""
-        if not machine.concerns_runs:
-            step.commands += commands
-            return
-        machine.concerns_runs = False
+        """Pass on what a run wants done where some of it is about other runs, which is done here as well."""
         nested: list[Command] = []
         for command in commands:
             if isinstance(command, (StartNested, CancelNested, RunSettled)):
@@ -360,21 +367,25 @@ class Scheduler:
 
     # --- placement ---------------------------------------------------------------------------------------------------
 
-    def _place(self, at: float, step: Step) -> None:
+    def place(self, at: float, step: Step) -> None:
         """Give stars that wait to devices with room, until there are no more of either."""
-        while (placement := self.fleet.place(self._nearby)) is not None:
-            run, star, device, fault = placement
+        for run, star, needs, device, fault in self.fleet.placements(self._nearby):
             if device is None:
                 self._apply(ev.PlacementFailed(at, run, star.id, fault, POLICY_FAILED), step)
                 continue
-            attempt = ev.attempt_id(run, star.id, self.runs[run].tries[star.id].attempts + 1)
+            machine, id = self.runs[run], star.id
+            attempt = ev.attempt_id(run, id, machine.tries[id].attempts + 1)
             idempotent = star.idempotent
             if idempotent is None:
                 idempotent = device.offer.tools.get(tool_of(star), False)
-            device.take(attempt, resource_needs(star) if star.requires else NO_NEEDS)
-            self._apply(
-                ev.StarAssigned(at, run, star.id, attempt, device.id, device.epoch, idempotent, device.memory), step
+            device.take(attempt, needs)
+            entry = machine.apply(
+                ev.StarAssigned(at, run, id, attempt, device.id, device.epoch, idempotent, device.memory), step.commands
             )
+            assert entry is not None, "what waits for a device can be given to one"
+            step.entries.append(entry)
+            if self._validate:
+                check_scheduler(self)
 
     def _nearby(self, run: RunId, star: StarId) -> Mapping[DeviceId, int]:
         return self.runs[run].nearby(star)

@@ -59,9 +59,6 @@ class _RunDesk(Desk):
     def stop_timer(self, timer: str) -> None:
         self._timers.stop(self._run, timer)
 
-    def star_ended(self, star: StarId) -> None:
-        self._ranks.discard(star)
-
     def graph_edited(self, applied: Applied) -> None:
         self._ranks.follow(applied)
 

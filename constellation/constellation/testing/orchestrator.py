@@ -12,7 +12,7 @@ from typing import Protocol
 
 from ..journal import RunSummary
 from ..orchestrator.recovery import MAX_RUNS, read_family, replay
-from ..orchestrator.turns import TOLD_ENTRIES, AnyEvent, Refusal, Turns
+from ..orchestrator.turns import AnyEvent, Refusal, Turns
 from ..scheduling import JournalEntry, PlacementPolicy, RunId, RunMachine, Scheduler, Step
 from ..scheduling import commands as cmd
 from ..scheduling import events as ev
@@ -179,7 +179,7 @@ class SimulatedOrchestrator:
 
     def entered(self, entry: JournalEntry) -> None:
         """See `Carrier.entered`: nobody here watches runs begin and pause."""
-        assert type(entry.event) in TOLD_ENTRIES
+        assert entry.event.run in self.scheduler.runs
 
     def carry_out(self, command: cmd.Command, at: float) -> None:
         """See `Carrier.carry_out`."""
