@@ -6,11 +6,12 @@
 #   make ci      check, test with coverage, and try the wheel in a fresh environment
 #   make bench   measure the overhead per star; ARGS="--stars 1000 --peer none" goes to it
 #   make simulate   run simulated worlds in which everything fails; SEEDS=10000 FROM=0 says which
+#   make chaos   kill hubs and devices while 5,000 stars run; ARGS="--stars 500 --kills 10" goes to it
 #   make clean   remove everything that was made here, the environment included
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help environment demo test check lint types layers docs cover wheel ci bench simulate clean
+.PHONY: help environment demo test check lint types layers docs cover wheel ci bench chaos simulate clean
 
 BIN := .venv/bin
 PACKAGES := constellation constellation_protocol constellation_tools constellation_devices constellation_bench
@@ -70,6 +71,9 @@ ci:
 
 bench: environment
 	@$(BIN)/constellation bench overhead $(ARGS)
+
+chaos: environment
+	@$(BIN)/constellation bench chaos $(ARGS)
 
 simulate: environment
 	@$(BIN)/python -m constellation.testing.simulate --seeds $(SEEDS) --from $(FROM) $(ARGS)

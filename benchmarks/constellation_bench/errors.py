@@ -2,7 +2,9 @@
 
 BenchError
 ├── ProcessFailed     a process that was to measure something ended without a figure
-└── ProcessTimedOut   it took longer than it may, and was ended
+├── ProcessTimedOut   it took longer than it may, and was ended
+├── Standstill        a run that should go on does not
+└── PromiseBroken     a run has come to what must not be
 """
 
 from __future__ import annotations
@@ -18,3 +20,11 @@ class ProcessFailed(BenchError):
 
 class ProcessTimedOut(BenchError):
     """Raised when a measuring process is ended because it took longer than it may."""
+
+
+class Standstill(BenchError):
+    """Raised when nothing happens any more in a run that has not ended; says how far it has come."""
+
+
+class PromiseBroken(BenchError):
+    """Raised when a run has lost something, done something twice, or come to anything else that must not be."""

@@ -124,8 +124,8 @@ class DeviceAgent:
             resources=self._spec.resources,
         )
 
-    def hello(self, token: str | None = None) -> Hello:
-        """Open a session: what the device is, what it runs, and which results it owes."""
+    def hello(self, token: str | None = None, *, elsewhere: bool = False) -> Hello:
+        """Open a session: what the device is, what it runs, which results it owes, and if it can go `elsewhere`."""
         return Hello(
             device=self._spec.name,
             token=token,
@@ -133,6 +133,7 @@ class DeviceAgent:
             memory=self._kept.memory,
             running=tuple(self._runner.running),
             finished=tuple(self._kept.waiting()),
+            elsewhere=elsewhere,
         )
 
     def offer(self, tools: Iterable[Tool[..., Any]]) -> None:

@@ -77,6 +77,7 @@ class Executor:
             return await self._workers.call(
                 tool.reference,
                 arguments,
+                attempt=attempt.id,
                 files=attempt.assign.artifacts,
                 progress=partial(self._progress, attempt),
                 grace_s=lambda: attempt.grace_s * _COOPERATIVE_SHARE,
@@ -85,6 +86,7 @@ class Executor:
 
     def _context(self, attempt: Attempt) -> ToolContext:
         return ToolContext(
+            attempt=attempt.id,
             workdir=self._workdir,
             progress=partial(self._progress, attempt),
             store=self._files.keep,

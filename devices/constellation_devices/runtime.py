@@ -89,15 +89,14 @@ async def stay_connected(
         RemoteProtocolError: what answers at the URL is no orchestrator.
     """
     policy = ReconnectPolicy(give_up_s=linger_s / 2 if len(urls) == 1 else min(MEND_S, linger_s / 2))
+    hello = partial(agent.hello, token, elsewhere=len(urls) > 1)
     tries = 0
     place = 0
     deadline = anyio.current_time() + linger_s
     while True:
         url = urls[place % len(urls)]
         try:
-            async with dial(
-                url, partial(agent.hello, token), reconnect=policy, on_acked=agent.acknowledged, ssl=tls
-            ) as link:
+            async with dial(url, hello, reconnect=policy, on_acked=agent.acknowledged, ssl=tls) as link:
                 log.info("joined %s, epoch %d", url, link.welcome.epoch)
                 reason = await agent.serve(link)
             log.info("the session has ended: %s", reason)

@@ -80,7 +80,13 @@ class _Call:
         self._number = int(request["call"])
         self._request = request
         self._files: dict[str, str] = request["files"]
-        self.context = ToolContext(workdir=workdir, progress=self._progress, store=self._keep, resolve=self._find)
+        self.context = ToolContext(
+            attempt=request["attempt"],
+            workdir=workdir,
+            progress=self._progress,
+            store=self._keep,
+            resolve=self._find,
+        )
 
     def run(self) -> Frame:
         """Call the tool and say how it went."""

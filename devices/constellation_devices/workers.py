@@ -55,6 +55,7 @@ class WorkerPool:
         reference: str,
         arguments: dict[str, Any],
         *,
+        attempt: str,
         files: Sequence[ArtifactInfo],
         progress: ProgressSink,
         grace_s: Callable[[], float],
@@ -67,6 +68,7 @@ class WorkerPool:
         Args:
             reference: Where the worker finds the tool.
             arguments: As they came; the worker validates them.
+            attempt: The id of the try that this is.
             files: The files that the arguments refer to; they are in the store.
             progress: Takes what the tool reports and prints.
             grace_s: Asked when the call is cancelled.
@@ -77,6 +79,7 @@ class WorkerPool:
         request = {
             "reference": reference,
             "arguments": arguments,
+            "attempt": attempt,
             "files": {info.sha256: str(self._store.path(info.sha256)) for info in files},
         }
         while True:

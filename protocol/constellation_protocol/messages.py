@@ -8,6 +8,7 @@ with the device and the session's epoch it is the fence that keeps late answers 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from operator import not_
 from typing import Annotated, Any, Literal, TypeVar, dataclass_transform
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
@@ -129,6 +130,8 @@ class Hello(WireModel):
     `memory` names the device's record of the attempts that it has begun. A device that shows the same name as in an
     earlier session has forgotten nothing: an attempt that it then does not list was never begun, or its result has been
     acknowledged. Sent such an attempt again, it knows which.
+
+    `elsewhere` says that it knows other orchestrators as well: one that has nothing for it to do may send it to those.
     """
 
     kind: Literal["hello"] = "hello"
@@ -141,6 +144,7 @@ class Hello(WireModel):
     memory: str = Field(default="", max_length=64)
     running: tuple[str, ...] = ()
     finished: tuple[str, ...] = ()
+    elsewhere: bool = Field(default=False, exclude_if=not_)  # written only where it is true, as before there was one
 
 
 class Welcome(WireModel):

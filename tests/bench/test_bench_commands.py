@@ -35,10 +35,11 @@ def told(out: Out, *arguments: str) -> dict[str, Any]:
 def test_the_help_lists_the_benchmarks(capsys: Out) -> None:
     assert main(["bench", "--help"]) == 0
     out = capsys.readouterr().out
-    assert [name for name in ("overhead", "scaling", "holds") if f"  {name} " in out] == [
+    assert [name for name in ("overhead", "scaling", "holds", "chaos") if f"  {name} " in out] == [
         "overhead",
         "scaling",
         "holds",
+        "chaos",
     ]
 
 

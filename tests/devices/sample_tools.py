@@ -51,6 +51,18 @@ def chatter(lines: int) -> int:
     return lines
 
 
+@tool(blocking=False)
+def try_at_once(context: ToolContext) -> str:
+    """Say which try this is, on the event loop."""
+    return context.attempt
+
+
+@tool
+def try_blocking(context: ToolContext) -> str:
+    """Say which try this is, in a worker process or in a thread."""
+    return context.attempt
+
+
 @tool
 def report(context: ToolContext) -> str:
     """Report progress in all ways."""

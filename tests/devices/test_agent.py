@@ -26,6 +26,14 @@ async def test_a_quick_tool_is_answered_with_its_result_alone(make_bench: Any) -
         assert result.duration_s >= 0
 
 
+@pytest.mark.parametrize("worker_processes", [False, True])
+async def test_a_tool_knows_which_try_it_is_wherever_it_runs(make_bench: Any, worker_processes: bool) -> None:
+    async with make_bench(worker_processes=worker_processes) as bench:
+        hub = await bench.connect()
+        for number, tool in enumerate(("try_at_once", "try_blocking")):
+            assert (await hub.call(tool, attempt=f"run/star/{number}")).output == f"run/star/{number}"
+
+
 async def test_an_async_tool_runs_on_the_loop(make_bench: Any) -> None:
     async with make_bench() as bench:
         hub = await bench.connect()

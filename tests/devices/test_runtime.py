@@ -120,6 +120,7 @@ async def test_a_refusal_for_now_is_tried_again(socket_hub: Any, sample_tools_fi
         task_group.start_soon(stay, agent, door.url)
         hub = await door.session("d")
         assert (await hub.call("add", {"a": 1, "b": 2})).output == 3
+        assert not any(hello.elsewhere for hello in door.hellos)
         assert not door.refusals
         task_group.cancel_scope.cancel()
 
@@ -163,6 +164,7 @@ async def test_of_several_orchestrators_the_one_that_is_up_is_joined_and_when_it
                 await first.link.aclose("going down")
             second = await standby.session("d")
             assert (await second.call("add", {"a": 2, "b": 2})).output == 4
+            assert all(hello.elsewhere for hello in (*active.hellos, *standby.hellos))
             task_group.cancel_scope.cancel()
 
 

@@ -58,7 +58,8 @@ def played(tmp_path: Path) -> PlayedDevice:
 
 
 def run(played: PlayedDevice, workdir: Path, *calls: Frame) -> list[Frame]:
-    played.calls = [{"call": number, "files": {}, "arguments": {}, **call} for number, call in enumerate(calls, 1)]
+    blank = {"attempt": "a", "files": {}, "arguments": {}}
+    played.calls = [{"call": number, **blank, **call} for number, call in enumerate(calls, 1)]
     with pytest.raises(EOFError):
         worker_main._Worker(played, workdir).run()  # type: ignore[arg-type]
     return [frame for frame in played.said if "output" in frame or "error" in frame]
@@ -130,7 +131,7 @@ def test_an_interrupt_tells_the_tool_and_ends_its_call(
         signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(worker_main, "_load", interrupted)
-    played.calls = [{"call": 1, "files": {}, "arguments": {}, "reference": "x"}]
+    played.calls = [{"call": 1, "attempt": "a", "files": {}, "arguments": {}, "reference": "x"}]
     with pytest.raises(EOFError):
         worker.run()
     assert contexts[0].cancelled

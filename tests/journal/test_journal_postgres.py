@@ -166,6 +166,25 @@ async def test_a_statement_gives_up_waiting_for_another_session(postgres_server,
         await journal.set_state("r1", "running", at=2.0)
 
 
+async def test_a_hub_that_stops_in_the_middle_of_a_transaction_does_not_keep_its_runs(
+    postgres_server, postgres_url, monkeypatch
+):
+    import psycopg
+
+    from constellation.journal import postgres_server as module
+
+    monkeypatch.setattr(module, "IDLE_TRANSACTION_S", 0.2)
+    async with open_journal(postgres_url) as journal:
+        await journal.create_run("r1", name="x", at=1.0)
+        stopped = module.PostgresServer(postgres_url, synchronous="full").connect()
+        stopped.execute("BEGIN")
+        stopped.execute("SELECT * FROM constellation_runs FOR UPDATE")
+        await journal.acquire("r1", owner="another", at=1.0, lease_s=1.0)
+        with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
+            stopped.execute("COMMIT")
+        stopped.close()
+
+
 async def test_writers_that_lock_the_same_runs_in_opposite_orders_both_get_through(postgres_url):
     async with open_journal(postgres_url) as one, open_journal(postgres_url) as two:
         for run in "abcdef":

@@ -21,6 +21,7 @@ from constellation import Approval, Orchestrator, TaskConstellation
 from constellation.graph import StarId
 from constellation.graph.documents import dump
 from constellation.journal import JournalUnavailable, Record, RunBusy
+from constellation.journal.memory import MemoryJournal
 from constellation.orchestrator import engine as module
 from constellation.orchestrator import events as seen
 from constellation.orchestrator import run_book
@@ -250,6 +251,76 @@ async def test_a_claim_that_is_lost_ends_that_run_here_and_no_other(monkeypatch:
             assert (await kept.wait()).state == "succeeded"
             with pytest.raises(RunInUse):
                 await orchestrator.resume(taken.id)
+
+
+@pytest.mark.parametrize("others_record", [True, False], ids=["its record is refused", "its record is stored"])
+async def test_a_claim_that_is_lost_while_the_run_is_being_written_to_ends_that_run_alone(
+    monkeypatch: pytest.MonkeyPatch, others_record: bool
+) -> None:
+    journal = FaultyJournal()
+    install(monkeypatch, journal)
+    monkeypatch.setattr(run_book, "LEASE_S", 0.03)
+    refused = anyio.Event()
+    acquire = journal.acquire
+
+    async def noticed(run: str, *, owner: str, at: float, lease_s: float) -> None:
+        try:
+            await acquire(run, owner=owner, at=at, lease_s=lease_s)
+        except RunBusy:
+            refused.set()
+            raise
+
+    paused: list[bool] = []
+
+    async def pause() -> None:
+        try:
+            await taken.pause()
+        except RunInUse:
+            paused.append(False)
+        else:
+            paused.append(True)
+
+    with anyio.fail_after(20):
+        async with Orchestrator.local(devices=1) as orchestrator, anyio.create_task_group() as tasks:
+            kept = await orchestrator.submit(approval())
+            taken = await orchestrator.submit(approval())
+            journal.gate = anyio.Event()
+            tasks.start_soon(pause)
+            await journal.at_gate.wait()
+            await journal.release(taken.id, owner=owner_name())
+            await journal.acquire(taken.id, owner="another/1/1", at=orchestrator._book.engine.clock(), lease_s=60.0)
+            if others_record:
+                recovered = ev.RunRecovered(2.0, RunId(taken.id))
+                body = encode_entry(JournalEntry(recovered))
+                await MemoryJournal.append(journal, [Record(taken.id, 2, 2.0, recovered.kind, body)])
+            monkeypatch.setattr(journal, "acquire", noticed)
+            await refused.wait()  # it is known to be lost before the record comes through
+            await anyio.wait_all_tasks_blocked()
+            journal.gate.set()
+            with pytest.raises(RunInUse, match="taken over"):
+                await taken.wait()
+            await kept.approve("ask")
+            assert (await kept.wait()).state == "succeeded"
+    assert paused == [not others_record], "what was asked is stored, or it is told that it is not"
+
+
+async def test_a_run_that_is_found_to_be_lost_in_two_ways_at_once_is_let_go_of_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    install(monkeypatch, journal := FaultyJournal())
+    with anyio.fail_after(20):
+        async with Orchestrator.local(devices=1) as orchestrator:
+            kept, taken = await orchestrator.submit(approval()), await orchestrator.submit(approval())
+            busy = RunBusy(taken.id, "another/1/1", 60.0, at=1.0)
+            for _ in range(2):
+                orchestrator._book.engine.disown(RunId(taken.id), busy)
+            recovered = ev.RunRecovered(2.0, RunId(taken.id))
+            body = encode_entry(JournalEntry(recovered))
+            await MemoryJournal.append(journal, [Record(taken.id, 2, 2.0, recovered.kind, body)])
+            with pytest.raises(RunInUse, match="taken over"):
+                await taken.wait()
+            await kept.approve("ask")
+            assert (await kept.wait()).state == "succeeded"
 
 
 async def test_a_nested_run_that_was_being_begun_when_the_orchestrator_died_is_begun_anew(

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -15,18 +16,22 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from faulty_journal import FaultyJournal, install
 
-from constellation import Approval, Orchestrator, TaskConstellation
+from constellation import Approval, Orchestrator, Run, TaskConstellation
 from constellation.graph.documents import dump
-from constellation.journal import JournalUnavailable, Record
+from constellation.journal import JournalUnavailable, Record, RunBusy
 from constellation.journal.memory import MemoryJournal
+from constellation.orchestrator import run_book
 from constellation.orchestrator import standby as module
 from constellation.orchestrator.credentials import Grant
-from constellation.orchestrator.recovery import LEASE_S
+from constellation.orchestrator.errors import RunInUse
+from constellation.orchestrator.recovery import LEASE_S, owner_name
 from constellation.orchestrator.standby import Standby
 from constellation.scheduling import JournalEntry, RunId, RunOptions
 from constellation.scheduling import events as ev
 from constellation.scheduling.records import encode_entry
-from constellation_protocol import Hello, Refused
+from constellation_protocol import LinkClosed, Refused, dial
+from constellation_protocol.link import Link
+from constellation_protocol.messages import Accept, Assign, DeviceProfile, Hello, Message, Result, ToolInfo
 
 pytestmark = pytest.mark.anyio
 
@@ -158,3 +163,150 @@ async def test_a_device_is_to_come_again_when_the_journal_cannot_be_asked(
         with pytest.raises(Refused, match="it is busy") as refusal:
             await standby.admit(Hello(device="d", running=("r/ask/1",)), Grant())
         assert refusal.value.retry
+
+
+# --- devices follow the runs ----------------------------------------------------------------------------------------
+
+IDLE = Hello(device="d", elsewhere=True)
+
+
+async def hub_run(journal: FaultyJournal, run: str) -> None:
+    """A run of another hub."""
+    await left_behind(journal, run, lease_s=LEASE_S)
+    await journal.set_state(run, "running", at=1.0, info={"hub": True})
+
+
+async def test_a_device_without_work_is_sent_to_the_hub_that_has_some_if_it_knows_others(
+    journal: FaultyJournal,
+) -> None:
+    async with standing_by(journal) as (hub, standby):
+        assert await standby.admit(IDLE, Grant()) > 0, "nothing goes on anywhere"
+        await left_behind(journal, "somebody's", lease_s=LEASE_S)
+        assert await standby.admit(IDLE, Grant()) > 0, "what goes on is no hub's"
+        await hub_run(journal, "r")
+        with pytest.raises(Refused, match="this hub stands by") as refusal:
+            await standby.admit(IDLE, Grant())
+        assert refusal.value.retry
+        assert await standby.admit(Hello(device="d"), Grant()) > 0, "it has nowhere else to go"
+        graph = TaskConstellation("own")
+        graph.star("ask", Approval("Go on?"))
+        run = await hub.submit(graph)
+        assert await standby.admit(IDLE, Grant()) > 0, "there is work here too"
+        await run.approve("ask")
+        await run.wait()
+        with pytest.raises(Refused, match="this hub stands by"):
+            await standby.admit(IDLE, Grant())
+
+
+async def test_a_device_without_work_is_to_come_again_when_the_journal_cannot_be_asked(
+    journal: FaultyJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with standing_by(journal) as (_, standby):
+
+        async def fail(**options: object) -> object:
+            raise JournalUnavailable("memory", "it is busy")
+
+        monkeypatch.setattr(journal, "runs", fail)
+        with pytest.raises(Refused, match="it is busy") as refusal:
+            await standby.admit(IDLE, Grant())
+        assert refusal.value.retry
+
+
+@asynccontextmanager
+async def joined(hub: Orchestrator, name: str, **told: Any) -> AsyncIterator[tuple[Link, list[Message]]]:
+    """A device that the test plays, over a real connection; and the messages of it that were acknowledged."""
+    acked: list[Message] = []
+    hello = Hello(device=name, token="t", profile=DeviceProfile(tools=(ToolInfo(name="work"),)), **told)
+    with anyio.fail_after(20):
+        async with dial(hub.url, lambda: hello, on_acked=acked.extend) as link:
+            yield link, acked
+
+
+async def take_over(journal: FaultyJournal, run: Run, *, write: bool) -> None:
+    """Another hub takes a run, and may have written to it already."""
+    await journal.release(run.id, owner=owner_name())
+    await journal.acquire(run.id, owner=OTHER, at=time.time(), lease_s=LEASE_S)
+    if write:
+        seq = (await journal.run(run.id)).events + 1
+        recovered = ev.RunRecovered(2.0, RunId(run.id))
+        record = Record(run.id, seq, 2.0, recovered.kind, encode_entry(JournalEntry(recovered)))
+        await MemoryJournal.append(journal, [record])
+
+
+def graph_of(name: str, work: object = "work") -> TaskConstellation:
+    graph = TaskConstellation(name)
+    graph.star("only", work)  # type: ignore[arg-type]
+    return graph
+
+
+async def test_a_hub_that_loses_its_last_run_sends_the_devices_away_that_know_others(
+    journal: FaultyJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK_S", 3600.0)
+    monkeypatch.setattr(run_book, "LEASE_S", 0.03)
+    async with (
+        standing_by(journal) as (hub, _),
+        joined(hub, "leaves", elsewhere=True) as (leaves, _),
+        joined(hub, "stays") as (stays, _),
+    ):
+        await hub.wait_for_devices(2)
+        run = await hub.submit(graph_of("own", Approval("Go on?")))
+        await take_over(journal, run, write=False)
+        with pytest.raises(LinkClosed, match="this hub stands by"):
+            await leaves.receive()
+        assert stays.connected
+        assert [device.name for device in await hub.devices()] == ["stays"]
+
+
+@pytest.mark.parametrize("lost", ["by its claim", "by a record"])
+async def test_a_result_is_not_taken_by_a_hub_that_has_lost_the_run(
+    journal: FaultyJournal, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    async with standing_by(journal) as (hub, _), joined(hub, "d") as (link, acked):
+        await hub.wait_for_devices(1)
+        run = await hub.submit(graph_of("own"))
+        (assign,) = await link.receive()
+        assert isinstance(assign, Assign)
+        await take_over(journal, run, write=lost == "by a record")
+        if lost == "by its claim":
+            hub._book.engine.disown(RunId(run.id), RunBusy(run.id, OTHER, 60.0, at=1.0))
+        await link.send(
+            Accept(attempt=assign.attempt, epoch=assign.epoch),
+            Result(attempt=assign.attempt, epoch=assign.epoch, status="succeeded", started_at=1.0, duration_s=0.1),
+        )
+        with pytest.raises(LinkClosed, match="taken over by another orchestrator"):
+            await link.receive()
+        assert not any(isinstance(message, Result) for message in acked)
+
+
+async def test_a_device_in_the_process_of_an_orchestrator_that_loses_a_run_goes_on_with_the_others(
+    journal: FaultyJournal,
+) -> None:
+    release = anyio.Event()
+
+    async def work() -> str:
+        await release.wait()
+        return "done"
+
+    async with Orchestrator.local(devices=1, slots=2) as orchestrator:
+        taken, kept = [await orchestrator.submit(graph_of(name, work)) for name in ("taken", "kept")]
+        with anyio.fail_after(20):
+            async for event in kept.events():
+                if event.event == "star_started":
+                    break
+            await take_over(journal, taken, write=True)
+            release.set()
+            with pytest.raises(RunInUse, match="taken over"):
+                await taken.wait()
+            assert await kept.result() == {"only": "done"}
+            assert await (await orchestrator.submit(graph_of("another", work))).result() == {"only": "done"}
+
+
+async def test_what_a_hub_notes_of_its_runs_is_not_for_others_to_say(journal: FaultyJournal) -> None:
+    async with standing_by(journal) as (hub, _):
+        graph = TaskConstellation("own")
+        graph.star("ask", Approval("Go on?"))
+        with pytest.raises(ValueError, match="'hub' can't be among a run's info"):
+            await hub.submit(graph, info={"hub": False})
+        run = await hub.submit(graph, info={"mine": 1})
+        assert (await journal.run(run.id)).info == {"mine": 1, "hub": True}

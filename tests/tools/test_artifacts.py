@@ -141,6 +141,7 @@ def test_a_context_uses_what_its_host_plugs_in(tmp_path: Path) -> None:
     assert context.path(ARTIFACT) == tmp_path / "a.txt"
     context.progress("half", fraction=0.5, data=[1])
     context.for_call().progress("more")
+    assert ToolContext(attempt="run/star/1").for_call().attempt == "run/star/1"
     assert lines == [("half", 0.5, [1]), ("more", None, None)]
     with pytest.raises(ValueError, match="between 0 and 1"):
         context.progress(fraction=50)

@@ -1,4 +1,4 @@
-"""What a running tool may ask of the machine it runs on: report progress, keep files, notice that it should stop.
+"""What a running tool may ask of the machine it runs on: which try it is, progress, files, whether it should stop.
 
 A device agent makes a context for each call and plugs its own functions into it. A context made without any
 works everywhere: progress goes nowhere and files are kept in a temporary directory until the context is gone.
@@ -33,6 +33,7 @@ class ToolContext:
     def __init__(
         self,
         *,
+        attempt: str = "",
         workdir: Path | None = None,
         progress: ProgressSink | None = None,
         store: ArtifactStore | None = None,
@@ -42,6 +43,7 @@ class ToolContext:
         """Plug in what the host offers; whatever is left out works locally.
 
         Args:
+            attempt: The id of this try.
             workdir: The directory that the call works in; the process's own when None.
             progress: Called from the tool's own thread, by one call at a time.
             store: Keeps a file; may be called from the tool's own thread.
@@ -51,6 +53,7 @@ class ToolContext:
         if store is None or resolve is None:
             local = _LocalFiles()
             store, resolve = store or local.keep, resolve or local.find
+        self._attempt = attempt
         self._workdir = workdir
         self._progress = progress
         self._store = store
@@ -58,6 +61,14 @@ class ToolContext:
         self._cancelled = cancelled
         self._stopped = False
         self._lock = threading.Lock()
+
+    @property
+    def attempt(self) -> str:
+        """The id of this try of a star, which no other try ever has; empty where the tool is called by itself.
+
+        What the work is done at can tell by it whether it has seen this try before: it makes a good idempotency key.
+        """
+        return self._attempt
 
     @property
     def workdir(self) -> Path:
@@ -126,6 +137,7 @@ class ToolContext:
     def for_call(self) -> ToolContext:
         """Return a context for one call with the same surroundings, which can be cancelled alone."""
         return ToolContext(
+            attempt=self._attempt,
             workdir=self._workdir,
             progress=self._progress and self._locked_progress,
             store=self._store,

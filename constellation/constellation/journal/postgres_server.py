@@ -25,6 +25,10 @@ FORMAT_VERSION = 1
 LOCK_TIMEOUT_S = 10.0
 """How long a statement waits for another session's transaction before it fails."""
 
+IDLE_TRANSACTION_S = 5.0
+"""How long the server keeps a transaction whose session says nothing: a hub that stops in the middle of one, perhaps
+with its whole machine, must not keep others from its runs."""
+
 CONNECTING: Final[Mapping[str, int | str]] = {
     "connect_timeout": 10,  # seconds
     "tcp_user_timeout": 20_000,  # milliseconds; else a host that has vanished is noticed after a quarter of an hour
@@ -137,6 +141,7 @@ class PostgresServer:
 
     def _set_up(self, connection: Connection) -> None:
         connection.execute(f"SET lock_timeout = '{LOCK_TIMEOUT_S:g}s'")
+        connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_TRANSACTION_S:g}s'")
         encoding, fsync, commits = _one(
             connection,
             "SELECT current_setting('server_encoding'), current_setting('fsync'), "

@@ -18,7 +18,7 @@ from ..scheduling import JournalEntry, RunId, Scheduler, Step
 from ..scheduling.events import GraphEdited, RunStarted
 from ..scheduling.inputs import Tick
 from ..scheduling.records import encode_entry
-from .errors import OrchestratorStopped, TooLarge
+from .errors import OrchestratorStopped, RunInUse, TooLarge
 from .turns import AnyEvent, Carrier, Turns
 
 Clock = Callable[[], float]
@@ -28,7 +28,10 @@ class EngineCarrier(Carrier, Protocol):
     """Carries out what the engine's scheduler wants done; never waits."""
 
     def lost(self, run: RunId, error: JournalError) -> set[RunId]:
-        """Another writer has a run: let go of it and of those it is nested with, and return them all."""
+        """Another writer has a run: let go of it and of those it is nested with, and return them all.
+
+        It may have been let go of before; several ways lead to that being noticed.
+        """
 
 
 class _Item:
@@ -60,6 +63,7 @@ class Engine:
         self._carrier = carrier
         self._inbox: list[_Item] = []
         self._in_hand: list[_Item] = []
+        self._disowned: list[tuple[RunId, JournalError]] = []
         self._wake = anyio.Event()
         self._stopped = False
 
@@ -74,6 +78,7 @@ class Engine:
 
         Raises:
             SchedulingError, GraphError: an event can't be granted; the others have been taken in.
+            RunInUse: a run that an event is about is another orchestrator's by now; what was asked of it is not stored.
             OrchestratorStopped: `stop` has been called, or the journal has failed.
         """
         if self._stopped:
@@ -103,6 +108,14 @@ class Engine:
         """Have nothing more to do with a run: it has ended, or someone else has it."""
         self._turns.let_go(run)
 
+    def disown(self, run: RunId, error: JournalError) -> None:
+        """Let go of a run that another writer is known to have, without waiting.
+
+        It is done between two turns: one that is being stored may be about this run.
+        """
+        self._disowned.append((run, error))
+        self._wake.set()
+
     def stop(self) -> None:
         """Take nothing in any more; what is being stored is still stored."""
         self._stopped = True
@@ -113,6 +126,9 @@ class Engine:
         try:
             while not self._stopped:
                 await self._wait_for_items()
+                disowned, self._disowned = self._disowned, []
+                for run, error in disowned:
+                    self._carrier.lost(run, error)
                 self._in_hand, self._inbox = self._inbox, []
                 await self._work(self._in_hand)
                 self._in_hand = []
@@ -129,7 +145,7 @@ class Engine:
             due = self.scheduler.next_due_at()
             if due is not None and due <= now:
                 self._inbox.append(_Item((Tick(now),), None))
-            if self._inbox:
+            if self._inbox or self._disowned:
                 break
             self._wake = anyio.Event()
             with anyio.move_on_after(None if due is None else due - now):
@@ -144,7 +160,7 @@ class Engine:
         lost = await self._store(turn)
         self._turns.carry_out(turn, self._carrier, self.clock(), lost=lost)
         for item in items:
-            _finish(item, item.error)
+            _finish(item, item.error or _lost_with(item, lost))
 
     async def _store(self, turn: Step) -> set[RunId]:
         """Store a turn, and return the runs that turn out to be someone else's by now: theirs are not stored."""
@@ -174,6 +190,15 @@ def check_size(event: RunStarted | GraphEdited) -> None:
     if size > MAX_BODY_BYTES:
         what = "the graph" if isinstance(event, RunStarted) else "the edit"
         raise TooLarge(what, size, MAX_BODY_BYTES)
+
+
+def _lost_with(item: _Item, lost: set[RunId]) -> RunInUse | None:
+    """Why nothing of what came in together counts as stored; None when it does."""
+    for event in item.events if lost else ():
+        run = getattr(event, "run", None)
+        if run in lost:
+            return RunInUse(f"run {run} has been taken over by another orchestrator")
+    return None
 
 
 def _finish(item: _Item, error: Exception | None) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any
 import anyio
 from anyio.abc import TaskGroup
 
-from constellation_protocol.direct import direct_link
+from constellation_protocol.direct import DirectLink, direct_link
 from constellation_protocol.errors import LinkClosed, LocalProtocolError, Refused, RemoteProtocolError
 from constellation_protocol.link import Link
 from constellation_protocol.messages import (
@@ -46,7 +46,7 @@ from ..scheduling.inputs import DeviceChanged, DeviceDraining, DeviceLeft
 from .credentials import Grant
 from .door import Door
 from .engine import Engine
-from .errors import OrchestratorStopped
+from .errors import OrchestratorStopped, RunInUse
 from .limits import HubLimits
 from .quotas import ArtifactQuota
 from .translation import assign_message, attempt_event, cancel_message, joined_event, offer_of, unfit_event
@@ -62,10 +62,12 @@ class ConnectedDevice:
         ignored_tools: The tools that it said it has, and may not offer.
         ignored_labels: The labels that it said it has, and may not claim.
         draining: It takes nothing new.
+        in_process: It lives in this process, for as long as its session, and can't go to another orchestrator.
     """
 
     def __init__(self, link: Link, transfers: Any, grant: Grant) -> None:
         self.link = link
+        self.in_process = isinstance(link, DirectLink)
         self.grant = grant
         self.name = DeviceId(link.hello.device)
         self.epoch = link.welcome.epoch
@@ -251,6 +253,8 @@ class Hub:
             reason = f"it broke the rules of the protocol: {error}"
         except OrchestratorStopped:
             reason = "the orchestrator is stopping"
+        except RunInUse as error:
+            reason = str(error)
         finally:
             self._engine.post(DeviceLeft(self._engine.clock(), device.name, device.epoch, reason))
             if self.devices.get(device.name) is device:
@@ -265,6 +269,12 @@ class Hub:
             await work()
         except LinkClosed:
             return
+
+    def send_away(self, names: Iterable[DeviceId], reason: str) -> None:
+        """End the sessions of devices that have to turn to another orchestrator, and take nothing more from them."""
+        for device in [self.devices[name] for name in set(names) & self.devices.keys()]:
+            if not device.in_process:
+                device.bar(reason)
 
     async def drop(self, name: str, reason: str) -> None:
         """End a device's session because the device is known to be gone."""
@@ -305,7 +315,11 @@ class Hub:
             else:
                 device.transfers.handle(message)
         if events:
-            await self._engine.ask(*events)
+            try:
+                await self._engine.ask(*events)
+            except RunInUse:
+                if not device.in_process:  # not acknowledged, it is told to whoever has the run by now
+                    raise
         if any(isinstance(message, ProfileUpdate) for message in messages):
             self._changed.set()
             self._changed = anyio.Event()

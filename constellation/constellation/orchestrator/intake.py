@@ -33,6 +33,8 @@ from .run_book import RunBook
 FLEET_KEY = "fleet"
 """Where a run's info says which devices it was run on, if those can be brought back."""
 
+HUB_KEY = "hub"
+"""What a run's info holds that was submitted to a hub: other hubs on its journal go on with it."""
 
 MANY_STARS = 1000
 """From how many stars on it pays to spare the collector of garbage the looks at a graph that is run."""
@@ -43,11 +45,13 @@ class Intake:
 
     Attributes:
         fleet: The id of the devices that runs are noted to have run on, when those can be brought back.
+        at_hub: Whether they are noted to have been submitted to a hub.
         planner: Looks at the stars of runs that have none of their own.
     """
 
     def __init__(self, book: RunBook, planner: Planner | None) -> None:
         self.fleet: str | None = None
+        self.at_hub = False
         self._book = book
         self.planner = planner
 
@@ -60,14 +64,19 @@ class Intake:
         planner: Planner | None = None,
     ) -> LocalRun:
         """See `Orchestrator.submit`."""
-        if FLEET_KEY in (info or {}):
-            raise ValueError(f"{FLEET_KEY!r} can't be among a run's info: the orchestrator notes its own devices there")
+        for key in (FLEET_KEY, HUB_KEY):
+            if key in (info or {}):
+                raise ValueError(f"{key!r} can't be among a run's info: the orchestrator notes there where it was run")
         await self._book.offer(graph.functions)
         admit(graph, self._book.profiles)
         run = new_run_id()
         planner = planner if planner is not None else self.planner
         options = replace(options if options is not None else RunOptions(), review=planner is not None)
-        kept = {**(info or {}), **({FLEET_KEY: self.fleet} if self.fleet else {})}
+        kept = {
+            **(info or {}),
+            **({FLEET_KEY: self.fleet} if self.fleet else {}),
+            **({HUB_KEY: True} if self.at_hub else {}),
+        }
         journaled = self._book.journal.keeps_records
         started = ev.RunStarted(self._book.engine.clock(), run, Snapshot(graph, once=not journaled), options)
         if journaled:
@@ -144,11 +153,14 @@ class Intake:
             self._book.add(machine, judged_from=judged_from)
         now = self._book.engine.clock()
         going_on = [member for member in family if not self._book.runs[member].machine.ended]
-        await self._book.engine.ask(
-            *(ev.RunRecovered(now, member, planner is not None and member == run, rerun_unknown) for member in going_on)
-        )
-        if run not in self._book.runs:
-            raise RunInUse(f"run {run} was written to by its earlier orchestrator while it was taken over; try again")
+        try:
+            await self._book.engine.ask(
+                *(ev.RunRecovered(now, each, planner is not None and each == run, rerun_unknown) for each in going_on)
+            )
+        except RunInUse as error:
+            raise RunInUse(
+                f"run {run} was written to by its earlier orchestrator while it was taken over; try again"
+            ) from error
         for member in family:
             if member not in going_on and not self._book.engine.scheduler.waits_for_nested(member):
                 # It was needed for its parent to learn how it had ended.

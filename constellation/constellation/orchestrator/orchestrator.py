@@ -227,6 +227,7 @@ class Orchestrator:
             self.token = token if token is not None else secrets.token_urlsafe(32)
             self.door.allow(self.token)
             self.door.open_to(tokens if tokens is not None else self.home / TOKENS_FILE)
+            self._intake.at_hub = True
             standby = Standby(self._book, self._intake)
             async with standby.serving(self, host, port, ssl=ssl, limits=limits):
                 with self._stopping_first():

@@ -18,6 +18,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from constellation_protocol.messages import DeviceProfile, Progress
+from constellation_protocol.signal import Signal
 
 from ..graph import Approval, EditRejected, StarId, TaskStar
 from ..journal import Journal, JournalError, RunBusy
@@ -71,8 +72,9 @@ class RunBook:
         hub: The devices.
         offering: The functions of this process that devices offer.
         runs: The runs in hand, and the last ones that have ended.
-        planners: Who looks at the stars of each run.
+        planners: Who looks at the stars of each run that has not ended, those included that are being submitted.
         owner: How this orchestrator signs its claims.
+        lost_one: Tells that a run has been lost to another orchestrator.
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class RunBook:
         self.owner = owner_name()
         self.runs: dict[RunId, LocalRun] = {}
         self.planners: dict[RunId, Planner | None] = {}
+        self.lost_one = Signal()
         self.engine = Engine(Scheduler(policy=policy, no_device_patience_s=no_device_patience_s), journal, self)
         self.hub = Hub(
             self.engine, tasks, artifacts=artifacts, on_progress=self._progressed, on_fleet=self._fleet_changed
@@ -121,7 +124,7 @@ class RunBook:
                 try:
                     await self.journal.acquire(run.id, owner=self.owner, at=self.engine.clock(), lease_s=LEASE_S)
                 except RunBusy as busy:
-                    self.lost(run.machine.run, busy)
+                    self.engine.disown(run.machine.run, busy)
 
     # --- what runs need ----------------------------------------------------------------------------------------------
 
@@ -230,7 +233,9 @@ class RunBook:
             self._tasks.start_soon(self._finish, run, run_finished(run.log.next_seq, at, command, run.machine))
 
     def lost(self, run: RunId, error: JournalError) -> set[RunId]:
-        """See `Carrier.lost`."""
+        """See `EngineCarrier.lost`."""
+        if run not in self.runs:
+            return {run}
         top = self.runs[run].machine
         while top.parent is not None and top.parent[0] in self.runs:
             top = self.runs[top.parent[0]].machine
@@ -239,10 +244,12 @@ class RunBook:
             if held.machine.parent is not None and held.machine.parent[0] in family:
                 family.add(held.machine.run)
         for member in family:
-            self.runs[member].log.close(
-                RunInUse(f"run {member} has been taken over by another orchestrator; follow it there ({error})")
-            )
+            taken = f"run {member} has been taken over by another orchestrator"
+            at_work = (attempt.device for attempt in self.runs[member].machine.attempts.values())
+            self.hub.send_away(at_work, f"{taken}, which is to have what this device has done for it")
+            self.runs[member].log.close(RunInUse(f"{taken}; follow it there ({error})"))
             self.drop(member)
+        self.lost_one.notify()
         return family
 
     async def _finish(self, run: LocalRun, notice: out.RunFinished) -> None:
@@ -273,7 +280,7 @@ class RunBook:
         if planner is not None:
             try:
                 await self._plan(planner, owner, star)
-            except (OrchestratorStopped, RunEnded):
+            except (OrchestratorStopped, RunEnded, RunInUse):
                 return
             except Exception as error:  # whatever a planner does wrong, the run goes on without its edit
                 note = f"{type(error).__name__}: {error}"

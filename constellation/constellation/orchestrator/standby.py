@@ -3,6 +3,8 @@
 Each hub renews its claims on the runs that it works on. When a claim has run out, its orchestrator is dead, cut off or
 stopped, and whichever hub looks next takes the run up. The journal lets only one of them have it, and refuses the
 records of an owner that comes back too late.
+
+Devices follow the runs: a hub that has none, while other hubs have, sends those away that know other hubs.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from ..scheduling import RunId
 from ..scheduling.events import parse_attempt
 from .credentials import Grant
 from .errors import CannotResume, OrchestratorStopped, RunInUse
-from .intake import FLEET_KEY, Intake
+from .intake import FLEET_KEY, HUB_KEY, Intake
 from .listening import listening_to_all
 from .recovery import LEASE_S, MAX_RUNS
 from .run_book import RunBook
@@ -36,6 +38,9 @@ if TYPE_CHECKING:
 LOOK_S = LEASE_S / 3
 """How long a hub waits between looks at what others have left behind, in seconds: a run is without an orchestrator for
 no longer than a lease and one such wait."""
+
+
+STANDS_BY = "this hub stands by: what goes on goes on at another hub, which has work for this device"
 
 
 class Standby:
@@ -64,9 +69,11 @@ class Standby:
 
     async def _watch(self) -> None:
         while True:
-            await anyio.sleep(LOOK_S)
+            with anyio.move_on_after(LOOK_S):
+                await self._book.lost_one.wait()
             with suppress(JournalUnavailable):  # a look changes nothing: the next one is as good
                 await self.look()
+                await self._send_devices_away()
 
     async def look(self) -> None:
         """Go on with every run of the journal that has not ended and that nobody else works on."""
@@ -89,7 +96,8 @@ class Standby:
         """Give a new session its epoch.
 
         A device that still works for a run which is not in hand here has to wait, or go to the hub that has it: its
-        results would be taken from it, and be lost, by a hub that can't store them.
+        results would be taken from it, and be lost, by a hub that can't store them. One that has no work, and knows
+        other hubs, is to go to those that have some.
 
         Raises:
             Refused: the device is to try again later or elsewhere, or there is no room for it.
@@ -107,7 +115,31 @@ class Standby:
                     f"yet; that takes up to {LEASE_S + LOOK_S:g} s",
                     retry=True,
                 )
+        if hello.elsewhere:
+            try:
+                stands_by = await self._stands_by()
+            except JournalUnavailable as error:
+                raise Refused(
+                    "limit", f"the journal can't be read to find what goes on: {error}", retry=True
+                ) from error
+            if stands_by:
+                raise Refused("limit", STANDS_BY, retry=True)
         return await self._book.hub.admit(hello, grant)
+
+    async def _send_devices_away(self) -> None:
+        """End the sessions of devices that are of use at other hubs, and of none here."""
+        devices = self._book.hub.devices
+        if any(device.link.hello.elsewhere for device in devices.values()) and await self._stands_by():
+            self._book.hub.send_away([name for name, each in devices.items() if each.link.hello.elsewhere], STANDS_BY)
+
+    async def _stands_by(self) -> bool:
+        """Whether runs go on at other hubs, or are to be taken over from them, and none goes on here."""
+        if self._book.planners:  # which has the runs that are only on their way in as well
+            return False
+        going_on = await self._book.journal.runs(limit=MAX_RUNS, state="running")
+        return not self._book.planners and any(
+            HUB_KEY in summary.info and RunId(summary.run) not in self._unreadable for summary in going_on
+        )
 
     async def _is_going_on(self, run: str) -> bool:
         """Whether a run that is not in hand here, or the one that it is nested in, is to be gone on with by a hub."""
