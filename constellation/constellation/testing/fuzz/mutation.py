@@ -111,7 +111,7 @@ def _spoil_json(text: str, chance: Random) -> str:
         case 4:
             place[key] = [here]
         case 5 if isinstance(here, int | float):
-            place[key] = here + chance.choice((-1, 1, 10, 1024, -0.5))
+            place[key] = here + chance.choice((-1, 1, 10, 1024))
         case _:
             place[key] = chance.choice(ODD)
     try:

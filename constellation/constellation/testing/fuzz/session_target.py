@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from random import Random
 
-from constellation_protocol.codec import encode_text
+from constellation_protocol.codec import as_json, encode_text
 from constellation_protocol.errors import ProtocolError
-from constellation_protocol.messages import Ack, Goodbye, Hello, Limits, Ping, Welcome
+from constellation_protocol.messages import Ack, ArtifactChunk, Goodbye, Hello, Limits, Ping, Welcome
 from constellation_protocol.session import Session
 from constellation_protocol.states import Role, Wire
 
@@ -130,13 +130,19 @@ class _Maker:
             peer.settle()
             if chance.random() < 0.02:
                 peer.close("done")
-        frame = peer.next_frame()
+        frame = self._flood() if not self._reliable and chance.random() < 0.04 else peer.next_frame()
         if frame is None:
             frame = encode_text([Ping(nonce=5).model_dump_json() if self._reliable else self._small_talk()])
         self._spare.append(frame)
         if not self._reliable and chance.random() < 0.03:
             frame = chance.choice(self._spare)  # again, or out of order
         self._do("receive", self._treated(frame))
+
+    def _flood(self) -> str:
+        """Messages that follow on those sent, and that there may be no credit for."""
+        messages = self._chance.choices(corpus.OF_ROLE[self._peer.role], k=self._chance.randrange(1, 30))
+        texts = [as_json(message) for message in messages if not isinstance(message, ArtifactChunk)]
+        return encode_text(texts, seq=self._peer.sent + 1)
 
     def _small_talk(self) -> str:
         chance = self._chance

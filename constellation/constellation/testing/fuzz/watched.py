@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from constellation_protocol.codec import decode
 from constellation_protocol.errors import LocalProtocolError, Refused, RemoteProtocolError
@@ -158,7 +159,8 @@ class WatchedSession:
         if not isinstance(fault, ProtocolFault) or fault.code != error.code:
             raise Breach(f"the peer is told {told!r:.200} where the error {error.code!r} was due")
         waiting = session.waiting
-        session.receive_frame("[]", self._now)
+        with suppress(RemoteProtocolError):
+            session.receive_frame("[]", self._now)
         if session.life is not Life.ENDED or session.next_frame() is not None or session.waiting != waiting:
             raise Breach("a session goes on after the peer broke the rules")
         try:
