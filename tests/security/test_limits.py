@@ -155,6 +155,21 @@ async def test_pings_without_end_cost_the_sender_time_and_the_hub_no_memory(hub:
         assert anyio.current_time() - begin > 0.9, "50 at once, and 50 in the second after it"
 
 
+async def test_a_hello_that_can_not_be_taken_leaves_nothing_behind(hub: Hub) -> None:
+    async with hub() as played:
+        hello = {"kind": "hello", "device": "rack", "token": played.orchestrator.token}
+        for spoilt, words in (
+            ({"received": 7}, "resumes no session"),
+            ({"versions": list(range(2, 100_000))}, "the device 2, 3, 4, 5, 6, 7, 8, 9, 10, 11"),
+        ):
+            async with connect(played.url, compression=None) as socket:
+                await socket.send(json.dumps({"v": 1, "messages": [hello | spoilt]}))
+                answer = str(await socket.recv())
+                assert words in answer
+                assert len(answer) < 500
+        assert played.orchestrator._book.hub._grants == {}
+
+
 def files(*sizes: int) -> tuple[ArtifactInfo, ...]:
     return tuple(ArtifactInfo(sha256=f"{number:064x}", size=size) for number, size in enumerate(sizes))
 
