@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from .artifact.cli import artifact
 from .holds.cli import holds
 from .overhead.cli import overhead
 from .scaling.cli import scaling
@@ -21,5 +22,5 @@ def bench() -> None:
     """Measure what Constellation costs, beside other tools."""
 
 
-for command in (overhead, scaling, holds):
+for command in (overhead, scaling, holds, artifact):
     APP.command()(command)

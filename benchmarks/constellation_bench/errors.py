@@ -1,8 +1,9 @@
 """What can go wrong with a measurement.
 
 BenchError
-├── ProcessFailed     a process that was to measure something ended without a figure
-└── ProcessTimedOut   it took longer than it may, and was ended
+├── MeasurementFailed  what was to be measured went wrong
+├── ProcessFailed      a process that was to measure something ended without a figure
+└── ProcessTimedOut    it took longer than it may, and was ended
 """
 
 from __future__ import annotations
@@ -10,6 +11,10 @@ from __future__ import annotations
 
 class BenchError(Exception):
     """Base of all errors of this package."""
+
+
+class MeasurementFailed(BenchError):
+    """Raised when what was to be measured does not come out as it must; the message goes on from "the measurement"."""
 
 
 class ProcessFailed(BenchError):

@@ -91,6 +91,19 @@ class ArtifactStore:
             file.seek(offset)
             return file.read(size)
 
+    def check(self, sha256: str) -> bool:
+        """Read a file and see that it is still what it was; one that is not is removed, so that it can come anew.
+
+        Raises:
+            ArtifactError: it is not here.
+        """
+        place = self.path(sha256)
+        with place.open("rb") as file:
+            whole = hashlib.file_digest(file, "sha256").hexdigest() == sha256
+        if not whole:
+            place.unlink(missing_ok=True)
+        return whole
+
     def begin(self, info: ArtifactInfo) -> PartialArtifact:
         """Begin to receive a file, or go on where an earlier try stopped.
 
