@@ -5,22 +5,22 @@
     <root>/partial/….tmp     one that is being put in
 
 A digest is checked before it becomes part of a path, and no name that came from outside ever does. One process
-uses a root at a time. All methods block on the disk: from an event loop, call them in a thread.
+uses a root at a time; another may remove what is unused meanwhile (`stored.py`). All methods block on the disk: from
+an event loop, call them in a thread.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import re
 import secrets
 from pathlib import Path
 from typing import BinaryIO
 
 from .errors import ArtifactCorrupt, ArtifactError
 from .messages import ArtifactInfo, Limits
+from .stored import DIGEST, PARTIAL
 
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 _COPY_BYTES = 1024 * 1024
 
 
@@ -36,7 +36,7 @@ class ArtifactStore:
         """
         self.root = root
         self.max_bytes = Limits().max_artifact_bytes if max_bytes is None else max_bytes
-        self._partial = root / "partial"
+        self._partial = root / PARTIAL
         self._partial.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._coming: set[str] = set()
         for leftover in self._partial.glob("*.tmp"):
@@ -45,6 +45,14 @@ class ArtifactStore:
     def has(self, sha256: str) -> bool:
         """Whether the whole file is here."""
         return self._place(sha256).is_file()
+
+    def use(self, sha256: str) -> bool:
+        """Whether the whole file is here; if so, note that it is used now, so that nobody removes it as unused."""
+        try:
+            os.utime(self._place(sha256))
+        except FileNotFoundError:
+            return False
+        return True
 
     def path(self, sha256: str) -> Path:
         """Return where the file is; it is read-only.
@@ -124,7 +132,7 @@ class ArtifactStore:
         return PartialArtifact(self, self._partial / f"{secrets.token_hex(16)}.tmp", expected=expected)
 
     def _place(self, sha256: str) -> Path:
-        if _DIGEST.fullmatch(sha256) is None:
+        if DIGEST.fullmatch(sha256) is None:
             raise ArtifactError("an artifact is named by 64 lower-case hexadecimal digits, and this is none")
         return self.root / sha256[:2] / sha256
 

@@ -23,6 +23,7 @@ from ..graph import TaskConstellation
 from ..journal import FLEETING, Journal, RunSummary, default_home, open_journal
 from ..scheduling import PlacementPolicy, RunId, RunOptions, UnknownRun
 from .admission import find_problems
+from .artifact_gc import ARTIFACTS, using_files
 from .devices import DeviceInfo, wait_for_devices
 from .door import Door
 from .engine import one_journal_error
@@ -65,7 +66,7 @@ class Orchestrator:
         self._book = RunBook(
             journal,
             tasks,
-            artifacts=home / "artifacts",
+            artifacts=home / ARTIFACTS,
             policy=policy,
             no_device_patience_s=no_device_patience_s,
         )
@@ -267,6 +268,7 @@ class Orchestrator:
                 home = Path(stack.enter_context(TemporaryDirectory(prefix="constellation-")))
             home = home if home is not None else default_home()
             store = await stack.enter_async_context(open_journal(journal))
+            stack.enter_context(using_files(home / ARTIFACTS, journal, lasting=journal not in FLEETING))
             stack.enter_context(one_journal_error())
             tasks = await stack.enter_async_context(background())
             self = cls(
