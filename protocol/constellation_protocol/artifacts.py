@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import shutil
 from pathlib import Path
 from typing import BinaryIO
 
@@ -27,15 +28,17 @@ _COPY_BYTES = 1024 * 1024
 class ArtifactStore:
     """A directory of artifacts."""
 
-    def __init__(self, root: Path, *, max_bytes: int | None = None) -> None:
+    def __init__(self, root: Path, *, max_bytes: int | None = None, reserve_bytes: int = 0) -> None:
         """Open the store, making its directory when it is not there.
 
         Args:
             root: The directory; what an earlier process left half put in is removed from it.
             max_bytes: The size of the largest file it takes; the protocol's default limit when None.
+            reserve_bytes: How much of its disk stays free: files from elsewhere that would leave less do not begin.
         """
         self.root = root
         self.max_bytes = Limits().max_artifact_bytes if max_bytes is None else max_bytes
+        self.reserve_bytes = reserve_bytes
         self._partial = root / PARTIAL
         self._partial.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._coming: set[str] = set()
@@ -116,10 +119,15 @@ class ArtifactStore:
         """Begin to receive a file, or go on where an earlier try stopped.
 
         Raises:
-            ArtifactError: it is over the size limit.
+            ArtifactError: it is over the size limit, or the disk has no room for it.
         """
         if info.size > self.max_bytes:
             raise ArtifactError(f"an artifact of {info.size} bytes is over the limit of {self.max_bytes} bytes")
+        if self.reserve_bytes and shutil.disk_usage(self.root).free < info.size + self.reserve_bytes:
+            raise ArtifactError(
+                f"an artifact of {info.size} bytes would leave less than {self.reserve_bytes} bytes free on the disk "
+                f"of {self.root}: make room there"
+            )
         self._place(info.sha256)
         if info.sha256 in self._coming:
             # The same file comes from someone else at this moment; this try is on its own, and is not resumed.

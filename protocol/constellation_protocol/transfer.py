@@ -202,6 +202,7 @@ class ArtifactTransfers:
     async def _fail(self, download: Download, error: Exception) -> None:
         if self._downloads.get(download.info.sha256) is not download:
             return
+        _log.warning("artifact %s… could not be taken: %s", download.info.sha256[:12], error)
         await _run_in_thread(download.discard)
         self._settle(download, error)
         # The reason is this machine's own business: it may name its paths.
