@@ -11,13 +11,14 @@ from typing import Any
 import anyio
 import pytest
 from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from constellation import HubLimits, Orchestrator
 from constellation.orchestrator.errors import HubRefused, HubUnreachable
-from constellation_protocol import ArtifactInfo, Progress, Refused, Result, accept
+from constellation_protocol import ArtifactInfo, Limits, Progress, Refused, Result, accept
 from constellation_protocol.codec import encode_text
 from constellation_protocol.connections import REFUSED_AT_ONCE, Connections
+from constellation_protocol.handshake import MAX_HELLO_BYTES
 from constellation_protocol.rate import Bucket
 from constellation_protocol.settings import ConnectionLimits
 
@@ -153,6 +154,34 @@ async def test_pings_without_end_cost_the_sender_time_and_the_hub_no_memory(hub:
         while '"nonce":99' not in str(await socket.recv()):
             pass
         assert anyio.current_time() - begin > 0.9, "50 at once, and 50 in the second after it"
+
+
+async def test_a_hello_over_its_limit_is_not_looked_at(hub: Hub) -> None:
+    async with hub() as played, connect(played.url, compression=None) as socket:
+        hello = {"kind": "hello", "device": "rack", "token": played.orchestrator.token, "memory": "x" * MAX_HELLO_BYTES}
+        await socket.send(json.dumps({"v": 1, "messages": [hello]}))
+        assert '"code":"frame-too-large"' in str(await socket.recv())
+
+
+@pytest.mark.parametrize("kind", [str, bytes])
+async def test_a_frame_over_the_limit_ends_its_senders_session_and_no_other(hub: Hub, kind: type) -> None:
+    async with hub() as played, played.device("calm") as calm:
+        socket = await connect(played.url, compression=None)
+        await socket.send(
+            json.dumps({"v": 1, "messages": [{"kind": "hello", "device": "rude", "token": played.orchestrator.token}]})
+        )
+        assert '"kind":"welcome"' in str(await socket.recv())
+        frame = " " * (Limits().max_frame_bytes + 1)
+        await socket.send(frame if kind is str else frame.encode())
+        with pytest.raises(ConnectionClosed) as closed:
+            await socket.recv()
+        assert closed.value.rcvd is None or closed.value.rcvd.code == 1009  # a reset may overtake the closing frame
+        await socket.wait_closed()
+        while [device.name for device in await played.orchestrator.devices()] != ["calm"]:
+            await played.orchestrator._book.hub.wait_changed()
+        run = await played.submit("work")
+        await calm.answer((await calm.assigned()).attempt, "done")
+        assert await run.result() == {"s0": "done"}
 
 
 async def test_a_hello_that_can_not_be_taken_leaves_nothing_behind(hub: Hub) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 
 import anyio
 import pytest
+from websockets.asyncio.client import connect
 
 from constellation import Orchestrator
 from constellation.orchestrator.errors import HubUnreachable, TokensUnreadable
@@ -67,6 +69,22 @@ async def test_what_only_resembles_a_token_lets_nobody_in(hub: Hub, change: Call
             async with played.device("rack", change(token)):
                 pass
         assert token[-64:] not in str(refusal.value)
+
+
+@pytest.mark.parametrize("shown", [{}, {"token": None}, {"token": ""}], ids=["no field", "null", "empty"])
+async def test_who_shows_no_token_is_let_in_nowhere(hub: Hub, shown: dict[str, object]) -> None:
+    async with hub() as played:
+        played.token("rack")
+        for device in ("rack", "desk"):
+            async with connect(played.url, compression=None) as socket:
+                await socket.send(json.dumps({"v": 1, "messages": [{"kind": "hello", "device": device, **shown}]}))
+                assert '"code":"authentication"' in str(await socket.recv())
+        control = played.url.removesuffix("/aip") + "/control"
+        if shown.get("token", "") is not None:
+            async with connect(control, compression=None) as socket:
+                await socket.send(json.dumps({"kind": "open", "version": 1, **shown}))
+                assert '"error":"Refused"' in str(await socket.recv())
+        assert await played.orchestrator.devices() == []
 
 
 async def test_a_token_that_has_expired_lets_nobody_in(hub: Hub) -> None:
