@@ -61,7 +61,15 @@ async def test_a_token_of_a_client_opens_the_control_path_and_lets_no_device_in(
                 pass
 
 
-@pytest.mark.parametrize("change", [str.upper, lambda token: token[:-1] + "x", lambda token: token[:21], lambda _: ""])
+def with_another_last_digit(token: str) -> str:
+    """A token that is in order, with the right id, and wrong."""
+    return token[:-1] + ("1" if token[-1] == "0" else "0")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [str.upper, with_another_last_digit, lambda token: token[:-1] + "x", lambda token: token[:21], lambda _: ""],
+)
 async def test_what_only_resembles_a_token_lets_nobody_in(hub: Hub, change: Callable[[str], str]) -> None:
     async with hub() as played:
         token = played.token("rack")
