@@ -95,6 +95,12 @@ async def test_there_is_room_for_so_many_clients(hub: Hub) -> None:
                     pass
 
 
+async def test_the_first_message_of_a_client_is_not_looked_at_when_it_is_long(hub: Hub) -> None:
+    async with hub() as played, connect(played.url.removesuffix("/aip") + "/control", compression=None) as socket:
+        await socket.send(json.dumps({"kind": "open", "version": 1, "token": "x" * 20_000}))
+        assert "the first message is longer than 16384 characters" in str(await socket.recv())
+
+
 async def test_a_client_has_so_many_requests_under_way(hub: Hub) -> None:
     async with hub(limits=HubLimits(requests=1)) as played:
         async with Orchestrator.connect(played.url, played.orchestrator.token) as client:
