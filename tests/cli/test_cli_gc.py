@@ -11,7 +11,7 @@ import pytest
 
 from constellation.cli import main
 from constellation.journal import Record, open_journal
-from constellation.orchestrator.artifact_gc import using_files
+from constellation.orchestrator.homes import using_files
 from constellation_protocol.artifacts import ArtifactStore
 
 OLD = 1_000.0
@@ -135,7 +135,7 @@ def test_no_file_goes_while_a_journal_that_may_need_it_can_not_be_asked(
     digest = store.put_bytes(b"perhaps needed").sha256
     os.utime(store.path(digest), (OLD, OLD))
     other = tmp_path / "other.db"
-    with using_files(home / "artifacts", other, lasting=True):
+    with using_files(home, other):
         other.write_bytes(b"this is no database" * 1000)
     assert main(["gc", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)

@@ -17,9 +17,9 @@ from constellation.orchestrator.artifact_gc import (
     remove_files,
     unneeded_files,
     users_of,
-    using_files,
 )
 from constellation.orchestrator.errors import FilesInUse
+from constellation.orchestrator.homes import using_files
 from constellation_protocol import ArtifactStore, Hello, Welcome, direct_link
 from constellation_protocol.stored import remove_unused, stored_files
 from constellation_protocol.transfer import ArtifactTransfers
@@ -142,7 +142,7 @@ async def test_every_journal_that_was_used_with_a_home_is_asked(tmp_path: Path) 
     store = ArtifactStore(tmp_path / "artifacts")
     for name in ("one.db", "two.db"):
         digests.append(put(store, name.encode()))
-        with using_files(tmp_path / "artifacts", tmp_path / name, lasting=True):
+        with using_files(tmp_path, tmp_path / name):
             async with open_journal(tmp_path / name) as journal:
                 await journal.create_run("r", name="r", at=OLD)
                 await journal.append([Record("r", 1, OLD, "k", json.dumps(digests[-1]).encode())])
@@ -164,8 +164,8 @@ async def test_nothing_is_told_while_an_orchestrator_without_a_lasting_journal_u
 
 
 async def test_a_password_is_not_noted(tmp_path: Path) -> None:
-    with using_files(tmp_path, "postgresql://me:hunter2@host/runs?password=hunter3", lasting=True):
-        (note,) = (tmp_path / "journals").iterdir()
+    with using_files(tmp_path, "postgresql://me:hunter2@host/runs?password=hunter3"):
+        (note,) = (tmp_path / "artifacts" / "journals").iterdir()
     assert note.read_text() == "postgresql://me@host/runs"
 
 

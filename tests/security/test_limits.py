@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from constellation import HubLimits, Orchestrator
 from constellation.orchestrator.errors import HubRefused, HubUnreachable
-from constellation_protocol import ArtifactInfo, Limits, Progress, Refused, Result, accept
+from constellation_protocol import ArtifactInfo, Limits, Progress, Refused, Result, accept, websocket
 from constellation_protocol.codec import encode_text
 from constellation_protocol.connections import REFUSED_AT_ONCE, Connections
 from constellation_protocol.handshake import MAX_HELLO_BYTES
@@ -23,6 +23,8 @@ from constellation_protocol.rate import Bucket
 from constellation_protocol.settings import ConnectionLimits
 
 pytestmark = [pytest.mark.anyio, pytest.mark.e2e]
+
+PATIENCE_S = 30.0
 
 Hub = Callable[..., AbstractAsyncContextManager[Any]]
 
@@ -46,7 +48,10 @@ async def test_connections_in_all_are_limited(hub: Hub) -> None:
                 pass
 
 
-async def test_a_flood_of_silent_connections_is_cut_and_nobody_who_is_in_notices(hub: Hub) -> None:
+async def test_a_flood_of_silent_connections_is_cut_and_nobody_who_is_in_notices(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(websocket, "HANDSHAKE_TIMEOUT_S", 10 * PATIENCE_S)  # which would cut them too, some time later
     async with hub(limits=HubLimits(connections=1)) as played, played.device("rack") as rack:
         host, _, port = played.url.removeprefix("ws://").partition("/")[0].partition(":")
         with ExitStack() as stack:

@@ -1,8 +1,7 @@
 """Which artifacts of a home nobody needs any more: those that no run refers to.
 
-The artifacts of a home serve every journal that was ever used with it, so all of these are asked. Each orchestrator
-notes its journal in the home before it takes a file in; one whose journal is in memory holds a lock instead, since
-nobody can ask it. Whoever is not sure removes nothing.
+The artifacts of a home serve every journal that was ever used with it, so all of these are asked (`homes.py`). Whoever
+is not sure removes nothing.
 
 A journal counts as referring to every digest that stands anywhere in its records, whatever it stands there for. Files
 that came, or were offered again, within `GRACE_S` stay: the result that refers to them may be on its way.
@@ -10,12 +9,9 @@ that came, or were offered again, within `GRACE_S` stay: the result that refers 
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import os
 import re
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +19,9 @@ import anyio.to_thread
 
 from constellation_protocol.stored import StoredFile, remove_unused, stored_files
 
-from ..journal import Journal, JournalError, RunNotFound, journal_name, open_journal
+from ..journal import Journal, JournalError, RunNotFound, open_journal
 from .errors import FilesInUse
+from .homes import ARTIFACTS, noted_journals
 from .intake import FLEET_KEY
 from .retention import ENDED, EVERY_RUN
 
@@ -34,11 +31,6 @@ GRACE_S = 86_400.0
 MAX_SEARCHED_BYTES = 64 * 1024 * 1024
 """How large a file may be that is searched for references to other files: more than any JSON of an output has."""
 
-ARTIFACTS = "artifacts"
-"""The directory of artifacts in a home."""
-
-_NOTES = "journals"
-_LOCK = "in-memory.lock"
 _REFERENCE = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 
 
@@ -60,31 +52,6 @@ class Unneeded:
         return sum(file.size for file in self.files)
 
 
-@contextmanager
-def using_files(artifacts: Path, journal: str | Path | None, *, lasting: bool) -> Iterator[None]:
-    """Say that an orchestrator uses the artifacts of a home for the runs of a journal.
-
-    Args:
-        artifacts: The directory of artifacts, which is made if there is none.
-        journal: What the journal is called.
-        lasting: Whether others can open it too; else the artifacts are locked for as long as the context lasts.
-    """
-    artifacts.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if lasting:
-        name = journal_name(journal)
-        note = artifacts / _NOTES / hashlib.sha256(name.encode()).hexdigest()[:16]
-        if not note.exists():
-            note.parent.mkdir(mode=0o700, exist_ok=True)
-            fresh = note.with_suffix(f".{os.getpid()}")
-            fresh.write_text(name, encoding="utf-8")
-            fresh.replace(note)
-        yield
-        return
-    with open(artifacts / _LOCK, "ab") as lock:
-        fcntl.flock(lock, fcntl.LOCK_SH)
-        yield
-
-
 @asynccontextmanager
 async def users_of(home: Path, opened: Mapping[str, Journal]) -> AsyncIterator[Mapping[str, Journal]]:
     """Open every journal that was ever used with a home, besides those that are open already; both by name.
@@ -94,7 +61,7 @@ async def users_of(home: Path, opened: Mapping[str, Journal]) -> AsyncIterator[M
     """
     async with AsyncExitStack() as stack:
         found = dict(opened)
-        for name in sorted(_noted(home / ARTIFACTS) - opened.keys()):
+        for name in sorted(noted_journals(home) - opened.keys()):
             if _was_deleted(name):
                 continue
             try:
@@ -146,23 +113,6 @@ async def unfinished_fleets(users: Mapping[str, Journal]) -> set[str]:
         for journal in users.values()
         for summary in await journal.runs(limit=EVERY_RUN)
         if FLEET_KEY in summary.info and summary.state not in ENDED
-    }
-
-
-def _noted(artifacts: Path) -> set[str]:
-    """The journals that were ever used with these artifacts; raises FilesInUse while one of them is in memory."""
-    if not artifacts.is_dir():
-        return set()
-    with open(artifacts / _LOCK, "ab") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise FilesInUse("files stay: an orchestrator uses them whose journal is in memory") from None
-    notes = artifacts / _NOTES
-    return {
-        note.read_text(encoding="utf-8")
-        for note in (notes.iterdir() if notes.is_dir() else ())
-        if re.fullmatch(r"[0-9a-f]{16}", note.name)
     }
 
 
