@@ -143,8 +143,10 @@ def _told(removed: list[Family], *, dry_run: bool, compacted: bool) -> list[str]
 
 
 def _told_of_files(left: Left, *, dry_run: bool) -> list[str]:
+    from ..console.sanitise import visible
+
     if left.kept is not None:
-        return [left.kept]
+        return [visible(left.kept)]
     if not left.files and not left.fleets:
         return []
     parts = []
