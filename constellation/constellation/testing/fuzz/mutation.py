@@ -12,6 +12,9 @@ Frame = str | bytes
 MOST_BYTES = 80_000
 """About how long a frame gets by repeating parts of it."""
 
+MOST_ITEMS = 3000
+"""About how many items a list gets by repeating it."""
+
 _MARK = "\ue000"
 """Stands in JSON for what the library would not write: it is filled in afterwards."""
 
@@ -105,7 +108,7 @@ def _spoil_json(text: str, chance: Random) -> str:
             place[key] = _MARK
             raw = chance.choice(RAW)
         case 2 if isinstance(place, list):
-            place *= chance.choice((2, 3, 1100))
+            place *= min(chance.choice((2, 3, 1100)), 1 + MOST_ITEMS // len(place))
         case 3 if isinstance(place, dict):
             place[chance.choice(("x", "kind", "v", "seq", "ack", "credits", "epoch", ""))] = chance.choice(ODD)
         case 4:
