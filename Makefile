@@ -7,16 +7,18 @@
 #   make bench   measure the overhead per star; ARGS="--stars 1000 --peer none" goes to it
 #   make simulate   run simulated worlds in which everything fails; SEEDS=10000 FROM=0 says which
 #   make chaos   kill hubs and devices while 5,000 stars run; ARGS="--stars 500 --kills 10" goes to it
+#   make fuzz   give the protocol a million spoilt frames, messages and connections; INPUTS=10000 FROM=0 says which
 #   make clean   remove everything that was made here, the environment included
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help environment demo test check lint types layers docs cover wheel ci bench chaos simulate clean
+.PHONY: help environment demo test check lint types layers docs cover wheel ci bench chaos simulate fuzz clean
 
 BIN := .venv/bin
 PACKAGES := constellation constellation_protocol constellation_tools constellation_devices constellation_bench
 
 SEEDS := 1000
+INPUTS := 1000000
 FROM := 0
 
 # PYTHON=/path/to/python chooses the interpreter that .venv is made with.
@@ -77,6 +79,9 @@ chaos: environment
 
 simulate: environment
 	@$(BIN)/python -m constellation.testing.simulate --seeds $(SEEDS) --from $(FROM) $(ARGS)
+
+fuzz: environment
+	@$(BIN)/python -m constellation.testing.fuzz --inputs $(INPUTS) --from $(FROM) $(ARGS)
 
 clean:
 	rm -rf .venv .venv.lock .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .import-linter.log \

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from .artifact.cli import artifact
 from .chaos.cli import chaos
 from .holds.cli import holds
 from .overhead.cli import overhead
@@ -22,5 +23,5 @@ def bench() -> None:
     """Measure what Constellation costs, beside other tools."""
 
 
-for command in (overhead, scaling, holds, chaos):
+for command in (overhead, scaling, holds, chaos, artifact):
     APP.command()(command)

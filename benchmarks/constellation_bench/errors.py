@@ -1,10 +1,11 @@
 """What can go wrong with a measurement.
 
 BenchError
-├── ProcessFailed     a process that was to measure something ended without a figure
-├── ProcessTimedOut   it took longer than it may, and was ended
-├── Standstill        a run that should go on does not
-└── PromiseBroken     a run has come to what must not be
+├── MeasurementFailed  what was to be measured went wrong
+├── ProcessFailed      a process that was to measure something ended without a figure
+├── ProcessTimedOut    it took longer than it may, and was ended
+├── Standstill         a run that should go on does not
+└── PromiseBroken      a run has come to what must not be
 """
 
 from __future__ import annotations
@@ -12,6 +13,10 @@ from __future__ import annotations
 
 class BenchError(Exception):
     """Base of all errors of this package."""
+
+
+class MeasurementFailed(BenchError):
+    """Raised when what was to be measured does not come out as it must; the message goes on from "the measurement"."""
 
 
 class ProcessFailed(BenchError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -10,10 +11,14 @@ from pathlib import Path
 
 from constellation_protocol.artifacts import ArtifactStore
 from constellation_protocol.kinds import DeviceSpec
+from constellation_protocol.stored import remove_unused, stored_files
 from constellation_tools import Tool, ToolsError, Toolset, load_tools
 
 from .errors import BadDeviceSetup
 from .kept import KeptResults, MemoryKept, SqliteKept
+
+FILES_STAY_S = 7 * 86_400.0
+"""How long a device that is started again keeps files that nothing has asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,20 @@ def open_home(spec: DeviceSpec, *, durable: bool) -> Iterator[DeviceHome]:
         store = ArtifactStore(state_dir / "artifacts")
         kept: KeptResults = SqliteKept(state_dir / "results.sqlite3") if durable else MemoryKept()
         stack.enter_context(closing(kept))
+        if durable:
+            remove_old_files(store, kept, before=time.time() - FILES_STAY_S)
         yield DeviceHome(root, tools, store, kept)
+
+
+def remove_old_files(store: ArtifactStore, kept: KeptResults, *, before: float) -> None:
+    """Remove the files that were last used before an instant, but for those that a result still has to be sent with.
+
+    The orchestrator has all others, and sends again what is asked for.
+    """
+    owed = {info.sha256 for result in kept.unacknowledged() for info in result.artifacts}
+    for file in list(stored_files(store.root)):
+        if file.sha256 not in owed:
+            remove_unused(store.root, file, before=before)
 
 
 def gather_tools(spec: DeviceSpec, root: Path) -> Toolset:

@@ -12,7 +12,7 @@ import logging
 import random
 import signal
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from ssl import SSLContext
 
@@ -29,6 +29,8 @@ from .home import open_home
 MEND_S = 5.0
 """How long a device that has several orchestrators tries to mend its session with one before it goes to the next."""
 
+DEFAULT_RECONNECT = ReconnectPolicy()
+
 log = logging.getLogger("constellation.device")
 
 
@@ -43,6 +45,7 @@ class DeviceSettings:
         linger_s: How long it goes on without an orchestrator, in seconds.
         grace_s: How long running work may take to finish when the device is told to stop, in seconds.
         tls: Settings for a `wss://` URL; the system's when None.
+        reconnect: How long it waits between tries to connect; when it gives up follows from `linger_s`.
     """
 
     spec: DeviceSpec
@@ -51,6 +54,7 @@ class DeviceSettings:
     linger_s: float
     grace_s: float
     tls: SSLContext | None = None
+    reconnect: ReconnectPolicy = DEFAULT_RECONNECT
 
 
 async def run_device(settings: DeviceSettings, *, ready: Callable[[], None]) -> None:
@@ -72,13 +76,24 @@ async def run_device(settings: DeviceSettings, *, ready: Callable[[], None]) -> 
             async with background() as task_group:
                 task_group.start_soon(_obey_signals, agent, settings.grace_s, task_group)
                 await stay_connected(
-                    agent, settings.urls, token=settings.token, linger_s=settings.linger_s, tls=settings.tls
+                    agent,
+                    settings.urls,
+                    token=settings.token,
+                    linger_s=settings.linger_s,
+                    tls=settings.tls,
+                    reconnect=settings.reconnect,
                 )
                 task_group.cancel_scope.cancel()
 
 
 async def stay_connected(
-    agent: DeviceAgent, urls: Sequence[str], *, token: str | None, linger_s: float, tls: SSLContext | None = None
+    agent: DeviceAgent,
+    urls: Sequence[str],
+    *,
+    token: str | None,
+    linger_s: float,
+    tls: SSLContext | None = None,
+    reconnect: ReconnectPolicy = DEFAULT_RECONNECT,
 ) -> None:
     """Hold one session after another; returns when the device has been drained or has lingered in vain.
 
@@ -88,7 +103,7 @@ async def stay_connected(
         Refused: the orchestrator does not let the device in.
         RemoteProtocolError: what answers at the URL is no orchestrator.
     """
-    policy = ReconnectPolicy(give_up_s=linger_s / 2 if len(urls) == 1 else min(MEND_S, linger_s / 2))
+    policy = replace(reconnect, give_up_s=linger_s / 2 if len(urls) == 1 else min(MEND_S, linger_s / 2))
     hello = partial(agent.hello, token, elsewhere=len(urls) > 1)
     tries = 0
     place = 0

@@ -5,38 +5,41 @@
     <root>/partial/….tmp     one that is being put in
 
 A digest is checked before it becomes part of a path, and no name that came from outside ever does. One process
-uses a root at a time. All methods block on the disk: from an event loop, call them in a thread.
+uses a root at a time; another may remove what is unused meanwhile (`stored.py`). All methods block on the disk: from
+an event loop, call them in a thread.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import re
 import secrets
+import shutil
 from pathlib import Path
 from typing import BinaryIO
 
 from .errors import ArtifactCorrupt, ArtifactError
 from .messages import ArtifactInfo, Limits
+from .stored import DIGEST, PARTIAL
 
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 _COPY_BYTES = 1024 * 1024
 
 
 class ArtifactStore:
     """A directory of artifacts."""
 
-    def __init__(self, root: Path, *, max_bytes: int | None = None) -> None:
+    def __init__(self, root: Path, *, max_bytes: int | None = None, reserve_bytes: int = 0) -> None:
         """Open the store, making its directory when it is not there.
 
         Args:
             root: The directory; what an earlier process left half put in is removed from it.
             max_bytes: The size of the largest file it takes; the protocol's default limit when None.
+            reserve_bytes: How much of its disk stays free: files from elsewhere that would leave less do not begin.
         """
         self.root = root
         self.max_bytes = Limits().max_artifact_bytes if max_bytes is None else max_bytes
-        self._partial = root / "partial"
+        self.reserve_bytes = reserve_bytes
+        self._partial = root / PARTIAL
         self._partial.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._coming: set[str] = set()
         for leftover in self._partial.glob("*.tmp"):
@@ -45,6 +48,14 @@ class ArtifactStore:
     def has(self, sha256: str) -> bool:
         """Whether the whole file is here."""
         return self._place(sha256).is_file()
+
+    def use(self, sha256: str) -> bool:
+        """Whether the whole file is here; if so, note that it is used now, so that nobody removes it as unused."""
+        try:
+            os.utime(self._place(sha256))
+        except FileNotFoundError:
+            return False
+        return True
 
     def path(self, sha256: str) -> Path:
         """Return where the file is; it is read-only.
@@ -91,14 +102,32 @@ class ArtifactStore:
             file.seek(offset)
             return file.read(size)
 
+    def check(self, sha256: str) -> bool:
+        """Read a file and see that it is still what it was; one that is not is removed, so that it can come anew.
+
+        Raises:
+            ArtifactError: it is not here.
+        """
+        place = self.path(sha256)
+        with place.open("rb") as file:
+            whole = hashlib.file_digest(file, "sha256").hexdigest() == sha256
+        if not whole:
+            place.unlink(missing_ok=True)
+        return whole
+
     def begin(self, info: ArtifactInfo) -> PartialArtifact:
         """Begin to receive a file, or go on where an earlier try stopped.
 
         Raises:
-            ArtifactError: it is over the size limit.
+            ArtifactError: it is over the size limit, or the disk has no room for it.
         """
         if info.size > self.max_bytes:
             raise ArtifactError(f"an artifact of {info.size} bytes is over the limit of {self.max_bytes} bytes")
+        if self.reserve_bytes and shutil.disk_usage(self.root).free < info.size + self.reserve_bytes:
+            raise ArtifactError(
+                f"an artifact of {info.size} bytes would leave less than {self.reserve_bytes} bytes free on the disk "
+                f"of {self.root}: make room there"
+            )
         self._place(info.sha256)
         if info.sha256 in self._coming:
             # The same file comes from someone else at this moment; this try is on its own, and is not resumed.
@@ -111,7 +140,7 @@ class ArtifactStore:
         return PartialArtifact(self, self._partial / f"{secrets.token_hex(16)}.tmp", expected=expected)
 
     def _place(self, sha256: str) -> Path:
-        if _DIGEST.fullmatch(sha256) is None:
+        if DIGEST.fullmatch(sha256) is None:
             raise ArtifactError("an artifact is named by 64 lower-case hexadecimal digits, and this is none")
         return self.root / sha256[:2] / sha256
 

@@ -20,9 +20,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, FailFast, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
-from pydantic_core import PydanticSerializationError
+from pydantic_core import PydanticSerializationError, from_json
 
 from .errors import FrameTooLarge, LocalProtocolError, RemoteProtocolError
 from .messages import (
@@ -30,6 +30,7 @@ from .messages import (
     Ack,
     ArtifactChunk,
     Assign,
+    Count,
     Hello,
     Message,
     Ping,
@@ -81,10 +82,10 @@ class WireFrame:
     """The JSON object of a text frame."""
 
     v: Literal[1]
-    messages: Annotated[list[TextMessage], Field(max_length=MAX_FRAME_MESSAGES)]
-    seq: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    ack: Annotated[int, Field(ge=0)] | None = None
-    credits: Annotated[int, Field(ge=0)] | None = None
+    messages: Annotated[list[TextMessage], Field(max_length=MAX_FRAME_MESSAGES), FailFast()]
+    seq: Count = 0
+    ack: Count | None = None
+    credits: Count | None = None
 
 
 WIRE_FRAME: TypeAdapter[WireFrame] = TypeAdapter(WireFrame)
@@ -154,6 +155,7 @@ def decode(data: str | bytes, *, limit: int) -> Frame:
         raise FrameTooLarge(size, limit)
     if isinstance(data, bytes):
         return _decode_chunk(data)
+    _check_is_json(data)
     try:
         frame = WIRE_FRAME.validate_json(data)
     except ValidationError as error:
@@ -162,6 +164,17 @@ def decode(data: str | bytes, *, limit: int) -> Frame:
     if (frame.ack is None) != (frame.credits is None):
         raise RemoteProtocolError("invalid-message", "a frame has only one of 'ack' and 'credits': give both or none")
     return Frame(frame.messages, frame.seq, frame.ack, frame.credits)
+
+
+def _check_is_json(text: str) -> None:
+    """Refuse the numbers that pydantic takes although JSON has none of them; written again they would be `null`."""
+    if "NaN" in text or "Infinity" in text:
+        try:
+            from_json(text, allow_inf_nan=False)
+        except ValueError as error:
+            raise RemoteProtocolError(
+                "malformed-frame", f"a text frame is not JSON: {error}"[:_MAX_EXPLANATION]
+            ) from None
 
 
 def _utf8_size(text: str) -> int:
@@ -198,4 +211,4 @@ def _explain(error: ValidationError) -> RemoteProtocolError:
         code = "invalid-message"
     # Names and tags come from the peer: bounded, and without control characters that a terminal would obey.
     text = f"{place}: {first['msg']}" if place else first["msg"]
-    return RemoteProtocolError(code, ascii(text[:_MAX_EXPLANATION])[1:-1])
+    return RemoteProtocolError(code, ascii(text[:_MAX_EXPLANATION])[1:-1][:_MAX_EXPLANATION])

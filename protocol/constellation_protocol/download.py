@@ -67,7 +67,7 @@ class Download:
 
     def begin(self, store: ArtifactStore) -> bool:
         """Open it in the store; returns whether nothing of it is missing."""
-        if store.has(self.info.sha256):
+        if store.use(self.info.sha256):
             return True
         self._partial = store.begin(self.info)
         self._expected = self._partial.offset

@@ -10,6 +10,9 @@ from .states import SUPPORTED_VERSIONS, negotiate
 MAX_HELLO_BYTES = 1024 * 1024
 """How long a hello may be: whoever sends it has not been authenticated yet."""
 
+MOST_NAMED = 10
+"""How many of the versions that a device offers are repeated to it."""
+
 
 def read_hello(data: str | bytes) -> Hello:
     """Read the first frame of a connection.
@@ -20,14 +23,17 @@ def read_hello(data: str | bytes) -> Hello:
     frame = decode(data, limit=MAX_HELLO_BYTES)
     if len(frame.messages) != 1 or not isinstance(frame.messages[0], Hello):
         raise RemoteProtocolError("handshake", "the first frame of a connection must hold one 'hello' and nothing else")
-    return frame.messages[0]
+    hello = frame.messages[0]
+    if hello.session is None and hello.received:
+        raise RemoteProtocolError("sequence", "a hello that resumes no session says that it has received messages")
+    return hello
 
 
 def version_refusal(hello: Hello) -> Refuse | None:
     """Return the refusal of a device that speaks no version of this side."""
     if negotiate(hello.versions) is not None:
         return None
-    ours, theirs = (", ".join(map(str, versions)) for versions in (SUPPORTED_VERSIONS, hello.versions))
+    ours, theirs = (", ".join(map(str, versions)) for versions in (SUPPORTED_VERSIONS, hello.versions[:MOST_NAMED]))
     return Refuse(
         code="version", message=f"this orchestrator speaks version {ours} of AIP, the device {theirs or 'none'}"
     )

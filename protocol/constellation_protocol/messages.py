@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from operator import not_
 from typing import Annotated, Any, Literal, TypeVar, dataclass_transform
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, StringConstraints, TypeAdapter
 
 PROTOCOL_VERSION = 1
 
@@ -24,6 +24,26 @@ Identifier = Annotated[str, StringConstraints(min_length=1, max_length=200, patt
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 """A SHA-256 digest in lower-case hex."""
 
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+"""A number of messages."""
+
+T = TypeVar("T")
+
+Many = Annotated[tuple[T, ...], FailFast()]
+"""Any number of items. The first wrong one is enough: errors about all would take a thousand times the frame's size."""
+
+
+def _first_wrong_value(kind: Any) -> BeforeValidator:
+    """What `FailFast` is for lists, for the values of an object."""
+    values: TypeAdapter[list[Any]] = TypeAdapter(Annotated[list[kind], FailFast()])
+
+    def check(value: Any) -> Any:
+        if isinstance(value, dict):
+            values.validate_python(list(value.values()))
+        return value
+
+    return BeforeValidator(check)
+
 
 class WireModel(BaseModel):
     """Base of all that travels: immutable, and lenient towards fields of newer versions.
@@ -32,9 +52,6 @@ class WireModel(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, hide_input_in_errors=True)
-
-
-T = TypeVar("T")
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
@@ -79,11 +96,11 @@ class DeviceProfile(WireModel):
     pid: int | None = None
     cpus: int = Field(default=1, ge=1)
     memory_bytes: int = Field(default=0, ge=0)
-    gpus: tuple[Gpu, ...] = ()
-    labels: dict[str, str] = Field(default_factory=dict)
-    resources: dict[str, float] = Field(default_factory=dict)
+    gpus: Many[Gpu] = ()
+    labels: Annotated[dict[str, str], _first_wrong_value(str)] = Field(default_factory=dict)
+    resources: Annotated[dict[str, float], _first_wrong_value(float)] = Field(default_factory=dict)
     slots: int = Field(default=1, ge=1, le=10_000)
-    tools: tuple[ToolInfo, ...] = ()
+    tools: Many[ToolInfo] = ()
 
 
 class ArtifactInfo(WireModel):
@@ -135,15 +152,15 @@ class Hello(WireModel):
     """
 
     kind: Literal["hello"] = "hello"
-    versions: tuple[int, ...] = (PROTOCOL_VERSION,)
+    versions: Many[int] = (PROTOCOL_VERSION,)
     device: Identifier
     token: str | None = Field(default=None, repr=False)
     session: str | None = None
-    received: int = Field(default=0, ge=0)
+    received: Count = 0
     profile: DeviceProfile = DeviceProfile()
     memory: str = Field(default="", max_length=64)
-    running: tuple[str, ...] = ()
-    finished: tuple[str, ...] = ()
+    running: Many[str] = ()
+    finished: Many[str] = ()
     elsewhere: bool = Field(default=False, exclude_if=not_)  # written only where it is true, as before there was one
 
 
@@ -151,14 +168,14 @@ class Welcome(WireModel):
     """The orchestrator's answer: the version chosen, the session, its epoch, and the rules of this session."""
 
     kind: Literal["welcome"] = "welcome"
-    version: int = PROTOCOL_VERSION
+    version: int = Field(default=PROTOCOL_VERSION, ge=0, lt=2**63)
     session: str
     epoch: int
     resumed: bool = False
-    received: int = Field(default=0, ge=0)
+    received: Count = 0
     heartbeat_s: float = Field(default=5.0, gt=0)
     resume_window_s: float = Field(default=30.0, ge=0)
-    credits: int = Field(default=1024, ge=1)
+    credits: int = Field(default=1024, ge=1, lt=2**63)
     limits: Limits = Limits()
 
 
@@ -207,7 +224,7 @@ class Assign:
     name: str = ""
     work: ToolWork
     timeout_s: float | None = None
-    artifacts: tuple[ArtifactInfo, ...] = ()
+    artifacts: Many[ArtifactInfo] = ()
     traceparent: str | None = None
 
 
@@ -253,7 +270,7 @@ class Result:
     error: ErrorInfo | None = None
     started_at: float = 0.0
     duration_s: Annotated[float, Field(ge=0)] = 0.0
-    artifacts: tuple[ArtifactInfo, ...] = ()
+    artifacts: Many[ArtifactInfo] = ()
 
 
 class Cancel(WireModel):
@@ -322,8 +339,8 @@ class Ack(WireModel):
     """All messages up to sequence number `received` have been taken in; `credits` more may be sent beyond it."""
 
     kind: Literal["ack"] = "ack"
-    received: int = Field(ge=0)
-    credits: int = Field(ge=0)
+    received: Count
+    credits: Count
 
 
 class ProtocolFault(WireModel):

@@ -90,7 +90,7 @@ class Session:
         """
         self._expect(Role.ORCHESTRATOR)
         resumed = self.welcome is not None
-        if resumed and not self._outbox.can_resume(hello.received):
+        if not self._outbox.can_resume(hello.received):
             raise RemoteProtocolError("sequence", f"the device can't go on from message {hello.received}")
         self._step_wire("hello")
         welcome = welcome.model_copy(update={"resumed": resumed, "received": self._inbox.announce()})

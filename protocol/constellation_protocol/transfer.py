@@ -11,6 +11,7 @@ and the link are waited for in `run`, which must not be that loop.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -32,6 +33,7 @@ ARTIFACT_MESSAGES = (ArtifactOffer, ArtifactRequest, ArtifactChunk, ArtifactDone
 
 _MAX_JOBS = 4 * MAX_TRANSFERS
 _run_in_thread = anyio.to_thread.run_sync
+_log = logging.getLogger(__name__)
 
 
 class ArtifactTransfers:
@@ -200,6 +202,7 @@ class ArtifactTransfers:
     async def _fail(self, download: Download, error: Exception) -> None:
         if self._downloads.get(download.info.sha256) is not download:
             return
+        _log.warning("artifact %s… could not be taken: %s", download.info.sha256[:12], error)
         await _run_in_thread(download.discard)
         self._settle(download, error)
         # The reason is this machine's own business: it may name its paths.
@@ -225,9 +228,17 @@ class ArtifactTransfers:
         if download is not None:
             self._post(partial(self._finish, download) if error is None else partial(self._called_off, download, error))
         elif error is not None:
-            self._uploads.cancel(sha256)
+            if self._uploads.cancel(sha256):
+                self._post(partial(self._check, sha256))
             if sha256 in self._offers:
                 self._offers.pop(sha256).settle(ArtifactError(f"the peer declined artifact {sha256[:12]}…: {error}"))
+
+    async def _check(self, sha256: str) -> None:
+        """The peer could not take a file that was sent whole: if it has gone bad on this disk, it goes."""
+        try:
+            await _run_in_thread(self._store.check, sha256)
+        except (ArtifactError, OSError) as error:
+            _log.warning("artifact %s… could not be checked: %s", sha256[:12], error)
 
     # --- both ----------------------------------------------------------------------------------------------------
 

@@ -59,9 +59,10 @@ class Uploads:
         self._enqueue(sha256, upload)
         return True
 
-    def cancel(self, sha256: str) -> None:
-        """Send no more of a file."""
-        self._uploads.pop(sha256, None)
+    def cancel(self, sha256: str) -> bool:
+        """Send no more of a file; returns whether all of it was sent, and the receiver could not take it."""
+        upload = self._uploads.pop(sha256, None)
+        return upload is not None and upload.offset == upload.size
 
     async def send_piece(self) -> str | None:
         """Send the next piece of the file whose turn it is; returns its digest when the peer says that it has it."""

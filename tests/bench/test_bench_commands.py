@@ -35,12 +35,8 @@ def told(out: Out, *arguments: str) -> dict[str, Any]:
 def test_the_help_lists_the_benchmarks(capsys: Out) -> None:
     assert main(["bench", "--help"]) == 0
     out = capsys.readouterr().out
-    assert [name for name in ("overhead", "scaling", "holds", "chaos") if f"  {name} " in out] == [
-        "overhead",
-        "scaling",
-        "holds",
-        "chaos",
-    ]
+    names = ("overhead", "scaling", "holds", "chaos", "artifact")
+    assert [name for name in names if f"  {name} " in out] == list(names)
 
 
 class TestOverhead:
@@ -191,6 +187,30 @@ def test_holds_prints_a_table(capsys: Out) -> None:
 def test_more_reviews_than_chains_are_refused(capsys: Out) -> None:
     assert main(["bench", "holds", "--width", "3", "--reviews", "4"]) == 2
     assert "--reviews 4 is more than there are chains" in capsys.readouterr().err
+
+
+def test_a_file_is_carried_whole_and_with_a_cut_on_each_wire(capsys: Out) -> None:
+    shown = told(capsys, "artifact", "--size", "4MiB")
+    assert shown["size"] == 2**22
+    assert [sample["cuts"] for sample in shown["samples"]] == [0, 2]
+    for sample in shown["samples"]:
+        assert 0 < sample["extra_up_bytes"] == sample["up_bytes"] - 2**22
+        assert 0 < sample["extra_down_bytes"] == sample["down_bytes"] - 2**22
+        assert {"hub", "maker", "taker"} < set(sample["growth_bytes"])
+        assert sample["most_growth_bytes"] == max(sample["growth_bytes"].values())
+
+
+def test_a_file_that_is_carried_is_told_in_a_table(capsys: Out) -> None:
+    assert main(["bench", "artifact", "--size", "100KiB", "--no-cut"]) == 0
+    head, row, _ = capsys.readouterr().out.splitlines()
+    assert head.split()[:4] == ["cuts", "seconds", "up", "down"]
+    assert row.split()[0] == "0"
+
+
+@pytest.mark.parametrize("size", ["", "0", "1TiB", "5GiB", "-1", "1.5GiB", "1 GiB"])
+def test_a_size_that_makes_no_sense_is_refused(size: str, capsys: Out) -> None:
+    assert main(["bench", "artifact", "--size", size]) == 2
+    assert "give a number, with KiB, MiB or GiB, as in 64MiB" in capsys.readouterr().err
 
 
 @pytest.fixture

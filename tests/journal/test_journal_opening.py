@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from constellation.journal import Record, UnsupportedJournal, default_home, open_journal
+from constellation.journal import Record, UnsupportedJournal, default_home, journal_name, open_journal, without_password
 
 
 @pytest.fixture
@@ -114,3 +114,30 @@ async def test_a_journal_named_none_keeps_which_runs_there_are_but_no_records():
         assert not journal.keeps_records
         assert [(summary.run, summary.events) for summary in await journal.runs()] == [("r1", 0)]
         assert [record async for record in journal.read("r1")] == []
+
+
+@pytest.mark.parametrize(
+    ("journal", "shown"),
+    [
+        ("runs.db", "runs.db"),
+        ("sqlite:////srv/runs.db", "sqlite:////srv/runs.db"),
+        ("postgresql://host/runs", "postgresql://host/runs"),
+        ("postgresql://me@host/runs", "postgresql://me@host/runs"),
+        ("postgresql://me:hunter2@host:5432/runs?sslmode=require", "postgresql://me@host:5432/runs?sslmode=require"),
+        ("postgresql://me:hunt@er2@host/runs", "postgresql://me@host/runs"),
+        ("postgresql://host/runs?password=hunter2&user=me", "postgresql://host/runs?user=me"),
+        ("postgresql://host/runs?user=me&sslpassword=hunter2", "postgresql://host/runs?user=me"),
+    ],
+)
+def test_a_journal_is_shown_without_its_password(journal: str, shown: str) -> None:
+    assert without_password(journal) == shown
+
+
+def test_a_journal_is_called_the_same_however_it_was_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CONSTELLATION_HOME", str(tmp_path / "home"))
+    assert {journal_name(name) for name in ("j.db", "sqlite:///j.db", Path("j.db"), tmp_path / "j.db")} == {
+        str(tmp_path / "j.db")
+    }
+    assert journal_name(None) == str(tmp_path / "home" / "journal.db")
+    assert journal_name("postgresql://me:hunter2@host/runs") == "postgresql://me@host/runs"

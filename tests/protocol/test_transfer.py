@@ -191,6 +191,29 @@ async def test_corrupt_bytes_are_refused_and_not_kept(tmp_path: Path) -> None:
         assert (await device.transfers.want(info)).read_bytes() == b"true"
 
 
+async def test_a_file_that_has_gone_bad_where_it_is_kept_is_removed_once_it_was_turned_down(tmp_path: Path) -> None:
+    async with two_sides(tmp_path) as (orchestrator, device):
+        infos = [orchestrator.store.put_bytes(BIG), orchestrator.store.put_bytes(b"good")]
+        place = orchestrator.store.path(infos[0].sha256)
+        place.chmod(0o600)
+        place.write_bytes(BIG[:-1] + b"?")
+        device.change = lambda message: (
+            message.model_copy(update={"data": b"evil"})
+            if isinstance(message, ArtifactChunk) and message.sha256 == infos[1].sha256
+            else message
+        )
+        for info in infos:
+            with pytest.raises(ArtifactCorrupt):
+                await device.transfers.want(info)
+        while orchestrator.store.has(infos[0].sha256):
+            await anyio.lowlevel.checkpoint()
+        assert orchestrator.store.has(infos[1].sha256), "which went bad on its way"
+
+        device.store.put_bytes(BIG)
+        await device.transfers.offer(infos[0])
+        assert orchestrator.store.path(infos[0].sha256).read_bytes() == BIG
+
+
 async def test_a_spoilt_beginning_from_an_earlier_try_is_fetched_again(tmp_path: Path) -> None:
     async with two_sides(tmp_path) as (orchestrator, device):
         info = orchestrator.store.put_bytes(b"abcdef")

@@ -11,17 +11,20 @@ from typing import Any
 import anyio
 import pytest
 from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from constellation import HubLimits, Orchestrator
 from constellation.orchestrator.errors import HubRefused, HubUnreachable
-from constellation_protocol import ArtifactInfo, Progress, Refused, Result, accept
+from constellation_protocol import ArtifactInfo, Limits, Progress, Refused, Result, accept, websocket
 from constellation_protocol.codec import encode_text
 from constellation_protocol.connections import REFUSED_AT_ONCE, Connections
+from constellation_protocol.handshake import MAX_HELLO_BYTES
 from constellation_protocol.rate import Bucket
 from constellation_protocol.settings import ConnectionLimits
 
 pytestmark = [pytest.mark.anyio, pytest.mark.e2e]
+
+PATIENCE_S = 30.0
 
 Hub = Callable[..., AbstractAsyncContextManager[Any]]
 
@@ -45,7 +48,10 @@ async def test_connections_in_all_are_limited(hub: Hub) -> None:
                 pass
 
 
-async def test_a_flood_of_silent_connections_is_cut_and_nobody_who_is_in_notices(hub: Hub) -> None:
+async def test_a_flood_of_silent_connections_is_cut_and_nobody_who_is_in_notices(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(websocket, "HANDSHAKE_TIMEOUT_S", 10 * PATIENCE_S)  # which would cut them too, some time later
     async with hub(limits=HubLimits(connections=1)) as played, played.device("rack") as rack:
         host, _, port = played.url.removeprefix("ws://").partition("/")[0].partition(":")
         with ExitStack() as stack:
@@ -92,6 +98,12 @@ async def test_there_is_room_for_so_many_clients(hub: Hub) -> None:
             with pytest.raises(HubUnreachable, match="this hub has 1 clients already"):
                 async with Orchestrator.connect(played.url, token):
                     pass
+
+
+async def test_the_first_message_of_a_client_is_not_looked_at_when_it_is_long(hub: Hub) -> None:
+    async with hub() as played, connect(played.url.removesuffix("/aip") + "/control", compression=None) as socket:
+        await socket.send(json.dumps({"kind": "open", "version": 1, "token": "x" * 20_000}))
+        assert "the first message is longer than 16384 characters" in str(await socket.recv())
 
 
 async def test_a_client_has_so_many_requests_under_way(hub: Hub) -> None:
@@ -153,6 +165,49 @@ async def test_pings_without_end_cost_the_sender_time_and_the_hub_no_memory(hub:
         while '"nonce":99' not in str(await socket.recv()):
             pass
         assert anyio.current_time() - begin > 0.9, "50 at once, and 50 in the second after it"
+
+
+async def test_a_hello_over_its_limit_is_not_looked_at(hub: Hub) -> None:
+    async with hub() as played, connect(played.url, compression=None) as socket:
+        hello = {"kind": "hello", "device": "rack", "token": played.orchestrator.token, "memory": "x" * MAX_HELLO_BYTES}
+        await socket.send(json.dumps({"v": 1, "messages": [hello]}))
+        assert '"code":"frame-too-large"' in str(await socket.recv())
+
+
+@pytest.mark.parametrize("kind", [str, bytes])
+async def test_a_frame_over_the_limit_ends_its_senders_session_and_no_other(hub: Hub, kind: type) -> None:
+    async with hub() as played, played.device("calm") as calm:
+        socket = await connect(played.url, compression=None)
+        await socket.send(
+            json.dumps({"v": 1, "messages": [{"kind": "hello", "device": "rude", "token": played.orchestrator.token}]})
+        )
+        assert '"kind":"welcome"' in str(await socket.recv())
+        frame = " " * (Limits().max_frame_bytes + 1)
+        await socket.send(frame if kind is str else frame.encode())
+        with pytest.raises(ConnectionClosed) as closed:
+            await socket.recv()
+        assert closed.value.rcvd is None or closed.value.rcvd.code == 1009  # a reset may overtake the closing frame
+        await socket.wait_closed()
+        while [device.name for device in await played.orchestrator.devices()] != ["calm"]:
+            await played.orchestrator._book.hub.wait_changed()
+        run = await played.submit("work")
+        await calm.answer((await calm.assigned()).attempt, "done")
+        assert await run.result() == {"s0": "done"}
+
+
+async def test_a_hello_that_can_not_be_taken_leaves_nothing_behind(hub: Hub) -> None:
+    async with hub() as played:
+        hello = {"kind": "hello", "device": "rack", "token": played.orchestrator.token}
+        for spoilt, words in (
+            ({"received": 7}, "resumes no session"),
+            ({"versions": list(range(2, 100_000))}, "the device 2, 3, 4, 5, 6, 7, 8, 9, 10, 11"),
+        ):
+            async with connect(played.url, compression=None) as socket:
+                await socket.send(json.dumps({"v": 1, "messages": [hello | spoilt]}))
+                answer = str(await socket.recv())
+                assert words in answer
+                assert len(answer) < 500
+        assert played.orchestrator._book.hub._grants == {}
 
 
 def files(*sizes: int) -> tuple[ArtifactInfo, ...]:

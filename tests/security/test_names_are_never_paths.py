@@ -102,8 +102,18 @@ async def test_a_file_that_a_device_brings_is_kept_by_its_digest(
 async def test_a_file_over_the_limit_is_declined_before_it_comes(hub: Hub, tmp_path: Path) -> None:
     async with hub(limits=HubLimits(artifact_bytes=10)) as played, played.device("rack") as rack:
         store = ArtifactStore(tmp_path / "device")
-        with pytest.raises(ArtifactError):
+        with pytest.raises(ArtifactError, match="over the size limit"):
             await deliver(rack, store, store.put_bytes(b"eleven bytes"))
+
+
+async def test_a_file_that_would_fill_the_disk_up_is_declined_before_it_comes(
+    hub: Hub, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with hub(limits=HubLimits(disk_reserve_bytes=2**62)) as played, played.device("rack") as rack:
+        store = ArtifactStore(tmp_path / "device")
+        with pytest.raises(ArtifactError, match="the receiver could not store it"):
+            await deliver(rack, store, store.put_bytes(b"eleven bytes"))
+    assert "bytes free on the disk" in caplog.text
 
 
 async def deliver(device: Any, store: ArtifactStore, info: ArtifactInfo) -> None:

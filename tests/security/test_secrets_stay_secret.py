@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from constellation import Orchestrator
+from constellation_protocol import Refused
 
 pytestmark = pytest.mark.e2e
 
@@ -102,3 +107,22 @@ def test_nothing_that_a_run_writes_or_says_holds_a_secret(tmp_path: Path) -> Non
     for secret in (*tokens, *API_KEYS.values()):
         assert [path for path, content in files.items() if secret.encode() in content] == []
         assert secret not in said
+
+
+@pytest.mark.anyio
+async def test_logs_hold_no_token_even_when_everything_is_logged(
+    hub: Callable[..., AbstractAsyncContextManager[Any]], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with hub() as played:
+        own, client = played.token("rack"), played.token("ann", "client")
+        shared = played.orchestrator.token
+        async with played.device("rack", own), played.device("desk"):
+            async with Orchestrator.connect(played.url, client) as connected:
+                assert len(await connected.devices()) == 2
+            with pytest.raises(Refused):
+                async with played.device("rack", "x" + own[1:]):
+                    pass
+    assert "connection open" in caplog.text, "the server of WebSockets has been heard"
+    for token in (own, client, shared):
+        assert token[-8:] not in caplog.text, "not even the end of it, as in a frame that is logged in part"

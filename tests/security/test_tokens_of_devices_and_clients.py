@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 
 import anyio
 import pytest
+from websockets.asyncio.client import connect
 
 from constellation import Orchestrator
 from constellation.orchestrator.errors import HubUnreachable, TokensUnreadable
@@ -59,7 +61,15 @@ async def test_a_token_of_a_client_opens_the_control_path_and_lets_no_device_in(
                 pass
 
 
-@pytest.mark.parametrize("change", [str.upper, lambda token: token[:-1] + "x", lambda token: token[:21], lambda _: ""])
+def with_another_last_digit(token: str) -> str:
+    """A token that is in order, with the right id, and wrong."""
+    return token[:-1] + ("1" if token[-1] == "0" else "0")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [str.upper, with_another_last_digit, lambda token: token[:-1] + "x", lambda token: token[:21], lambda _: ""],
+)
 async def test_what_only_resembles_a_token_lets_nobody_in(hub: Hub, change: Callable[[str], str]) -> None:
     async with hub() as played:
         token = played.token("rack")
@@ -67,6 +77,22 @@ async def test_what_only_resembles_a_token_lets_nobody_in(hub: Hub, change: Call
             async with played.device("rack", change(token)):
                 pass
         assert token[-64:] not in str(refusal.value)
+
+
+@pytest.mark.parametrize("shown", [{}, {"token": None}, {"token": ""}], ids=["no field", "null", "empty"])
+async def test_who_shows_no_token_is_let_in_nowhere(hub: Hub, shown: dict[str, object]) -> None:
+    async with hub() as played:
+        played.token("rack")
+        for device in ("rack", "desk"):
+            async with connect(played.url, compression=None) as socket:
+                await socket.send(json.dumps({"v": 1, "messages": [{"kind": "hello", "device": device, **shown}]}))
+                assert '"code":"authentication"' in str(await socket.recv())
+        control = played.url.removesuffix("/aip") + "/control"
+        if shown.get("token", "") is not None:
+            async with connect(control, compression=None) as socket:
+                await socket.send(json.dumps({"kind": "open", "version": 1, **shown}))
+                assert '"error":"Refused"' in str(await socket.recv())
+        assert await played.orchestrator.devices() == []
 
 
 async def test_a_token_that_has_expired_lets_nobody_in(hub: Hub) -> None:

@@ -35,9 +35,9 @@ def demo(
     from constellation import Orchestrator
     from constellation.cli.errors import BadInput
     from constellation.cli.following import Following
-    from constellation.cli.options import checked_report, without_password
+    from constellation.cli.options import checked_report
     from constellation.cli.stopping import run_until_stopped
-    from constellation.journal import default_home
+    from constellation.journal import default_home, without_password
 
     from .app import APP
     from .fleet import make_fleet

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -85,19 +84,6 @@ def checked_hub(url: str) -> str:
             f"--hub {url!r} is no hub's URL; `constellation serve` prints it, and it looks like wss://host:port"
         )
     return url
-
-
-def without_password(journal: str) -> str:
-    """What a journal is called, as it may be shown: the URL of a database without its password.
-
-    Who follows the advice that it stands in gives the password by `PGPASSWORD` or a password file, or puts it back.
-    """
-    scheme, is_url, rest = journal.partition("://")
-    if not is_url:
-        return journal
-    who, at, where = rest.rpartition("@")
-    where = re.sub(r"(?<=[?&])(ssl)?password=[^&]*(&|$)", "", where).rstrip("?&")
-    return f"{scheme}://{who.partition(':')[0]}{at}{where}"
 
 
 def check_choice(hub: str | None, token_file: Path | None, own: Mapping[str, object]) -> None:

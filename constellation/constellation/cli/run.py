@@ -28,7 +28,6 @@ from .options import (
     checked_report,
     hub_tls,
     hub_token,
-    without_password,
 )
 from .refusals import refused
 
@@ -161,6 +160,8 @@ def resume(
 def _resume_options(
     hub: str | None, token_file: Path | None, journal: str | None, report: Path | None
 ) -> Sequence[str]:
+    from ..journal import without_password
+
     given = (
         ("--hub", hub),
         ("--token-file", token_file),

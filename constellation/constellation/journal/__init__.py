@@ -16,7 +16,7 @@ from .errors import (
     UnsupportedJournal,
 )
 from .home import default_home
-from .opening import FLEETING, open_journal
+from .opening import FLEETING, journal_name, open_journal, without_password
 
 __all__ = [
     "FLEETING",
@@ -38,5 +38,7 @@ __all__ = [
     "SequenceConflict",
     "UnsupportedJournal",
     "default_home",
+    "journal_name",
     "open_journal",
+    "without_password",
 ]

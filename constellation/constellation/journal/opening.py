@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -93,3 +94,25 @@ def _place(url_or_path: str | Path | None) -> Path | str:
     if not name:
         raise UnsupportedJournal(f"the journal's path is empty; give a file's path or {MEMORY}")
     return name if name in FLEETING else Path(name).expanduser().absolute()
+
+
+def journal_name(url_or_path: str | Path | None) -> str:
+    """What a journal is called, whichever way it was named: an absolute path, or a URL without its password.
+
+    Raises:
+        UnsupportedJournal: there is no store for such a URL.
+    """
+    return without_password(str(_place(url_or_path)))
+
+
+def without_password(journal: str) -> str:
+    """What a journal is called, as it may be shown: the URL of a database without its password.
+
+    Who follows the advice that it stands in gives the password by `PGPASSWORD` or a password file, or puts it back.
+    """
+    scheme, is_url, rest = journal.partition("://")
+    if not is_url:
+        return journal
+    who, at, where = rest.rpartition("@")
+    where = re.sub(r"(?<=[?&])(ssl)?password=[^&]*(&|$)", "", where).rstrip("?&")
+    return f"{scheme}://{who.partition(':')[0]}{at}{where}"

@@ -43,6 +43,9 @@ PAGE_BYTES = 4 * 1024 * 1024
 MAX_DUMP_BYTES = 48 * 1024 * 1024
 """The largest dump that is handed to a client; quoted once more, it has to fit into what a client takes at once."""
 
+MAX_OPENING = 16 * 1024
+"""How long the first message of a client may be: whoever sends it has shown no token yet."""
+
 _OPTIONS = TypeAdapter(RunOptions)
 _BATCH = TypeAdapter(EditBatch)
 _log = logging.getLogger(__name__)
@@ -90,7 +93,10 @@ class ControlServer:
         if self._clients > self._limits.clients:
             raise Refused("limit", f"this hub has {self._limits.clients} clients already; try again later")
         with anyio.fail_after(HANDSHAKE_TIMEOUT_S):
-            opening = CONTROL.validate_json(await transport.receive())
+            frame = await transport.receive()
+        if len(frame) > MAX_OPENING:
+            raise Refused("limit", f"the first message is longer than {MAX_OPENING} characters")
+        opening = CONTROL.validate_json(frame)
         grant = self.orchestrator.door.client(opening.token if isinstance(opening, Open) else "", peer)
         if isinstance(opening, Open) and opening.version != CONTROL_VERSION:
             ours = f"this hub speaks version {CONTROL_VERSION} of the control protocol"

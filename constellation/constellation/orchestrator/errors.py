@@ -17,6 +17,7 @@ ConstellationError
 ├── NameTaken            a function has the name of another one, or of a tool, that is offered already
 ├── BadCredential        a token can't be made or revoked as asked
 ├── TokensUnreadable     the list of credentials can't be read, or must not be trusted
+├── FilesInUse           files can't be removed, because it can't be told which ones runs need
 ├── HubUnreachable       the hub can't be dialled, or does not let this client in
 └── HubRefused           the hub has refused a request; carries the hub's error
 """
@@ -112,6 +113,10 @@ class OrchestratorStopped(ConstellationError):
 
     def __init__(self) -> None:
         super().__init__("the orchestrator is being closed; what it runs can be resumed")
+
+
+class FilesInUse(ConstellationError):
+    """Raised when artifacts were to be removed and it can't be told which ones are needed; the message says why."""
 
 
 class CannotResume(ConstellationError):

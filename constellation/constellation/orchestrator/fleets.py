@@ -11,7 +11,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -132,6 +132,31 @@ async def restart_devices(hub: Hub, fleet: str, *, home: Path, settings: Session
 def surviving(home: Path, fleet: str) -> frozenset[str]:
     """The names of a fleet's devices whose processes live on; raises CannotResume when the fleet is not known."""
     return frozenset(survivor.name for survivor in find_survivors(_read(_folder(home, fleet)).devices))
+
+
+def dead_fleets(home: Path, *, needed: Collection[str], before: float) -> list[Path]:
+    """The folders of fleets that nobody will take back: see `design/fleets.md`.
+
+    Args:
+        home: Where fleets are kept.
+        needed: The fleets of runs that have not ended.
+        before: When a folder has to have been changed last, in seconds since the epoch.
+    """
+    import psutil
+
+    dead = []
+    for folder in sorted((home / "fleets").glob("*")):
+        if _FLEET_ID.fullmatch(folder.name) is None or folder.name in needed or folder.stat().st_mtime >= before:
+            continue
+        if psutil.pid_exists(int(folder.name.partition("-")[0], 16)):
+            continue  # perhaps the orchestrator that has started it
+        try:
+            survivors = find_survivors(_read(folder).devices)
+        except CannotResume:
+            survivors = []
+        if not survivors:
+            dead.append(folder)
+    return dead
 
 
 async def _listen_again(stack: AsyncExitStack, hub: Hub, port: int, settings: SessionSettings) -> None:

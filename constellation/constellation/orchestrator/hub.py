@@ -158,17 +158,22 @@ class Hub:
 
         self.devices: dict[DeviceId, ConnectedDevice] = {}
         self.url = ""
-        self.store = ArtifactStore(artifacts)
+        self.limits = HubLimits()
+        self.store = ArtifactStore(artifacts, reserve_bytes=self.limits.disk_reserve_bytes)
         self._engine = engine
         self._tasks = tasks
         self._on_progress = on_progress
         self._on_fleet = on_fleet
         self.door = Door()
-        self.limits = HubLimits()
         self.quota = ArtifactQuota()
         self._grants: dict[int, Grant] = {}
         self._epoch = 0
         self._changed = anyio.Event()
+
+    def limit(self, limits: HubLimits) -> None:
+        """Take no more from outside than this."""
+        self.limits = limits
+        self.store.reserve_bytes = limits.disk_reserve_bytes
 
     # --- the door ----------------------------------------------------------------------------------------------------
 

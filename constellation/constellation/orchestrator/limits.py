@@ -23,6 +23,7 @@ class HubLimits:
         artifacts_per_run: How many files the results of one run may refer to. Nested runs count for themselves, and
             counting begins anew when the hub is started again.
         artifact_bytes_per_run: How many bytes these files may have in all.
+        disk_reserve_bytes: How much of the disk that holds the files stays free.
     """
 
     devices: int = 10_000
@@ -34,6 +35,7 @@ class HubLimits:
     artifact_bytes: int = 4 * 1024**3
     artifacts_per_run: int = 100_000
     artifact_bytes_per_run: int = 1024**4
+    disk_reserve_bytes: int = 256 * 1024**2
 
     def of_sessions(self) -> SessionSettings:
         """The rules of the sessions of devices."""

@@ -90,7 +90,7 @@ async def listening_to_all(
     from .control import CONTROL_PATH, ControlServer
 
     if limits is not None:
-        hub.limits = limits
+        hub.limit(limits)
     settings = hub.limits.of_sessions()
     control = ControlServer(orchestrator, max_frame_bytes=settings.limits.max_frame_bytes, limits=hub.limits)
     async with background() as tasks:

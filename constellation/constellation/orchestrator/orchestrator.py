@@ -20,7 +20,7 @@ from constellation_protocol.settings import SessionSettings
 from constellation_protocol.tasks import background
 
 from ..graph import TaskConstellation
-from ..journal import FLEETING, Journal, RunSummary, default_home, open_journal
+from ..journal import FLEETING, Journal, RunSummary, open_journal
 from ..scheduling import PlacementPolicy, RunId, RunOptions, UnknownRun
 from .admission import find_problems
 from .devices import DeviceInfo, wait_for_devices
@@ -28,6 +28,7 @@ from .door import Door
 from .engine import one_journal_error
 from .errors import CannotResume, Problem
 from .fleets import Fleet, restart_devices, start_devices, surviving
+from .homes import ARTIFACTS, home_for, using_files
 from .intake import FLEET_KEY, Intake
 from .planning import Planner
 from .run import LocalRun
@@ -65,7 +66,7 @@ class Orchestrator:
         self._book = RunBook(
             journal,
             tasks,
-            artifacts=home / "artifacts",
+            artifacts=home / ARTIFACTS,
             policy=policy,
             no_device_patience_s=no_device_patience_s,
         )
@@ -262,12 +263,9 @@ class Orchestrator:
         no_device_patience_s: float,
     ) -> AsyncIterator[Orchestrator]:
         async with AsyncExitStack() as stack:
-            if home is None and journal in FLEETING:
-                from tempfile import TemporaryDirectory
-
-                home = Path(stack.enter_context(TemporaryDirectory(prefix="constellation-")))
-            home = home if home is not None else default_home()
+            home = home if home is not None else stack.enter_context(home_for(journal))
             store = await stack.enter_async_context(open_journal(journal))
+            stack.enter_context(using_files(home, journal))
             stack.enter_context(one_journal_error())
             tasks = await stack.enter_async_context(background())
             self = cls(

@@ -1,9 +1,8 @@
 """Removing runs that have ended long ago from a journal, with the runs nested in them.
 
 A run goes with its whole family or not at all, inner runs first: when this is cut off, what is left is found again.
-Runs that have not ended, or that somebody has claimed, are never touched. Files that runs have passed stay where they
-are: the directory that holds them serves every journal of its user, so that no journal alone can say what nobody needs
-any more.
+Runs that have not ended, or that somebody has claimed, are never touched. What becomes of the files that runs have
+passed is said in `artifact_gc.py`.
 """
 
 from __future__ import annotations
