@@ -98,9 +98,9 @@ def _accepts(schema: Mapping[str, Any], kind: str, definitions: Mapping[str, Any
     if declared is not None:
         return kind in declared if isinstance(declared, list) else bool(kind == declared)
     if "const" in schema:
-        return kind == _json_type(schema["const"])
+        return kind == json_type(schema["const"])
     if "enum" in schema:
-        return any(kind == _json_type(value) for value in schema["enum"])
+        return any(kind == json_type(value) for value in schema["enum"])
     for combination in ("anyOf", "oneOf"):
         if combination in schema:
             return any(matches(part) for part in schema[combination])
@@ -109,6 +109,7 @@ def _accepts(schema: Mapping[str, Any], kind: str, definitions: Mapping[str, Any
     return True
 
 
-def _json_type(value: Any) -> str:
+def json_type(value: Any) -> str:
+    """The JSON type of a value; `integer` for whole numbers that Python holds as such."""
     names = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
     return names.get(type(value), "null")
