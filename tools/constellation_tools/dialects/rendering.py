@@ -19,6 +19,7 @@ from .words import compact, joined, sentence
 _LITERAL = frozenset({"$ref", "$defs", "definitions", "description", "type"})
 _SPLIT = frozenset({"properties", "required", "additionalProperties", "items", "prefixItems", "enum", "const"})
 _COMBINED = frozenset({"anyOf", "oneOf", "allOf"})
+_TYPING = _COMBINED | {"type", "const"}
 _HANDLED = _LITERAL | _SPLIT | _COMBINED
 
 
@@ -121,11 +122,11 @@ class _Renderer:
             self._object(schema, path, within, result)
         if _is(schema, "array"):
             self._array(schema, path, within, result, words)
+        if self.rules.typed and not result.keys() & _TYPING:
+            raise Inexpressible(f"{path}: a value of any type can't be said")
         for keyword, value in schema.items():
             if keyword not in _HANDLED:
                 self._constraint(keyword, value, path, result, words)
-        if not result and self.rules.typed:
-            raise Inexpressible(f"{path}: a value of any type can't be said")
         description = joined(schema.get("description", ""), words)
         if description:
             result["description"] = description

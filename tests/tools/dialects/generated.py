@@ -166,7 +166,8 @@ def _default(kind: Kind, rng: Random) -> Any:
     """A default of the type; None where JSON is no value of it."""
     annotation, make = kind
     plain = (int, float, bool, str)
-    as_it_is = annotation in plain or set(get_args(annotation)) - {type(None)} in [{each} for each in plain]
+    members = set(get_args(annotation))
+    as_it_is = annotation in plain or any(members == {each, type(None)} for each in plain)
     return make(rng) if as_it_is else None
 
 
