@@ -18,7 +18,7 @@ from .errors import (
     UnknownTool,
     UnresolvedAnnotation,
 )
-from .loading import load_tool, load_tools
+from .loading import load_tool, load_tools, tools_of
 from .tool import Tool, tool
 from .toolset import Toolset
 
@@ -44,4 +44,5 @@ __all__ = [
     "load_tool",
     "load_tools",
     "tool",
+    "tools_of",
 ]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
+from pydantic.errors import PydanticInvalidForJsonSchema
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
 from pydantic_core import core_schema
 
@@ -35,6 +37,22 @@ class _ToolJsonSchema(GenerateJsonSchema):
 
     ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}  # noqa: RUF012 - declared so by pydantic
 
+    def enum_schema(self, schema: core_schema.EnumSchema) -> JsonSchemaValue:
+        """Flags are whole numbers, in which members may be combined; other enums need values that JSON has."""
+        cls = schema["cls"]
+        if issubclass(cls, enum.Flag):
+            return _flags(cls, super().enum_schema(schema))
+        for member in schema["members"]:
+            if not isinstance(member.value, str | int | float | None):
+                raise PydanticInvalidForJsonSchema(
+                    f"the value of {cls.__name__}.{member.name} is no JSON scalar: give its members text or numbers"
+                )
+        return super().enum_schema(schema)
+
+    def is_subclass_schema(self, schema: core_schema.IsSubclassSchema) -> JsonSchemaValue:
+        """JSON has no classes."""
+        return self.handle_invalid_for_json_schema(schema, f"a subclass of {schema['cls'].__name__}")
+
     def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
         return _documented(super().model_schema(schema), schema["cls"])
 
@@ -47,6 +65,16 @@ class _ToolJsonSchema(GenerateJsonSchema):
         return json_schema if cls is None else _documented(json_schema, cls)
 
 
+def _flags(cls: type[enum.Flag], json_schema: JsonSchemaValue) -> JsonSchemaValue:
+    """Say a set of flags: the sum of some members."""
+    described = {key: json_schema[key] for key in ("title", "description", "default") if key in json_schema}
+    names = ", ".join(f"{member.value} {member.name}" for member in cls)
+    described["description"] = " ".join(filter(None, (described.get("description"), f"A sum of: {names}.")))
+    bounds = {"minimum": 0, "maximum": sum(member.value for member in cls)}
+    keeps_others = cls._boundary_ is enum.KEEP
+    return {"type": "integer", **({} if keeps_others else bounds), **described}
+
+
 def _documented(json_schema: JsonSchemaValue, cls: type) -> JsonSchemaValue:
     """Describe a class and its fields by its docstring and those of its bases, where nothing else does."""
     own = parse_docstring(cls.__dict__.get("__doc__"))
@@ -56,7 +84,7 @@ def _documented(json_schema: JsonSchemaValue, cls: type) -> JsonSchemaValue:
         json_schema["description"] = own.description
     fields: dict[str, str] = {}
     for base in reversed(cls.__mro__):
-        if base is not object and base is not BaseModel:
+        if base.__module__ != "builtins" and base is not BaseModel:
             fields.update(parse_docstring(base.__dict__.get("__doc__")).parameters)
     for name, field_schema in json_schema.get("properties", {}).items():
         if name in fields:
