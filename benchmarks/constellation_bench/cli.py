@@ -7,6 +7,7 @@ import typer
 from .holds.cli import holds
 from .overhead.cli import overhead
 from .scaling.cli import scaling
+from .tools.cli import tools
 
 APP = typer.Typer(
     no_args_is_help=True,
@@ -21,5 +22,5 @@ def bench() -> None:
     """Measure what Constellation costs, beside other tools."""
 
 
-for command in (overhead, scaling, holds):
+for command in (overhead, scaling, holds, tools):
     APP.command()(command)

@@ -105,20 +105,24 @@ def _with_known_keys(typed_dict: Any) -> Any:
     """The same `TypedDict` by typing_extensions: before Python 3.12 the standard one hides what pydantic needs."""
     make: Any = typing_extensions.TypedDict
     hints = typing_extensions.get_type_hints(typed_dict, include_extras=True)
-    fields = {
-        name: adapted(_unmarked(hint))
-        if name in typed_dict.__required_keys__
-        else typing_extensions.NotRequired[adapted(_unmarked(hint))]
-        for name, hint in hints.items()
-    }
+    fields: dict[str, Any] = {}
+    for name, hint in hints.items():
+        marked, inner = _unmarked(hint)
+        required = name in typed_dict.__required_keys__ if marked is None else marked
+        fields[name] = adapted(inner) if required else typing_extensions.NotRequired[adapted(inner)]
     made = make(typed_dict.__name__, fields)
     made.__doc__, made.__module__ = typed_dict.__doc__, typed_dict.__module__
     return made
 
 
-def _unmarked(hint: Any) -> Any:
-    marks = (typing.Required, typing.NotRequired, typing_extensions.Required, typing_extensions.NotRequired)
-    return get_args(hint)[0] if get_origin(hint) in marks else hint
+def _unmarked(hint: Any) -> tuple[bool | None, Any]:
+    """Whether a field is marked as required, or as not, and its type. The marks may have been postponed with it."""
+    origin = get_origin(hint)
+    if origin in (typing.NotRequired, typing_extensions.NotRequired):
+        return False, get_args(hint)[0]
+    if origin in (typing.Required, typing_extensions.Required):
+        return True, get_args(hint)[0]
+    return None, hint
 
 
 _EAGER_CLASSES = _EAGER | {typing.Iterable, typing.Collection, typing.Container, typing.Reversible}
