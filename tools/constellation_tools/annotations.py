@@ -50,7 +50,7 @@ def adapted(annotation: Any) -> Any:
         return _adapted_class(annotation)
     arguments = get_args(annotation)
     if origin in _EAGER:
-        return list[adapted(arguments[0])]
+        return _list_of(adapted(arguments[0]))
     if origin in _ANNOTATED:
         inner = adapted(arguments[0])
         return annotation if inner is arguments[0] else Annotated[(inner, *annotation.__metadata__)]
@@ -80,15 +80,17 @@ def unpacked_tuple(annotation: Any) -> Any:
     if get_origin(annotation) is typing_extensions.Unpack:
         return get_args(annotation)[0]
     if getattr(annotation, "__unpacked__", False):
-        return tuple[get_args(annotation)]
+        return types.GenericAlias(tuple, get_args(annotation))
     return None
 
 
-def of_one_item(annotation: Any) -> Any:
-    """What the items of a stream are, by the annotation of the generator function that makes it."""
-    if get_origin(annotation) in _STREAMS:
-        return get_args(annotation)[0]
-    return Any
+def gathered_type(annotation: Any) -> Any:
+    """The type of a list of all items of a stream, by the annotation of the generator function that makes it."""
+    return _list_of(get_args(annotation)[0] if get_origin(annotation) in _STREAMS else Any)
+
+
+def _list_of(item: Any) -> Any:
+    return types.GenericAlias(list, (item,))
 
 
 def _adapted_class(annotation: Any) -> Any:
@@ -126,4 +128,5 @@ def _unmarked(hint: Any) -> tuple[bool | None, Any]:
 
 
 _EAGER_CLASSES = _EAGER | {typing.Iterable, typing.Collection, typing.Container, typing.Reversible}
-_StandardTypedDict: Any = type(typing.TypedDict("_StandardTypedDict", {}))
+_make_standard: Any = typing.TypedDict
+_StandardTypedDict: Any = type(_make_standard("_StandardTypedDict", {}))

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .annotations import of_one_item
+from .annotations import gathered_type
 from .arguments import Arguments
 from .docstrings import parse_docstring
 from .errors import ToolDefinitionError
@@ -43,7 +43,7 @@ class Definition:
         self.direct = plain and not self.streams and not self.signature.unbound
         returns = self.signature.returns
         if self.streams:
-            returns = list[of_one_item(returns)]  # type: ignore[misc]  # a type that is known only now
+            returns = gathered_type(returns)
         self._returns = returns
         self._results: Results | None = Results(name, returns, names) if names_matter(returns, names) else None
         self._name = name
@@ -77,8 +77,8 @@ def name_of(function: Callable[..., Any]) -> str:
     """
     if isinstance(function, functools.partial):
         return name_of(function.func)
-    if isinstance(function, classmethod | property):
-        kind = type(function).__name__
+    kind = type(function).__name__
+    if kind in ("classmethod", "property"):
         raise ToolDefinitionError(f"a {kind} can't be a tool: write @{kind} above @tool, not below it")
     return str(getattr(function, "__name__", type(function).__name__))
 

@@ -49,12 +49,11 @@ def shown(value: Any) -> str:
 def place_of(detail: ErrorDetails, arguments: Any) -> tuple[str | int, ...]:
     """Follow a location through the arguments; steps that are not in them name pydantic's alternatives, not places."""
     place: list[str | int] = []
-    value = arguments
+    value: Any = arguments
     last = len(detail["loc"]) - 1
     for index, step in enumerate(detail["loc"]):
-        if isinstance(step, int) and isinstance(value, list | tuple) and step < len(value):
-            value = value[step]
-        elif isinstance(value, Mapping) and step in value:
+        in_list = isinstance(value, list | tuple) and isinstance(step, int) and step < len(value)
+        if in_list or (isinstance(value, Mapping) and step in value):
             value = value[step]
         elif index != last or detail["type"] not in ("missing", "missing_argument"):
             continue

@@ -13,7 +13,6 @@ from .errors import InvalidOutput, UnresolvedAnnotation
 from .schema import json_schema_of
 from .signature import EMPTY
 
-
 _PLAIN: Mapping[Any, type] = {str: str, int: int, bool: bool, None: type(None), type(None): type(None)}
 """Types whose values are their own JSON form."""
 

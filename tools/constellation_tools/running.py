@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from typing import Any
 
 import anyio
@@ -48,7 +48,7 @@ async def run(
 
 async def run_in_items(
     function: Function, args: list[Any], kwargs: dict[str, Any], own: ToolContext | None, *, in_thread: bool
-) -> AsyncIterator[Any]:
+) -> AsyncGenerator[Any, None]:
     """Run a generator function and give its items as they come."""
     items = function(*args, **kwargs)  # runs nothing of it yet
     if isinstance(items, AsyncGenerator):
@@ -83,7 +83,6 @@ def gathered(result: Any, own: ToolContext | None) -> Any:
         if own is not None:
             own.check_cancelled()
     return items
-
 
 
 async def _in_thread(work: Callable[[], Any], own: ToolContext | None) -> Any:

@@ -67,11 +67,13 @@ class _ToolJsonSchema(GenerateJsonSchema):
 
 def _flags(cls: type[enum.Flag], json_schema: JsonSchemaValue) -> JsonSchemaValue:
     """Say a set of flags: the sum of some members."""
-    described = {key: json_schema[key] for key in ("title", "description", "default") if key in json_schema}
+    described: JsonSchemaValue = {
+        key: value for key, value in json_schema.items() if key in ("title", "description", "default")
+    }
     names = ", ".join(f"{member.value} {member.name}" for member in cls)
     described["description"] = " ".join(filter(None, (described.get("description"), f"A sum of: {names}.")))
     bounds = {"minimum": 0, "maximum": sum(member.value for member in cls)}
-    keeps_others = cls._boundary_ is enum.KEEP
+    keeps_others = getattr(cls, "_boundary_", enum.STRICT) is enum.KEEP
     return {"type": "integer", **({} if keeps_others else bounds), **described}
 
 

@@ -68,7 +68,7 @@ class Tool(Generic[P, R]):
         self.timeout_s = timeout_s
         self.blocking = blocking
         self.is_async = is_async(function)
-        self._function = function
+        self._function: Callable[..., Any] = function
         self._definition: Definition | None = None
         self._is_bound = False
         self._names = enclosing_names(function)
@@ -103,14 +103,15 @@ class Tool(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function as it is: no validation, no conversion, no time limit."""
-        return self._function(*args, **kwargs)
+        result: R = self._function(*args, **kwargs)
+        return result
 
     def __get__(self, instance: object | None, owner: type | None = None) -> Tool[..., R]:
         """Bind a tool that is defined in a class to an instance, as functions do."""
         if instance is None or self._is_bound or not self._defined().signature.unbound:
             return self
         bound: Tool[..., R] = copy.copy(self)
-        bound._function = functools.partial(cast("Callable[..., R]", self._function), instance)
+        bound._function = functools.partial(self._function, instance)
         bound._is_bound = True
         bound.__wrapped__ = bound._function  # type: ignore[attr-defined]  # what inspect reads the signature of
         return bound

@@ -17,6 +17,15 @@ if TYPE_CHECKING:
 Arguments = Mapping[str, Any]
 """Arguments of a call, as JSON types."""
 
+Calls = list[tuple[Arguments, tuple[Any, ...]]]
+"""Arguments, each with the values that the function has to get."""
+
+Refused = list[Arguments]
+"""Arguments that must not reach the function."""
+
+Says = dict[str, dict[str, Any]]
+"""What a schema has to state, by property."""
+
 RECEIVED: list[tuple[Any, ...]] = []
 """What the functions of cases have been called with since this was last emptied."""
 

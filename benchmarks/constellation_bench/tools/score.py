@@ -47,7 +47,9 @@ async def scored(library: Library, case: Case) -> Score:
         named = wanted and spec is not None and str(spec.refused) in str(error)
         return Score(case.group, case.name, wanted, named, "" if named else f"refused: {_short(error)}")
     if spec.refused is not None:
-        return Score(case.group, case.name, False, False, f"took the parameter {spec.refused!r} that can't be described")
+        return Score(
+            case.group, case.name, False, False, f"took the parameter {spec.refused!r} that can't be described"
+        )
     of_schema = list(_schema_faults(schema, library.description(made), spec))
     of_calls = [fault async for fault in _call_faults(library, made, spec)]
     faults = [*of_schema, *of_calls]
@@ -83,7 +85,9 @@ def _states(schema: Any, facts: Mapping[str, Any], root: Mapping[str, Any]) -> b
         whole = {**target, **whole}
     if all(_agrees(whole.get(keyword), fact, root) for keyword, fact in facts.items()):
         return True
-    return any(_states({**branch, **_beside(whole)}, facts, root) for k in ("anyOf", "allOf") for branch in whole.get(k, ()))
+    return any(
+        _states({**branch, **_beside(whole)}, facts, root) for k in ("anyOf", "allOf") for branch in whole.get(k, ())
+    )
 
 
 def _beside(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,4 +129,6 @@ async def _received(
 
 
 def _short(error: Exception | None) -> str:
-    return "nothing was raised" if error is None else f"{type(error).__name__}: {str(error).partition(chr(10))[0][:120]}"
+    return (
+        "nothing was raised" if error is None else f"{type(error).__name__}: {str(error).partition(chr(10))[0][:120]}"
+    )

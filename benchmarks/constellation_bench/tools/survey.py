@@ -86,7 +86,7 @@ class Survey:
         return next((figures for figures in self.libraries if figures.subject.name == name), None)
 
     def ratios(self) -> dict[str, float]:
-        """What our own costs are beside pydantic alone, and beside the closest peer; what was not measured is absent."""
+        """What our own costs are beside pydantic alone and the closest peer; what was not measured is absent."""
         ours, closest = self.of(OURS), self.of(CLOSEST)
         if ours is None:
             return {}

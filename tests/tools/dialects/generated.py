@@ -72,7 +72,7 @@ def _pet(rng: Random) -> Json:
 
 
 def _text(rng: Random) -> str:
-    return "".join(rng.choice("abz 09é\"\\\n{}[]") for _ in range(rng.randint(0, 6)))
+    return "".join(rng.choice('abz 09é"\\\n{}[]') for _ in range(rng.randint(0, 6)))
 
 
 SCALARS: list[Kind] = [
@@ -155,9 +155,7 @@ def _members(rng: Random, depth: int) -> tuple[dict[str, Kind], set[str]]:
 
 def _maker(members: dict[str, Kind], optional: set[str]) -> Make:
     def make(rng: Random) -> Json:
-        return {
-            name: make(rng) for name, (_, make) in members.items() if name not in optional or rng.random() < 0.5
-        }
+        return {name: make(rng) for name, (_, make) in members.items() if name not in optional or rng.random() < 0.5}
 
     return make
 

@@ -26,7 +26,11 @@ REASONS = {
     "bedrock": ["a map with open keys can't be said", "a value of any type can't be said", "Tree refers to itself"],
     "cohere": ["no argument is required"],
     "gemini": [],
-    "gemini-openapi": ["a value of any type can't be said", "a map with open keys can't be said", "Tree refers to itself"],
+    "gemini-openapi": [
+        "a value of any type can't be said",
+        "a map with open keys can't be said",
+        "Tree refers to itself",
+    ],
     "mistral": [],
     "mcp": [],
 }
@@ -130,4 +134,6 @@ def test_the_obedient_model_bites() -> None:
         obey({"a": 1}, {"type": "object", "properties": {"a": {"anyOf": [{"type": "string"}]}}})
     with pytest.raises(CannotSay):
         obey({"a": 1}, {"type": "object", "properties": {}, "additionalProperties": False})
-    assert re.fullmatch(r"\{.*\}", obey({"a": {}}, {"properties": {"a": {"type": "string", "description": "JSON text"}}})["a"])
+    assert re.fullmatch(
+        r"\{.*\}", obey({"a": {}}, {"properties": {"a": {"type": "string", "description": "JSON text"}}})["a"]
+    )

@@ -1,10 +1,10 @@
 """Dialects: the same tools for each provider, with a report of what had to be changed.
 
-    offer = DIALECTS["openai-chat"].offer(toolset)
-    offer.request                 what a request says of the tools
-    offer.reports, offer.skipped  what became of each of them
-    offer.calls(answer)           the calls in an answer, with arguments as the tools have them
-    offer.stream()                the same for an answer that comes in pieces
+offer = DIALECTS["openai-chat"].offer(toolset)
+offer.request                 what a request says of the tools
+offer.reports, offer.skipped  what became of each of them
+offer.calls(answer)           the calls in an answer, with arguments as the tools have them
+offer.stream()                the same for an answer that comes in pieces
 """
 
 from __future__ import annotations

@@ -15,9 +15,7 @@ from .rules import BACK_REFERENCE, LOOK_AROUND, REFERENCES, SCALARS, STRUCTURE, 
 STRICT = Rules(
     keywords=STRUCTURE | REFERENCES | frozenset({"additionalProperties", "format", "pattern", "minItems"}),
     property_name=r"[A-Za-z0-9_.-]{1,64}",
-    formats=frozenset(
-        {"date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"}
-    ),
+    formats=frozenset({"date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"}),
     enum_types=SCALARS,
     closed=True,
     typed=True,

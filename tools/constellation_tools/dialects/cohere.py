@@ -1,7 +1,7 @@
 """Cohere's chat, version 2.
 
-Rules: "Structured outputs" and "Parameter types for tool use" (https://docs.cohere.com/v2/docs). Strict mode is a switch
-of the request, for all of its tools.
+Rules: "Structured outputs" and "Parameter types for tool use" (https://docs.cohere.com/v2/docs). Strict mode is a
+switch of the request, for all of its tools.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ is a property of each tool.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from .calls import CallPart, ToolCall, ToolResult, to_text
 from .dialect import Described, Dialect
@@ -38,7 +38,7 @@ class OpenAIChat(Dialect):
 
     name = "openai-chat"
     rules = Rules()
-    strict_rules = STRICT
+    strict_rules: ClassVar[Rules | None] = STRICT
     request_rules = REQUEST
 
     def payload(self, tool: Described, schema: Mapping[str, Any], *, strict: bool) -> dict[str, Any]:

@@ -259,9 +259,7 @@ class _Renderer:
 
     # Objects and arrays
 
-    def _object(
-        self, schema: Mapping[str, Any], path: str, within: tuple[str, ...], result: dict[str, Any]
-    ) -> None:
+    def _object(self, schema: Mapping[str, Any], path: str, within: tuple[str, ...], result: dict[str, Any]) -> None:
         properties: dict[str, Any] = dict(schema.get("properties", {}))
         required = [name for name in schema.get("required", ()) if name in properties]
         if properties:
@@ -300,9 +298,7 @@ class _Renderer:
             return
         elif "additionalProperties" in self.rules.keywords:
             result["additionalProperties"] = (
-                others
-                if isinstance(others, bool)
-                else self._node(others, step(path, "additionalProperties"), within)
+                others if isinstance(others, bool) else self._node(others, step(path, "additionalProperties"), within)
             )
         elif is_open and schema.get("properties"):
             self._lose(path, LossKind.NARROWED, "additionalProperties", "no keys but the named ones")
@@ -430,4 +426,3 @@ def _kind_of(rendered: Mapping[str, Any]) -> str:
 
 def _name(reference: str) -> str:
     return definition_of(reference) or ("the root" if reference == "#" else reference)
-

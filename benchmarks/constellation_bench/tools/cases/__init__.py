@@ -8,7 +8,5 @@ from ..case import Case
 from . import callables, calls, containers, descriptions, scalars, structures
 
 CASES: Sequence[Case] = [
-    case
-    for module in (scalars, containers, structures, callables, descriptions, calls)
-    for case in module.GROUP.cases
+    case for module in (scalars, containers, structures, callables, descriptions, calls) for case in module.GROUP.cases
 ]

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import functools
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
+from typing import Any, NotRequired
 
-from typing_extensions import NotRequired, TypedDict, Unpack
+from typing_extensions import TypedDict, Unpack
 
-from ..case import Group, Spec, got
+from ..case import Calls, Group, Refused, Spec, got
 from ..library import Library
 
 GROUP = Group("callables")
 case = GROUP.case
 
-GOOD = [({"n": 2}, (2,))]
-BAD = [{"n": "x"}, {}]
+GOOD: Calls = [({"n": 2}, (2,))]
+BAD: Refused = [{"n": "x"}, {}]
 
 
 class Extra(TypedDict):
@@ -138,7 +138,7 @@ def any_number_of_values() -> Spec:
     def f(a: int, *rest: int) -> None:
         got(a, rest)
 
-    good = [({"a": 1, "rest": [2, 3]}, (1, (2, 3))), ({"a": 1}, (1, ()))]
+    good: Calls = [({"a": 1, "rest": [2, 3]}, (1, (2, 3))), ({"a": 1}, (1, ()))]
     return Spec(function=f, good=good, bad=[{"a": 1, "rest": ["x"]}, {"a": 1, "rest": 2}])
 
 
@@ -156,7 +156,7 @@ def names_with_values_by_a_typed_dict() -> Spec:
     def f(**options: Unpack[Extra]) -> None:
         got(options)
 
-    good = [({"options": {"depth": 1, "label": "a"}}, ({"depth": 1, "label": "a"},))]
+    good: Calls = [({"options": {"depth": 1, "label": "a"}}, ({"depth": 1, "label": "a"},))]
     return Spec(function=f, good=good, bad=[{"options": {"depth": "x"}}])
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, field_validator
 
-from ..case import Group, Spec, got
+from ..case import Calls, Group, Refused, Spec, got
 
 GROUP = Group("calls")
 case = GROUP.case
@@ -35,7 +35,7 @@ def a_list_as_json_text() -> Spec:
     def f(xs: list[int]) -> None:
         got(xs)
 
-    lenient = [({"xs": "[1, 2]"}, ([1, 2],))]
+    lenient: Calls = [({"xs": "[1, 2]"}, ([1, 2],))]
     return Spec(function=f, good=[({"xs": [1]}, ([1],))], lenient=lenient, bad=[{"xs": "[1"}, {"xs": '["a"]'}])
 
 
@@ -44,8 +44,8 @@ def an_object_as_json_text() -> Spec:
     def f(item: Item, note: str = "") -> None:
         got(item)
 
-    lenient = [({"item": '{"name": "a", "count": 2}'}, (Item("a", 2),))]
-    good = [({"item": {"name": "a"}}, (Item("a"),))]
+    lenient: Calls = [({"item": '{"name": "a", "count": 2}'}, (Item("a", 2),))]
+    good: Calls = [({"item": {"name": "a"}}, (Item("a"),))]
     return Spec(function=f, good=good, lenient=lenient, bad=[{"item": "a"}, {"item": '{"count": 2}'}])
 
 
@@ -54,8 +54,8 @@ def json_text_within_a_list() -> Spec:
     def f(items: list[Item]) -> None:
         got(items)
 
-    lenient = [({"items": ['{"name": "a"}', {"name": "b"}]}, ([Item("a"), Item("b")],))]
-    good = [({"items": [{"name": "a"}]}, ([Item("a")],))]
+    lenient: Calls = [({"items": ['{"name": "a"}', {"name": "b"}]}, ([Item("a"), Item("b")],))]
+    good: Calls = [({"items": [{"name": "a"}]}, ([Item("a")],))]
     return Spec(function=f, good=good, lenient=lenient, bad=[{"items": ["a"]}])
 
 
@@ -64,7 +64,7 @@ def json_text_for_a_list_or_nothing() -> Spec:
     def f(xs: list[int] | None = None) -> None:
         got(xs)
 
-    lenient = [({"xs": "[1]"}, ([1],))]
+    lenient: Calls = [({"xs": "[1]"}, ([1],))]
     return Spec(function=f, good=[({"xs": [1]}, ([1],)), ({}, (None,))], lenient=lenient, bad=[{"xs": "none"}])
 
 
@@ -73,8 +73,8 @@ def numbers_and_booleans_as_text() -> Spec:
     def f(n: int, x: float, on: bool) -> None:
         got(n, x, on)
 
-    good = [({"n": 1, "x": 1.5, "on": True}, (1, 1.5, True))]
-    lenient = [({"n": "1", "x": "1.5", "on": "true"}, (1, 1.5, True))]
+    good: Calls = [({"n": 1, "x": 1.5, "on": True}, (1, 1.5, True))]
+    lenient: Calls = [({"n": "1", "x": "1.5", "on": "true"}, (1, 1.5, True))]
     return Spec(function=f, good=good, lenient=lenient, bad=[{"n": "one", "x": 1.5, "on": True}])
 
 
@@ -115,7 +115,7 @@ def an_item_that_is_wrong_deep_within() -> Spec:
     def f(items: list[dict[str, Item]]) -> None:
         got(items)
 
-    good = [({"items": [{"a": {"name": "b"}}]}, ([{"a": Item("b")}],))]
+    good: Calls = [({"items": [{"a": {"name": "b"}}]}, ([{"a": Item("b")}],))]
     return Spec(function=f, good=good, bad=[{"items": [{"a": {"name": "b"}}, {"a": {"name": 1}}]}])
 
 
@@ -132,7 +132,7 @@ def parameters_with_names_that_pydantic_uses() -> Spec:
     def f(schema: str, json: int, copy: bool, model_config: str, title: str) -> None:
         got(schema, json, copy, model_config, title)
 
-    given = {"schema": "a", "json": 1, "copy": True, "model_config": "b", "title": "c"}
+    given: dict[str, Any] = {"schema": "a", "json": 1, "copy": True, "model_config": "b", "title": "c"}
     return Spec(function=f, good=[(given, ("a", 1, True, "b", "c"))], bad=[{**given, "json": "x"}])
 
 
@@ -141,7 +141,7 @@ def parameters_with_names_that_python_seldom_has() -> Spec:
     def f(größe: int, _hidden: str, self_: bool) -> None:
         got(größe, _hidden, self_)
 
-    given = {"größe": 1, "_hidden": "a", "self_": True}
+    given: dict[str, Any] = {"größe": 1, "_hidden": "a", "self_": True}
     return Spec(function=f, good=[(given, (1, "a", True))], bad=[{**given, "größe": "x"}])
 
 
@@ -152,6 +152,6 @@ def many_parameters() -> Spec:
     ) -> None:
         got(a, b, c, d, e, g, h)
 
-    given = {"a": 1, "b": "x", "c": [1], "d": {"k": "v"}, "e": 0.5, "g": True, "h": 2}
-    bad = [{**given, "c": [1, "x"]}, {**given, "d": {"k": 1}}, {**given, "e": 0}]
+    given: dict[str, Any] = {"a": 1, "b": "x", "c": [1], "d": {"k": "v"}, "e": 0.5, "g": True, "h": 2}
+    bad: Refused = [{**given, "c": [1, "x"]}, {**given, "d": {"k": 1}}, {**given, "e": 0}]
     return Spec(function=f, good=[(given, (1, "x", [1], {"k": "v"}, 0.5, True, 2))], bad=bad)

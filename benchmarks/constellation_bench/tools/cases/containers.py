@@ -8,7 +8,7 @@ from typing import Annotated, Any, Optional, Union
 
 from pydantic import Field
 
-from ..case import Group, Spec, got
+from ..case import Calls, Group, Refused, Spec, got
 
 GROUP = Group("containers")
 case = GROUP.case
@@ -19,7 +19,7 @@ def a_list_of_integers() -> Spec:
     def f(xs: list[int]) -> None:
         got(xs)
 
-    bad = [{"xs": ["a"]}, {"xs": 1}, {"xs": {"0": 1}}, {"xs": [None]}]
+    bad: Refused = [{"xs": ["a"]}, {"xs": 1}, {"xs": {"0": 1}}, {"xs": [None]}]
     return Spec(function=f, good=[({"xs": [1, 2]}, ([1, 2],)), ({"xs": []}, ([],))], bad=bad)
 
 
@@ -44,7 +44,7 @@ def a_tuple_of_fixed_types() -> Spec:
     def f(pair: tuple[int, str]) -> None:
         got(pair)
 
-    bad = [{"pair": [1]}, {"pair": [1, "a", 2]}, {"pair": ["a", "a"]}]
+    bad: Refused = [{"pair": [1]}, {"pair": [1, "a", 2]}, {"pair": ["a", "a"]}]
     return Spec(function=f, good=[({"pair": [1, "a"]}, ((1, "a"),))], bad=bad)
 
 
@@ -77,7 +77,7 @@ def a_map_to_integers() -> Spec:
     def f(counts: dict[str, int]) -> None:
         got(counts)
 
-    good = [({"counts": {"a": 1}}, ({"a": 1},)), ({"counts": {}}, ({},))]
+    good: Calls = [({"counts": {"a": 1}}, ({"a": 1},)), ({"counts": {}}, ({},))]
     return Spec(function=f, good=good, bad=[{"counts": {"a": "x"}}, {"counts": [1]}])
 
 
@@ -135,7 +135,7 @@ def lists_in_maps_in_lists() -> Spec:
     def f(table: list[dict[str, list[float]]]) -> None:
         got(table)
 
-    good = [({"table": [{"a": [1, 2.5]}]}, ([{"a": [1.0, 2.5]}],))]
+    good: Calls = [({"table": [{"a": [1, 2.5]}]}, ([{"a": [1.0, 2.5]}],))]
     return Spec(function=f, good=good, bad=[{"table": [{"a": ["x"]}]}, {"table": [{"a": 1}]}])
 
 
@@ -173,7 +173,7 @@ def a_list_or_text_where_text_stays_text() -> Spec:
 
 @case
 def a_list_of_alternatives() -> Spec:
-    def f(xs: list[int | None | bool]) -> None:
+    def f(xs: list[int | bool | None]) -> None:
         got(xs)
 
     return Spec(function=f, good=[({"xs": [1, None, True]}, ([1, None, True],))], bad=[{"xs": ["a"]}])
@@ -184,5 +184,5 @@ def a_map_of_anything_by_text() -> Spec:
     def f(data: dict[str, Any]) -> None:
         got(data)
 
-    good = [({"data": {"a": None, "b": {"c": 1}}}, ({"a": None, "b": {"c": 1}},))]
+    good: Calls = [({"data": {"a": None, "b": {"c": 1}}}, ({"a": None, "b": {"c": 1}},))]
     return Spec(function=f, good=good, bad=[{"data": []}, {}])

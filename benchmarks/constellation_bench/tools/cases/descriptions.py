@@ -9,13 +9,13 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from ..case import Group, Spec, got
+from ..case import Calls, Group, Says, Spec, got
 
 GROUP = Group("descriptions")
 case = GROUP.case
 
-GOOD = [({"city": "Rome", "days": 2}, ("Rome", 2))]
-SAYS = {"city": {"description": "Where it is."}, "days": {"description": "How many to look ahead."}}
+GOOD: Calls = [({"city": "Rome", "days": 2}, ("Rome", 2))]
+SAYS: Says = {"city": {"description": "Where it is."}, "days": {"description": "How many to look ahead."}}
 
 
 class Colour(enum.Enum):
@@ -116,7 +116,7 @@ def fields_by_googles_style() -> Spec:
     def f(place: ByGoogle, note: str = "") -> None:
         got(place)
 
-    good = [({"place": {"x": 1}}, (ByGoogle(1),))]
+    good: Calls = [({"place": {"x": 1}}, (ByGoogle(1),))]
     return Spec(function=f, good=good, says={"place": {"properties": {"x": {"description": "To the right."}}}})
 
 
@@ -125,7 +125,7 @@ def fields_by_sphinxs_style() -> Spec:
     def f(place: BySphinx, note: str = "") -> None:
         got(place)
 
-    good = [({"place": {"x": 1}}, (BySphinx(1),))]
+    good: Calls = [({"place": {"x": 1}}, (BySphinx(1),))]
     return Spec(function=f, good=good, says={"place": {"properties": {"x": {"description": "To the right."}}}})
 
 
@@ -134,9 +134,9 @@ def defaults_are_shown_and_kept() -> Spec:
     def f(text: str, limit: int = 10, where: Path = Path("a"), colour: Colour = Colour.RED) -> None:
         got(text, limit, where, colour)
 
-    says = {"limit": {"default": 10}, "where": {"default": "a"}, "colour": {"default": "red"}}
-    given = {"text": "t", "limit": 3, "where": "b", "colour": "red"}
-    good = [({"text": "t"}, ("t", 10, Path("a"), Colour.RED)), (given, ("t", 3, Path("b"), Colour.RED))]
+    says: Says = {"limit": {"default": 10}, "where": {"default": "a"}, "colour": {"default": "red"}}
+    given: dict[str, Any] = {"text": "t", "limit": 3, "where": "b", "colour": "red"}
+    good: Calls = [({"text": "t"}, ("t", 10, Path("a"), Colour.RED)), (given, ("t", 3, Path("b"), Colour.RED))]
     return Spec(function=f, good=good, bad=[{"limit": 1}], says=says)
 
 
@@ -155,7 +155,7 @@ def bounds_and_a_default_in_one() -> Spec:
     def f(n: int = Field(2, ge=1, description="How many.")) -> None:
         got(n)
 
-    says = {"n": {"default": 2, "minimum": 1, "description": "How many."}}
+    says: Says = {"n": {"default": 2, "minimum": 1, "description": "How many."}}
     return Spec(function=f, good=[({"n": 3}, (3,)), ({}, (2,))], bad=[{"n": 0}], says=says)
 
 

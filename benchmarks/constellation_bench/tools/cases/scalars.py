@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, NewType
 
 from pydantic import Field
 
-from ..case import Group, Spec, got
+from ..case import Calls, Group, Refused, Says, Spec, got
 
 GROUP = Group("scalars")
 case = GROUP.case
@@ -41,7 +41,7 @@ def an_integer() -> Spec:
     def f(n: int) -> None:
         got(n)
 
-    bad = [{"n": "many"}, {"n": 1.5}, {"n": None}, {"n": [1]}, {}]
+    bad: Refused = [{"n": "many"}, {"n": 1.5}, {"n": None}, {"n": [1]}, {}]
     return Spec(function=f, good=[({"n": 3}, (3,))], lenient=[({"n": "3"}, (3,))], bad=bad)
 
 
@@ -58,7 +58,9 @@ def a_boolean() -> Spec:
     def f(on: bool) -> None:
         got(on)
 
-    return Spec(function=f, good=[({"on": True}, (True,)), ({"on": False}, (False,))], bad=[{"on": "maybe"}, {"on": []}])
+    return Spec(
+        function=f, good=[({"on": True}, (True,)), ({"on": False}, (False,))], bad=[{"on": "maybe"}, {"on": []}]
+    )
 
 
 @case
@@ -66,7 +68,7 @@ def text() -> Spec:
     def f(s: str) -> None:
         got(s)
 
-    good = [({"s": "é [1]"}, ("é [1]",)), ({"s": "12"}, ("12",)), ({"s": ""}, ("",))]
+    good: Calls = [({"s": "é [1]"}, ("é [1]",)), ({"s": "12"}, ("12",)), ({"s": ""}, ("",))]
     return Spec(function=f, good=good, bad=[{"s": 12}, {"s": None}, {"s": ["a"]}])
 
 
@@ -115,7 +117,7 @@ def flags_that_are_combined() -> Spec:
     def f(may: Permission) -> None:
         got(may)
 
-    good = [({"may": 4}, (Permission.RUN,)), ({"may": 3}, (Permission.READ | Permission.WRITE,))]
+    good: Calls = [({"may": 4}, (Permission.RUN,)), ({"may": 3}, (Permission.READ | Permission.WRITE,))]
     return Spec(function=f, good=good, bad=[{"may": 8}, {"may": "READ"}])
 
 
@@ -148,7 +150,12 @@ def anything() -> Spec:
     def f(x: Any) -> None:
         got(x)
 
-    good = [({"x": 1}, (1,)), ({"x": None}, (None,)), ({"x": {"a": [1]}}, ({"a": [1]},)), ({"x": "[1]"}, ("[1]",))]
+    good: Calls = [
+        ({"x": 1}, (1,)),
+        ({"x": None}, (None,)),
+        ({"x": {"a": [1]}}, ({"a": [1]},)),
+        ({"x": "[1]"}, ("[1]",)),
+    ]
     return Spec(function=f, good=good, bad=[{}])
 
 
@@ -157,8 +164,8 @@ def a_date() -> Spec:
     def f(day: dt.date) -> None:
         got(day)
 
-    good = [({"day": "2024-02-29"}, (dt.date(2024, 2, 29),))]
-    says = {"day": {"type": "string", "format": "date"}}
+    good: Calls = [({"day": "2024-02-29"}, (dt.date(2024, 2, 29),))]
+    says: Says = {"day": {"type": "string", "format": "date"}}
     return Spec(function=f, good=good, unsaid=[{"day": "2023-02-29"}, {"day": "soon"}], bad=[{"day": []}], says=says)
 
 
@@ -167,8 +174,8 @@ def a_moment() -> Spec:
     def f(at: dt.datetime) -> None:
         got(at.astimezone(dt.UTC).isoformat())
 
-    good = [({"at": "2024-01-02T03:04:05+01:00"}, ("2024-01-02T02:04:05+00:00",))]
-    says = {"at": {"type": "string", "format": "date-time"}}
+    good: Calls = [({"at": "2024-01-02T03:04:05+01:00"}, ("2024-01-02T02:04:05+00:00",))]
+    says: Says = {"at": {"type": "string", "format": "date-time"}}
     return Spec(function=f, good=good, unsaid=[{"at": "noon"}], bad=[{"at": {}}], says=says)
 
 
@@ -177,7 +184,7 @@ def a_time_of_day() -> Spec:
     def f(at: dt.time) -> None:
         got(at)
 
-    says = {"at": {"type": "string", "format": "time"}}
+    says: Says = {"at": {"type": "string", "format": "time"}}
     return Spec(function=f, good=[({"at": "03:04:05"}, (dt.time(3, 4, 5),))], unsaid=[{"at": "25:00"}], says=says)
 
 
@@ -186,8 +193,8 @@ def a_duration() -> Spec:
     def f(length: dt.timedelta) -> None:
         got(length)
 
-    says = {"length": {"type": "string", "format": "duration"}}
-    good = [({"length": "PT90S"}, (dt.timedelta(seconds=90),))]
+    says: Says = {"length": {"type": "string", "format": "duration"}}
+    good: Calls = [({"length": "PT90S"}, (dt.timedelta(seconds=90),))]
     return Spec(function=f, good=good, unsaid=[{"length": "a while"}], says=says)
 
 
@@ -197,7 +204,7 @@ def a_uuid() -> Spec:
         got(key)
 
     text = "12345678-1234-5678-1234-567812345678"
-    says = {"key": {"type": "string", "format": "uuid"}}
+    says: Says = {"key": {"type": "string", "format": "uuid"}}
     return Spec(function=f, good=[({"key": text}, (uuid.UUID(text),))], unsaid=[{"key": "none"}], says=says)
 
 
@@ -206,7 +213,7 @@ def a_decimal() -> Spec:
     def f(price: decimal.Decimal) -> None:
         got(price)
 
-    good = [({"price": "1.50"}, (decimal.Decimal("1.50"),)), ({"price": 2}, (decimal.Decimal(2),))]
+    good: Calls = [({"price": "1.50"}, (decimal.Decimal("1.50"),)), ({"price": 2}, (decimal.Decimal(2),))]
     return Spec(function=f, good=good, unsaid=[{"price": "cheap"}], bad=[{"price": []}])
 
 

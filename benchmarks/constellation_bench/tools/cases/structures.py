@@ -10,7 +10,7 @@ from typing import Annotated, Any, Generic, Literal, NamedTuple, NotRequired, Ty
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypeAliasType, TypedDict
 
-from ..case import Group, Spec, got
+from ..case import Calls, Group, Spec, got
 from ..library import Library
 
 GROUP = Group("structures")
@@ -87,7 +87,7 @@ def a_dataclass() -> Spec:
     def f(p: Point, note: str = "") -> None:
         got(p)
 
-    good = [({"p": {"x": 1, "y": 2}}, (Point(1.0, 2.0),)), ({"p": {"x": 1}}, (Point(1.0, 0.5),))]
+    good: Calls = [({"p": {"x": 1, "y": 2}}, (Point(1.0, 2.0),)), ({"p": {"x": 1}}, (Point(1.0, 0.5),))]
     return Spec(function=f, good=good, bad=[{"p": {"y": 1}}, {"p": {"x": "far"}}, {"p": [1, 2]}])
 
 
@@ -96,7 +96,7 @@ def dataclasses_in_dataclasses() -> Spec:
     def f(route: Route, note: str = "") -> None:
         got(route)
 
-    good = [({"route": {"stops": [{"x": 1}]}}, (Route([Point(1.0)], []),))]
+    good: Calls = [({"route": {"stops": [{"x": 1}]}}, (Route([Point(1.0)], []),))]
     return Spec(function=f, good=good, bad=[{"route": {"stops": [{}]}}, {"route": {"stops": {}}}])
 
 
@@ -105,7 +105,7 @@ def a_model() -> Spec:
     def f(who: Person, note: str = "") -> None:
         got(who)
 
-    good = [({"who": {"name": "Ann", "born": "2000-01-02"}}, (Person(name="Ann", born=dt.date(2000, 1, 2)),))]
+    good: Calls = [({"who": {"name": "Ann", "born": "2000-01-02"}}, (Person(name="Ann", born=dt.date(2000, 1, 2)),))]
     return Spec(function=f, good=good, bad=[{"who": {"name": ""}}, {"who": {}}, {"who": "Ann"}])
 
 
@@ -114,7 +114,7 @@ def a_model_that_refers_to_itself() -> Spec:
     def f(tree: Tree, note: str = "") -> None:
         got(tree)
 
-    good = [({"tree": {"value": 1, "children": [{"value": 2}]}}, (Tree(value=1, children=[Tree(value=2)]),))]
+    good: Calls = [({"tree": {"value": 1, "children": [{"value": 2}]}}, (Tree(value=1, children=[Tree(value=2)]),))]
     return Spec(function=f, good=good, bad=[{"tree": {"value": 1, "children": [{"value": "x"}]}}])
 
 
@@ -123,7 +123,7 @@ def models_told_apart_by_a_field() -> Spec:
     def f(pet: Annotated[Cat | Dog, Field(discriminator="kind")]) -> None:
         got(pet)
 
-    good = [({"pet": {"kind": "dog", "name": "Rex"}}, (Dog(kind="dog", name="Rex"),))]
+    good: Calls = [({"pet": {"kind": "dog", "name": "Rex"}}, (Dog(kind="dog", name="Rex"),))]
     return Spec(function=f, good=good, bad=[{"pet": {"kind": "cow"}}, {"pet": {"kind": "dog"}}])
 
 
@@ -132,7 +132,10 @@ def models_as_alternatives() -> Spec:
     def f(pet: Cat | Dog, note: str = "") -> None:
         got(pet)
 
-    good = [({"pet": {"kind": "cat"}}, (Cat(kind="cat"),)), ({"pet": {"kind": "dog", "name": "R"}}, (Dog(kind="dog", name="R"),))]
+    good: Calls = [
+        ({"pet": {"kind": "cat"}}, (Cat(kind="cat"),)),
+        ({"pet": {"kind": "dog", "name": "R"}}, (Dog(kind="dog", name="R"),)),
+    ]
     return Spec(function=f, good=good, bad=[{"pet": {"kind": "dog"}}, {"pet": {}}])
 
 
@@ -149,7 +152,7 @@ def a_strict_model_by_its_json() -> Spec:
     def f(exact: Exact, note: str = "") -> None:
         got(exact)
 
-    good = [({"exact": {"day": "2024-01-02", "size": [1, 2]}}, (Exact(day=dt.date(2024, 1, 2), size=(1, 2)),))]
+    good: Calls = [({"exact": {"day": "2024-01-02", "size": [1, 2]}}, (Exact(day=dt.date(2024, 1, 2), size=(1, 2)),))]
     return Spec(function=f, good=good, bad=[{"exact": {"day": "2024-01-02", "size": [1, "2"]}}])
 
 
@@ -166,7 +169,10 @@ def a_typed_dict() -> Spec:
     def f(options: Options, note: str = "") -> None:
         got(options)
 
-    good = [({"options": {"depth": 1}}, ({"depth": 1},)), ({"options": {"depth": 1, "follow": True}}, ({"depth": 1, "follow": True},))]
+    good: Calls = [
+        ({"options": {"depth": 1}}, ({"depth": 1},)),
+        ({"options": {"depth": 1, "follow": True}}, ({"depth": 1, "follow": True},)),
+    ]
     return Spec(function=f, good=good, bad=[{"options": {"follow": True}}, {"options": {"depth": "x"}}])
 
 
@@ -199,7 +205,7 @@ def an_alias_that_refers_to_itself() -> Spec:
     def f(data: Json) -> None:
         got(data)
 
-    good: list[Any] = [({"data": {"a": [1, None, {"b": "c"}]}}, ({"a": [1, None, {"b": "c"}]},))]
+    good: Calls = [({"data": {"a": [1, None, {"b": "c"}]}}, ({"a": [1, None, {"b": "c"}]},))]
     return Spec(function=f, good=good, bad=[{}])
 
 
@@ -217,8 +223,8 @@ def classes_that_are_local_to_a_function(library: Library) -> Spec:
     def f(branch: Branch, leaf: Leaf | None = None) -> None:
         got(branch, leaf)
 
-    given = {"branch": {"leaves": [{"n": 1}], "below": {"leaves": []}}, "leaf": None}
-    good = [(given, (Branch([Leaf(1)], Branch([])), None))]
+    given: dict[str, Any] = {"branch": {"leaves": [{"n": 1}], "below": {"leaves": []}}, "leaf": None}
+    good: Calls = [(given, (Branch([Leaf(1)], Branch([])), None))]
     return Spec(function=f, made=library.make(f), good=good, bad=[{"branch": {"leaves": [{"n": "x"}]}}])
 
 

@@ -6,10 +6,10 @@ import inspect
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NotRequired
 
 from pydantic import ConfigDict, TypeAdapter
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 context = None
 
@@ -42,7 +42,7 @@ make_quick = make
 
 
 def schema(made: Made) -> Mapping[str, Any]:
-    """pydantic's own."""
+    """Pydantic's own."""
     return made.adapter.json_schema()
 
 
