@@ -213,10 +213,13 @@ class Tool(Generic[P, R]):
             return result if type(result) is results.plain else results.to_json(self.name, result)
         own = _own_context(definition, context)
         args, kwargs = self._prepare(definition, arguments, context, own)
-        with anyio.move_on_after(self.timeout_s) as scope:
+        if self.timeout_s is None:
             result = await run(self._function, args, kwargs, own, in_thread=not on_loop)
-        if scope.cancelled_caught:
-            raise ToolTimeout(self.name, cast("float", self.timeout_s))
+        else:
+            with anyio.move_on_after(self.timeout_s) as scope:
+                result = await run(self._function, args, kwargs, own, in_thread=not on_loop)
+            if scope.cancelled_caught:
+                raise ToolTimeout(self.name, self.timeout_s)
         return results.to_json(self.name, result)
 
     async def stream(self, arguments: Mapping[str, Any], context: ToolContext | None = None) -> AsyncIterator[Any]:

@@ -15,7 +15,7 @@ from .rules import BACK_REFERENCE, LOOK_AROUND, REFERENCES, SCALARS, STRUCTURE, 
 
 STRICT = Rules(
     keywords=STRUCTURE | REFERENCES | frozenset({"additionalProperties", "default", "format", "pattern", "minItems"}),
-    property_name=r"[A-Za-z0-9_.-]{1,64}",
+    argument_name=r"[A-Za-z0-9_.-]{1,64}",
     formats=frozenset({"date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"}),
     enum_types=SCALARS,
     closed=True,
@@ -32,7 +32,7 @@ class Anthropic(Dialect):
     """Messages."""
 
     name = "anthropic"
-    rules = Rules(property_name=r"[A-Za-z0-9_.-]{1,64}")
+    rules = Rules(argument_name=r"[A-Za-z0-9_.-]{1,64}")
     strict_rules = STRICT
     request_rules = REQUEST
 

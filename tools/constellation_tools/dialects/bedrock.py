@@ -14,7 +14,7 @@ from .rules import BACK_REFERENCE, LOOK_AROUND, REFERENCES, SCALARS, STRUCTURE, 
 
 STRICT = Rules(
     keywords=STRUCTURE | REFERENCES | frozenset({"additionalProperties", "format", "pattern", "minItems"}),
-    property_name=r"[A-Za-z0-9_.-]{1,64}",
+    argument_name=r"[A-Za-z0-9_.-]{1,64}",
     formats=frozenset({"date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"}),
     enum_types=SCALARS,
     closed=True,
@@ -30,7 +30,7 @@ class Bedrock(Dialect):
     """Converse."""
 
     name = "bedrock"
-    rules = Rules(property_name=r"[A-Za-z0-9_.-]{1,64}")
+    rules = Rules(argument_name=r"[A-Za-z0-9_.-]{1,64}")
     strict_rules = STRICT
     request_rules = RequestRules(max_strict_tools=20, max_strict_optional=24, max_strict_unions=16)
 

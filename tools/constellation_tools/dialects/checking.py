@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from ..schema import json_type
@@ -112,11 +113,13 @@ def _of_object(node: Mapping[str, Any], path: str, rules: Rules) -> Iterator[str
         yield "an object that is not closed by additionalProperties: false"
     if rules.all_required and set(node.get("required", ())) != set(properties):
         yield f"not all properties are required: {', '.join(sorted(set(properties) - set(node.get('required', ()))))}"
-    yield from (f"{name} is required and no property" for name in node.get("required", ()) if name not in properties)
+    if "allOf" not in rules.keywords:
+        undescribed = set(node.get("required", ())) - set(properties)
+        yield from (f"{name} is required and no property" for name in sorted(undescribed))
     if rules.properties_needed and path and not properties:
         yield "an object without properties"
-    if rules.property_name is not None:
-        yield from (f"a property named {name!r}" for name in properties if not re.fullmatch(rules.property_name, name))
+    if rules.argument_name is not None and not path:
+        yield from (f"an argument named {name!r}" for name in properties if not re.fullmatch(rules.argument_name, name))
 
 
 def _depth(schema: Any, root: Mapping[str, Any], within: frozenset[str]) -> int:
@@ -134,7 +137,8 @@ def _depth(schema: Any, root: Mapping[str, Any], within: frozenset[str]) -> int:
     deepest = max((_depth(part, root, within) for part in below), default=0)
     reference = schema.get("$ref")
     if reference is not None and reference not in within:
-        deepest = max(deepest, _depth(resolve(root, reference), root, within | {reference}))
+        with suppress(LookupError):  # told of as a reference that leads nowhere
+            deepest = max(deepest, _depth(resolve(root, reference), root, within | {reference}))
     return own + deepest
 
 

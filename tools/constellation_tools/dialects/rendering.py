@@ -217,7 +217,7 @@ class _Renderer:
             self._alternatives("anyOf", branches, path, (), result)
             return
         kind = next(iter(by_kind))
-        if len(by_kind) == 1:
+        if len(by_kind) == 1 and (self.rules.typed or "const" in schema):
             result.setdefault("type", kind)
         if by_kind.keys() <= self.rules.enum_types:
             result["enum"] = values
@@ -250,7 +250,7 @@ class _Renderer:
         if nullable:
             self._lose(path, LossKind.REWRITTEN, keyword, "null as nullable")
             result["nullable"] = True
-        if len(said) == 1 and not result.keys() - {"nullable"}:
+        if len(said) == 1 and keyword != "allOf" and not result.keys() - {"nullable"}:
             result.update({**said[0], **result})
         elif keyword in result:
             raise Inexpressible(f"{path}: two sets of alternatives at one place")
@@ -261,24 +261,24 @@ class _Renderer:
 
     def _object(self, schema: Mapping[str, Any], path: str, within: tuple[str, ...], result: dict[str, Any]) -> None:
         properties: dict[str, Any] = dict(schema.get("properties", {}))
-        required = [name for name in schema.get("required", ()) if name in properties]
+        required = list(schema.get("required", ()))
+        undescribed = [name for name in required if name not in properties]
+        if undescribed and "allOf" not in self.rules.keywords:
+            raise Inexpressible(f"{path}: {undescribed[0]!r} is required and not described")
         if properties:
             result["properties"] = {}
         for name, below in properties.items():
-            if self.rules.property_name is not None and not re.fullmatch(self.rules.property_name, name):
-                raise Inexpressible(f"{path}: {name!r} can't be the name of a property")
+            if self.rules.argument_name is not None and not path and not re.fullmatch(self.rules.argument_name, name):
+                raise Inexpressible(f"{name!r} can't be the name of an argument")
             place = step(path, "properties", name)
             if name not in required and self.rules.all_required:
                 result["properties"][name] = self._nullable(below, place, within)
             else:
                 result["properties"][name] = self._node(below, place, within)
         if self.rules.all_required:
-            required = list(properties)
-        if required or self.rules.all_required:
+            result["required"] = list(properties)
+        elif required:
             result["required"] = required
-        if len(schema.get("required", ())) > len(required):
-            missing = [name for name in schema["required"] if name not in properties]
-            raise Inexpressible(f"{path}: {missing[0]!r} is required and not described")
         self._other_properties(schema, path, within, result)
         if self.rules.properties_needed and path and not properties:
             raise Inexpressible(f"{path}: an object without named properties can't be said")
@@ -390,7 +390,7 @@ def _is(schema: Mapping[str, Any], kind: str) -> bool:
     """Whether a schema is, or may be, of a type that has keywords of its own."""
     types = schema.get("type")
     if types is None:
-        of_kind = {"object": ("properties", "additionalProperties"), "array": ("items", "prefixItems")}[kind]
+        of_kind = {"object": ("properties", "required", "additionalProperties"), "array": ("items", "prefixItems")}[kind]
         return any(keyword in schema for keyword in of_kind)
     return kind in types if isinstance(types, list) else bool(types == kind)
 

@@ -46,7 +46,7 @@ class Rules:
     Attributes:
         keywords: The keywords that may stand in it.
         tool_name: A regular expression for names of tools.
-        property_name: A regular expression for names of properties; None for any.
+        argument_name: A regular expression for names of arguments; None for any.
         formats: The values of `format`; None for any.
         enum_types: The JSON types that values of an `enum` may have.
         closed: Every object says `additionalProperties: false`, so that maps with open keys can't be said.
@@ -71,7 +71,7 @@ class Rules:
 
     keywords: frozenset[str] = JSON_SCHEMA
     tool_name: str = r"[A-Za-z0-9_-]{1,64}"
-    property_name: str | None = None
+    argument_name: str | None = None
     formats: frozenset[str] | None = None
     enum_types: frozenset[str] = ALL_TYPES
     closed: bool = False
