@@ -40,6 +40,7 @@ _STREAMS = frozenset(
 """What a generator function may say that it returns."""
 
 _ANNOTATED = (typing.Annotated, typing_extensions.Annotated)
+_UNPACK = (typing.Unpack, typing_extensions.Unpack)
 _UNIONS = (typing.Union, types.UnionType)
 
 
@@ -75,9 +76,9 @@ def said_of(annotation: Any) -> str | None:
     return next((words for words in said if isinstance(words, str)), None)
 
 
-def unpacked_tuple(annotation: Any) -> Any:
-    """The tuple type that the annotation of `*args` unpacks, `*tuple[int, str]` or `Unpack[...]`; None for others."""
-    if get_origin(annotation) is typing_extensions.Unpack:
+def unpacked(annotation: Any) -> Any:
+    """What the annotation of `*args` or `**kwargs` unpacks, `*tuple[int, str]` or `Unpack[...]`; None for others."""
+    if get_origin(annotation) in _UNPACK:
         return get_args(annotation)[0]
     if getattr(annotation, "__unpacked__", False):
         return types.GenericAlias(tuple, get_args(annotation))

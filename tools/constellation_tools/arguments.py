@@ -9,15 +9,15 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, NotRequired, get_args, get_origin
+from typing import Annotated, Any, NotRequired
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError, PydanticUserError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticSerializationError, to_jsonable_python
-from typing_extensions import TypedDict, Unpack
+from typing_extensions import TypedDict
 
-from .annotations import adapted, said_of, unpacked_tuple
+from .annotations import adapted, said_of, unpacked
 from .artifact import RESOLVE_KEY, Artifact
 from .context import ToolContext
 from .errors import ArgumentProblem, InvalidArguments, ToolDefinitionError, UnresolvedAnnotation
@@ -150,15 +150,12 @@ class Arguments:
 
 def _field_type(parameter: ToolParameter) -> Any:
     annotation: Any = Any if parameter.annotation is EMPTY else adapted(parameter.annotation)
+    inner = unpacked(parameter.annotation)
     if parameter.kind is _VAR_POSITIONAL:
-        unpacked = unpacked_tuple(parameter.annotation)
-        if unpacked is not None:  # the tuple itself says how many there have to be
-            return adapted(unpacked)
-        return NotRequired[list[annotation]]
+        # A tuple that is unpacked says itself how many there have to be.
+        return NotRequired[list[annotation]] if inner is None else adapted(inner)
     if parameter.kind is _VAR_KEYWORD:
-        if get_origin(annotation) is Unpack:
-            return NotRequired[get_args(annotation)[0]]
-        return NotRequired[dict[str, annotation]]
+        return NotRequired[dict[str, annotation]] if inner is None else NotRequired[adapted(inner)]
     if isinstance(parameter.default, FieldInfo):
         return Annotated[annotation, parameter.default]
     return annotation if parameter.default is EMPTY else NotRequired[annotation]

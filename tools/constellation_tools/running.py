@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import aclosing, closing
 from typing import Any
 
 import anyio
@@ -38,10 +39,10 @@ async def run(
     if in_thread:
         result = await _in_thread(lambda: gathered(function(*args, **kwargs), own), own)
     else:
-        result = function(*args, **kwargs)
-        if isinstance(result, AsyncGenerator):
-            return [_told(item, own) async for item in result]
-        result = gathered(result, own)
+        result = gathered(function(*args, **kwargs), own)
+    if isinstance(result, AsyncGenerator):
+        async with aclosing(result) as items:
+            return [_told(item, own) async for item in items]
     # A plain function may still hand out an awaitable, such as a wrapper around a coroutine function.
     return await result if isinstance(result, Awaitable) else result
 
@@ -52,11 +53,9 @@ async def run_in_items(
     """Run a generator function and give its items as they come."""
     items = function(*args, **kwargs)  # runs nothing of it yet
     if isinstance(items, AsyncGenerator):
-        try:
+        async with aclosing(items):
             async for item in items:
                 yield item
-        finally:
-            await items.aclose()
         return
     try:
         while True:
@@ -78,10 +77,11 @@ def gathered(result: Any, own: ToolContext | None) -> Any:
     if not isinstance(result, Generator):
         return result
     items = []
-    for item in result:
-        items.append(_told(item, own))
-        if own is not None:
-            own.check_cancelled()
+    with closing(result):
+        for item in result:
+            items.append(_told(item, own))
+            if own is not None:
+                own.check_cancelled()
     return items
 
 

@@ -71,7 +71,7 @@ def _flags(cls: type[enum.Flag], json_schema: JsonSchemaValue) -> JsonSchemaValu
         key: value for key, value in json_schema.items() if key in ("title", "description", "default")
     }
     names = ", ".join(f"{member.value} {member.name}" for member in cls)
-    described["description"] = " ".join(filter(None, (described.get("description"), f"A sum of: {names}.")))
+    described.setdefault("description", f"A sum of: {names}.")
     bounds = {"minimum": 0, "maximum": sum(member.value for member in cls)}
     keeps_others = getattr(cls, "_boundary_", enum.STRICT) is enum.KEEP
     return {"type": "integer", **({} if keeps_others else bounds), **described}

@@ -390,7 +390,9 @@ def _is(schema: Mapping[str, Any], kind: str) -> bool:
     """Whether a schema is, or may be, of a type that has keywords of its own."""
     types = schema.get("type")
     if types is None:
-        of_kind = {"object": ("properties", "required", "additionalProperties"), "array": ("items", "prefixItems")}[kind]
+        of_kind = {"object": ("properties", "required", "additionalProperties"), "array": ("items", "prefixItems")}[
+            kind
+        ]
         return any(keyword in schema for keyword in of_kind)
     return kind in types if isinstance(types, list) else bool(types == kind)
 
