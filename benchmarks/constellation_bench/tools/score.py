@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -44,7 +45,7 @@ async def scored(library: Library, case: Case) -> Score:
         schema = library.schema(made)
     except Exception as error:  # libraries refuse functions with whatever they like
         wanted = spec is not None and spec.refused is not None
-        named = wanted and spec is not None and str(spec.refused) in str(error)
+        named = wanted and spec is not None and re.search(rf"\b{spec.refused}\b", str(error)) is not None
         return Score(case.group, case.name, wanted, named, "" if named else f"refused: {_short(error)}")
     if spec.refused is not None:
         return Score(
