@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from .anthropic import Anthropic
 from .bedrock import Bedrock
-from .calls import ToolCall, ToolResult
+from .calls import CallPart, ToolCall, ToolResult
 from .checking import violations
 from .cohere import Cohere
 from .dialect import Declared, Described, Dialect, Offer
@@ -45,6 +45,7 @@ DIALECTS: Mapping[str, Dialect] = {
 
 __all__ = [
     "DIALECTS",
+    "CallPart",
     "CallStream",
     "Declared",
     "Described",

@@ -17,7 +17,8 @@ from ..errors import ToolSkipped
 from .calls import JSON, CallPart, ToolCall, ToolResult, read_arguments
 from .checking import count_optional, count_properties, count_unions, limits_exceeded
 from .losses import LossKind, LossReport
-from .rendering import Inexpressible, render
+from .reading import Inexpressible
+from .rendering import render
 from .restoring import restore
 from .rules import RequestRules, Rules
 from .streaming import CallStream

@@ -12,7 +12,18 @@ from typing import Any
 
 from ..schema import accepts, json_type
 from .losses import Loss, LossKind
-from .pointers import DEFINITIONS, definition_of, recursive_references, references_in, resolve, step
+from .pointers import DEFINITIONS, definition_of, recursive_references, step
+from .reading import (
+    Inexpressible,
+    is_of,
+    kind_of,
+    mapping,
+    merged,
+    name_of,
+    one_branch_each,
+    target_of,
+    with_definitions,
+)
 from .rules import NOISE, Rules
 from .words import compact, joined, sentence
 
@@ -21,10 +32,6 @@ _SPLIT = frozenset({"properties", "required", "additionalProperties", "items", "
 _COMBINED = frozenset({"anyOf", "oneOf", "allOf"})
 _TYPING = _COMBINED | {"type", "const"}
 _HANDLED = _LITERAL | _SPLIT | _COMBINED
-
-
-class Inexpressible(Exception):
-    """Raised when rules have no way to say a schema; the text names the place and the reason."""
 
 
 def render(schema: Mapping[str, Any], rules: Rules) -> tuple[dict[str, Any], tuple[Loss, ...]]:
@@ -86,15 +93,7 @@ class _Renderer:
         return structured and not accepts(schema, "string", definitions)
 
     def _as_text(self, schema: Mapping[str, Any]) -> str:
-        described = {keyword: value for keyword, value in schema.items() if keyword not in NOISE | {"description"}}
-        needed: dict[str, Any] = {}
-        pending = list(references_in(schema))
-        while pending:
-            name = definition_of(pending.pop())
-            if name is not None and name not in needed:
-                needed[name] = self.root.get("$defs", {}).get(name, {})
-                pending.extend(references_in(needed[name]))
-        shown = {**described, "$defs": needed} if needed else described
+        shown = with_definitions(self.root, schema)
         return joined(schema.get("description", ""), [f"JSON text that fits this JSON Schema: {compact(shown)}"])
 
     def _said(self, schema: Any, path: str, within: tuple[str, ...]) -> dict[str, Any]:
@@ -105,11 +104,11 @@ class _Renderer:
         if "$ref" in schema:
             return self._reference(schema, path, within)
         if "allOf" in schema and "allOf" not in self.rules.keywords:
-            return self._node(self._merged(schema, path), path, within)
+            return self._folded(schema, path, within)
         types = schema.get("type")
         if isinstance(types, list) and not self.rules.type_lists:
             self._lose(path, LossKind.REWRITTEN, "type", "alternatives, one for each type")
-            schema = _one_branch_each(schema, types)
+            schema = one_branch_each(schema, types)
         words: list[str] = []
         result: dict[str, Any] = {}
         if "type" in schema:
@@ -118,9 +117,9 @@ class _Renderer:
         for keyword in ("anyOf", "oneOf", "allOf"):
             if keyword in schema:
                 self._alternatives(keyword, schema[keyword], path, within, result)
-        if _is(schema, "object"):
+        if is_of(schema, "object"):
             self._object(schema, path, within, result)
-        if _is(schema, "array"):
+        if is_of(schema, "array"):
             self._array(schema, path, within, result, words)
         if self.rules.typed and not result.keys() & _TYPING:
             raise Inexpressible(f"{path}: a value of any type can't be said")
@@ -139,13 +138,13 @@ class _Renderer:
         siblings = {keyword: value for keyword, value in schema.items() if keyword != "$ref"}
         recursive = reference in self._recursive
         if recursive and not self.rules.recursion:
-            raise Inexpressible(f"{path}: {_name(reference)} refers to itself")
+            raise Inexpressible(f"{path}: {name_of(reference)} refers to itself")
         name = definition_of(reference)
         if "$ref" not in self.rules.keywords or (name is None and reference != "#"):
             return self._node(self._inlined(schema, path, within), path, (*within, reference))
         if name is not None and name not in self._definitions:
             self._definitions[name] = {}  # holds the place while it is said, since it may refer to itself
-            target = self._target(reference, path)
+            target = target_of(self.root, reference, path)
             self._definitions[name] = self._node(target, step("", "$defs", name), (reference,))
         words: list[str] = []
         result: dict[str, Any] = {"$ref": "#" if name is None else step("#", "$defs", name)}
@@ -162,35 +161,15 @@ class _Renderer:
         """What a reference leads to, with what stands beside it."""
         reference = schema["$ref"]
         if reference in within:
-            raise Inexpressible(f"{path}: {_name(reference)} refers to itself")
-        self._lose(path, LossKind.REWRITTEN, "$ref", f"{_name(reference)} said in place")
+            raise Inexpressible(f"{path}: {name_of(reference)} refers to itself")
+        self._lose(path, LossKind.REWRITTEN, "$ref", f"{name_of(reference)} said in place")
         siblings = {keyword: value for keyword, value in schema.items() if keyword != "$ref"}
-        return {**self._target(reference, path), **siblings}
+        return {**target_of(self.root, reference, path), **siblings}
 
-    def _target(self, reference: str, path: str) -> Mapping[str, Any]:
-        try:
-            target = resolve(self.root, reference)
-        except LookupError:
-            raise Inexpressible(f"{path}: {reference} leads nowhere in the schema") from None
-        return _mapping(target)
-
-    def _merged(self, schema: Mapping[str, Any], path: str) -> dict[str, Any]:
-        """A schema with its `allOf` folded into it."""
-        merged = {keyword: value for keyword, value in schema.items() if keyword != "allOf"}
-        for part in schema["allOf"]:
-            seen: set[str] = set()
-            while "$ref" in part and part["$ref"] not in seen:
-                seen.add(part["$ref"])
-                part = {**self._target(part["$ref"], path), **{k: v for k, v in part.items() if k != "$ref"}}
-            for keyword, value in part.items():
-                if keyword == "properties":
-                    merged[keyword] = {**merged.get(keyword, {}), **value}
-                elif keyword == "required":
-                    merged[keyword] = [*dict.fromkeys([*merged.get(keyword, ()), *value])]
-                elif merged.setdefault(keyword, value) != value and keyword not in NOISE | {"description"}:
-                    raise Inexpressible(f"{path}: the parts of an allOf disagree about {keyword}")
+    def _folded(self, schema: Mapping[str, Any], path: str, within: tuple[str, ...]) -> dict[str, Any]:
+        folded = merged(self.root, schema, path)
         self._lose(path, LossKind.REWRITTEN, "allOf", "its parts folded into one")
-        return merged
+        return self._node(folded, path, within)
 
     # Values and alternatives
 
@@ -236,10 +215,10 @@ class _Renderer:
         nullable = False
         said: list[dict[str, Any]] = []
         taken = self._text_is_taken
-        self._text_is_taken |= any(accepts(_mapping(b), "string", self.root.get("$defs", {})) for b in branches)
+        self._text_is_taken |= any(accepts(mapping(b), "string", self.root.get("$defs", {})) for b in branches)
         try:
             for index, branch in enumerate(branches):
-                if not self.rules.null_type and _mapping(branch).get("type") == "null":
+                if not self.rules.null_type and mapping(branch).get("type") == "null":
                     nullable = True
                     continue
                 rendered = self._node(branch, step(path, keyword, index), within)
@@ -309,7 +288,7 @@ class _Renderer:
 
     def _nullable(self, schema: Any, path: str, within: tuple[str, ...]) -> dict[str, Any]:
         """Say an optional property as a required one that may be null."""
-        schema = _mapping(schema)
+        schema = mapping(schema)
         if accepts(schema, "null", self.root.get("$defs", {})):
             if "default" not in schema:
                 self._lose(
@@ -344,7 +323,7 @@ class _Renderer:
             ]
             different = [below for index, below in enumerate(said) if below not in said[:index]]
             result["items"] = different[0] if len(different) == 1 else {"anyOf": different}
-            words.append(sentence("prefixItems", ", ".join(_kind_of(below) for below in said[: len(prefix)])))
+            words.append(sentence("prefixItems", ", ".join(kind_of(below) for below in said[: len(prefix)])))
             self._lose(path, LossKind.DESCRIBED, "prefixItems", "items of any of the types; their order in words")
             return
         if items is not None and items is not False:
@@ -380,51 +359,3 @@ class _Renderer:
         if keyword == "minItems":
             return rules.least_items is None or value <= rules.least_items
         return True
-
-
-def _mapping(schema: Any) -> Mapping[str, Any]:
-    return schema if isinstance(schema, Mapping) else {}
-
-
-def _is(schema: Mapping[str, Any], kind: str) -> bool:
-    """Whether a schema is, or may be, of a type that has keywords of its own."""
-    types = schema.get("type")
-    if types is None:
-        of_kind = {"object": ("properties", "required", "additionalProperties"), "array": ("items", "prefixItems")}[
-            kind
-        ]
-        return any(keyword in schema for keyword in of_kind)
-    return kind in types if isinstance(types, list) else bool(types == kind)
-
-
-def _one_branch_each(schema: Mapping[str, Any], types: list[str]) -> dict[str, Any]:
-    """A schema of several types as alternatives, each with the keywords that are about its type."""
-    about = {
-        "string": ("minLength", "maxLength", "pattern", "format"),
-        "array": ("items", "prefixItems", "minItems", "maxItems", "uniqueItems"),
-        "object": ("properties", "required", "additionalProperties"),
-        "number": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
-    }
-    about["integer"] = about["number"]
-    typed = {keyword for keywords in about.values() for keyword in keywords}
-    shared = {k: v for k, v in schema.items() if k not in typed and k not in ("type", "enum", "const")}
-    branches: list[dict[str, Any]] = []
-    for kind in types:
-        branch: dict[str, Any] = {"type": kind, **{k: schema[k] for k in about.get(kind, ()) if k in schema}}
-        if "enum" in schema:
-            values = [value for value in schema["enum"] if json_type(value) == kind]
-            if not values:
-                continue
-            branch["enum"] = values
-        branches.append(branch)
-    return {**shared, "anyOf": branches}
-
-
-def _kind_of(rendered: Mapping[str, Any]) -> str:
-    if "type" in rendered:
-        return str(rendered.get("format", rendered["type"]))
-    return _name(str(rendered["$ref"])) if "$ref" in rendered else "one of several types"
-
-
-def _name(reference: str) -> str:
-    return definition_of(reference) or ("the root" if reference == "#" else reference)
