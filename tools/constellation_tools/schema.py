@@ -113,7 +113,9 @@ def _without_titles(node: Any) -> Any:
     return cleaned
 
 
-def _accepts(schema: Mapping[str, Any], kind: str, definitions: Mapping[str, Any], seen: frozenset[str]) -> bool:
+def _accepts(schema: Any, kind: str, definitions: Mapping[str, Any], seen: frozenset[str]) -> bool:
+    if not isinstance(schema, Mapping):
+        return schema is not False
     reference = schema.get("$ref")
     if reference is not None:
         if reference in seen:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from ..schema import json_type
-from .pointers import definition_of, recursive_references, resolve, walk
+from .pointers import DEFINITIONS, definition_of, recursive_references, resolve, subschemas, walk
 from .rules import Rules
 
 
@@ -21,7 +21,7 @@ def violations(schema: Mapping[str, Any], rules: Rules) -> list[str]:
 def limits_exceeded(schema: Mapping[str, Any], rules: Rules) -> list[str]:
     """Say which limits of size a schema exceeds."""
     measured = {
-        "nested objects": (_depth(schema, schema, frozenset()), rules.max_depth),
+        "nested objects": (_depth(schema, schema, {}), rules.max_depth),
         "properties": (count_properties(schema), rules.max_properties),
         "values in enums": (sum(len(node.get("enum", ())) for _, node in walk(schema)), rules.max_enum_values),
         "characters of names and values": (_characters(schema), rules.max_text),
@@ -122,24 +122,20 @@ def _of_object(node: Mapping[str, Any], path: str, rules: Rules) -> Iterator[str
         yield from (f"an argument named {name!r}" for name in properties if not re.fullmatch(rules.argument_name, name))
 
 
-def _depth(schema: Any, root: Mapping[str, Any], within: frozenset[str]) -> int:
+def _depth(schema: Any, root: Mapping[str, Any], known: dict[str, int]) -> int:
     """How many objects stand in one another; a definition that refers to itself counts once."""
     if not isinstance(schema, Mapping):
         return 0
-    own = 1 if schema.get("type") == "object" else 0
-    below = [
-        *schema.get("properties", {}).values(),
-        *schema.get("anyOf", ()),
-        *schema.get("prefixItems", ()),
-        schema.get("items"),
-        schema.get("additionalProperties"),
-    ]
-    deepest = max((_depth(part, root, within) for part in below), default=0)
+    below = [part for steps, part in subschemas(schema) if steps[0] not in DEFINITIONS]
+    deepest = max((_depth(part, root, known) for part in below), default=0)
     reference = schema.get("$ref")
-    if reference is not None and reference not in within:
-        with suppress(LookupError):  # told of as a reference that leads nowhere
-            deepest = max(deepest, _depth(resolve(root, reference), root, within | {reference}))
-    return own + deepest
+    if reference is not None:
+        if reference not in known:
+            known[reference] = 0  # while it is measured, since it may refer to itself
+            with suppress(LookupError):  # told of as a reference that leads nowhere
+                known[reference] = _depth(resolve(root, reference), root, known)
+        deepest = max(deepest, known[reference])
+    return deepest + (schema.get("type") == "object")
 
 
 def _characters(schema: Mapping[str, Any]) -> int:

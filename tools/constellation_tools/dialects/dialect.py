@@ -159,6 +159,8 @@ class Dialect(ABC):
             schema, losses = render(tool.input_schema, rules)
         except Inexpressible as error:
             return self._refused(tool, strict=strict, reason=str(error))
+        except RecursionError:
+            return self._refused(tool, strict=strict, reason="its schema is nested too deeply")
         exceeded = limits_exceeded(schema, rules)
         if rules.required_needed and not schema.get("required"):
             exceeded.append("no argument is required")

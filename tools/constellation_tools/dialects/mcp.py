@@ -12,7 +12,8 @@ from typing import Any
 
 from .calls import ToolCall, ToolResult
 from .dialect import Described, Dialect
-from .pointers import DEFINITIONS, resolve
+from .pointers import DEFINITIONS, endless_reference, resolve
+from .reading import mapping
 from .rules import Rules
 
 WRAPPED = "result"
@@ -28,8 +29,8 @@ class MCP(Dialect):
     def payload(self, tool: Described, schema: Mapping[str, Any], *, strict: bool) -> dict[str, Any]:
         """A tool, with the schema of its result where there is one."""
         declared = {"name": tool.name, "description": tool.description, "inputSchema": dict(schema)}
-        output = tool.output_schema
-        return declared if output is None else {**declared, "outputSchema": output_object(output)}
+        output = None if tool.output_schema is None else output_object(tool.output_schema)
+        return declared if output is None else {**declared, "outputSchema": output}
 
     def request(self, payloads: Sequence[Mapping[str, Any]], *, strict: bool) -> dict[str, Any]:
         """`tools`, as `tools/list` answers it."""
@@ -64,26 +65,37 @@ class MCP(Dialect):
 
     def fitted(self, result: ToolResult, output: Mapping[str, Any] | None) -> ToolResult:
         """A result with structured content where the schema of results says that it has to be there."""
-        if result.is_error or output is None:
+        root = None if output is None else _root(output)
+        if result.is_error or root is None:
             return result
-        is_object = _root(output).get("type") == "object"
+        is_object = root.get("type") == "object"
         return replace(result, structured=result.value if is_object else {WRAPPED: result.value})
 
 
-def output_object(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema of a result with an object at its root: what refers to the root is said there, all else wrapped."""
+def output_object(schema: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The schema of a result with an object at its root: what refers to the root is said there, all else wrapped.
+
+    None for a schema whose references lead nowhere, of which nothing can be told.
+    """
     definitions = {keyword: schema[keyword] for keyword in DEFINITIONS if keyword in schema}
     root = _root(schema)
+    if root is None:
+        return None
     if root.get("type") == "object":
         return {**root, **definitions}
     value = {keyword: value for keyword, value in schema.items() if keyword not in DEFINITIONS}
     return {"type": "object", "properties": {WRAPPED: value}, "required": [WRAPPED], **definitions}
 
 
-def _root(schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The root of a schema, said in place where it is a reference."""
+def _root(schema: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The root of a schema, said in place where it is a reference; None when that leads nowhere."""
+    if endless_reference(schema) is not None:
+        return None
     root: Mapping[str, Any] = {keyword: value for keyword, value in schema.items() if keyword not in DEFINITIONS}
     while "$ref" in root:
         beside = {keyword: value for keyword, value in root.items() if keyword != "$ref"}
-        root = {**resolve(schema, root["$ref"]), **beside}
+        try:
+            root = {**mapping(resolve(schema, root["$ref"])), **beside}
+        except LookupError:
+            return None
     return root

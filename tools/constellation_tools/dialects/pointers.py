@@ -23,7 +23,12 @@ def resolve(root: Mapping[str, Any], reference: str) -> Any:
     found: Any = root
     for step in reference[1:].split("/")[1:]:
         step = step.replace("~1", "/").replace("~0", "~")
-        found = found[int(step)] if isinstance(found, list) else found[step]
+        if isinstance(found, list) and step.isdecimal():
+            found = found[int(step)]
+        elif isinstance(found, Mapping):
+            found = found[step]
+        else:
+            raise LookupError(reference)
     return found
 
 
@@ -73,17 +78,36 @@ def references_in(schema: Any) -> set[str]:
 def recursive_references(root: Mapping[str, Any]) -> frozenset[str]:
     """The references in a schema that lead back to themselves."""
     reaches: dict[str, set[str]] = {}
-    pending = [*references_in(root), *(ref for _, node in walk(root) for ref in references_in(node))]
+    pending = [str(node["$ref"]) for _, node in walk(root) if "$ref" in node]
     while pending:
         reference = pending.pop()
-        if reference in reaches:
-            continue
-        try:
-            reaches[reference] = references_in(resolve(root, reference))
-        except LookupError:
-            reaches[reference] = set()
-        pending.extend(reaches[reference])
-    for _ in reaches:  # the longest way has at most as many steps as there are references
+        if reference not in reaches:
+            reaches[reference] = references_in(_found(root, reference))
+            pending.extend(reaches[reference])
+    grown = True
+    while grown:
+        grown = False
         for below in reaches.values():
-            below |= {further for reference in set(below) for further in reaches[reference]}
+            further = {last for reference in below for last in reaches[reference]} - below
+            below |= further
+            grown = grown or bool(further)
     return frozenset(reference for reference, below in reaches.items() if reference in below)
+
+
+def endless_reference(root: Mapping[str, Any]) -> str | None:
+    """A reference to what is nothing but references that lead back to it; None when there is none."""
+    for _, node in walk(root):
+        seen: set[str] = set()
+        while isinstance(node, Mapping) and "$ref" in node:
+            if node["$ref"] in seen:
+                return str(node["$ref"])
+            seen.add(node["$ref"])
+            node = _found(root, node["$ref"])
+    return None
+
+
+def _found(root: Mapping[str, Any], reference: str) -> Any:
+    try:
+        return resolve(root, reference)
+    except LookupError:
+        return {}

@@ -26,27 +26,48 @@ def target_of(root: Mapping[str, Any], reference: str, path: str) -> Mapping[str
         raise Inexpressible(f"{path}: {reference} leads nowhere in the schema") from None
 
 
-def merged(root: Mapping[str, Any], schema: Mapping[str, Any], path: str) -> dict[str, Any]:
-    """A schema with its `allOf` folded into it.
+def merged(
+    root: Mapping[str, Any], schema: Mapping[str, Any], path: str, within: tuple[str, ...]
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """A schema with its `allOf` folded into it, and the references that were followed until there.
 
     Raises:
-        Inexpressible: its parts don't agree.
+        Inexpressible: its parts don't agree, or it is part of itself.
     """
     whole = {keyword: value for keyword, value in schema.items() if keyword != "allOf"}
-    for part in schema["allOf"]:
-        seen: set[str] = set()
-        while "$ref" in part and part["$ref"] not in seen:
-            seen.add(part["$ref"])
+    pending = list(schema["allOf"])
+    while pending:
+        part = pending.pop(0)
+        if part is False:
+            raise Inexpressible(f"{path}: a schema that nothing fits")
+        if part is True:
+            continue
+        if "$ref" in part:
+            if part["$ref"] in within:
+                raise Inexpressible(f"{path}: {name_of(part['$ref'])} refers to itself")
+            within = (*within, part["$ref"])
             beside = {keyword: value for keyword, value in part.items() if keyword != "$ref"}
-            part = {**target_of(root, part["$ref"], path), **beside}
+            pending[:0] = [target_of(root, part["$ref"], path), beside]
+            continue
         for keyword, value in part.items():
             if keyword == "properties":
                 whole[keyword] = {**whole.get(keyword, {}), **value}
             elif keyword == "required":
                 whole[keyword] = [*dict.fromkeys([*whole.get(keyword, ()), *value])]
+            elif keyword == "allOf":
+                pending[:0] = value
             elif whole.setdefault(keyword, value) != value and keyword not in NOISE | {"description"}:
                 raise Inexpressible(f"{path}: the parts of an allOf disagree about {keyword}")
-    return whole
+    return whole, within
+
+
+def with_prefix_items(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A tuple in the words of 2020-12: until then, `items` was a list and `additionalItems` what came after."""
+    if not isinstance(schema.get("items"), list):
+        return schema
+    kept = {keyword: value for keyword, value in schema.items() if keyword not in ("items", "additionalItems")}
+    rest = {"items": schema["additionalItems"]} if "additionalItems" in schema else {}
+    return {**kept, "prefixItems": schema["items"], **rest}
 
 
 def with_definitions(root: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:

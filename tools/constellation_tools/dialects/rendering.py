@@ -12,7 +12,15 @@ from typing import Any
 
 from ..schema import accepts, json_type
 from .losses import Loss, LossKind
-from .pointers import DEFINITIONS, definition_of, recursive_references, step
+from .pointers import (
+    DEFINITIONS,
+    definition_of,
+    endless_reference,
+    recursive_references,
+    references_in,
+    step,
+    subschemas,
+)
 from .reading import (
     Inexpressible,
     is_of,
@@ -23,9 +31,13 @@ from .reading import (
     one_branch_each,
     target_of,
     with_definitions,
+    with_prefix_items,
 )
 from .rules import NOISE, Rules
 from .words import compact, joined, sentence
+
+MOST_SCHEMAS = 2_000
+"""How many schemas one may become: where there are no references, a small one may grow beyond all bounds."""
 
 _LITERAL = frozenset({"$ref", "$defs", "definitions", "description", "type"})
 _SPLIT = frozenset({"properties", "required", "additionalProperties", "items", "prefixItems", "enum", "const"})
@@ -54,9 +66,13 @@ class _Renderer:
         self.losses: list[Loss] = []
         self._recursive = recursive_references(root)
         self._definitions: dict[str, dict[str, Any]] = {}
+        self._said_so_far = 0
         self._text_is_taken = False  # within alternatives of which one is a string
 
     def rendered(self) -> dict[str, Any]:
+        endless = endless_reference(self.root)
+        if endless is not None:
+            raise Inexpressible(f"{name_of(endless)} only refers to itself")
         root = {keyword: value for keyword, value in self.root.items() if keyword not in DEFINITIONS}
         if root.get("$ref") is not None:
             root = self._inlined(root, "", ())
@@ -74,7 +90,10 @@ class _Renderer:
     def _node(self, schema: Any, path: str, within: tuple[str, ...]) -> dict[str, Any]:
         """Say one schema, as JSON text if need be; `within` are the references that were followed to get here."""
         mark = len(self.losses)
+        self._said_so_far += 1
         try:
+            if self._said_so_far > MOST_SCHEMAS:
+                raise Inexpressible(f"{path}: it is too large, said without references")
             return self._said(schema, path, within)
         except Inexpressible as error:
             if not path or not self._text_would_do(schema):
@@ -99,8 +118,7 @@ class _Renderer:
     def _said(self, schema: Any, path: str, within: tuple[str, ...]) -> dict[str, Any]:
         if schema is False:
             raise Inexpressible(f"{path}: a schema that nothing fits")
-        if schema is True:
-            schema = {}
+        schema = with_prefix_items({} if schema is True else schema)
         if "$ref" in schema:
             return self._reference(schema, path, within)
         if "allOf" in schema and "allOf" not in self.rules.keywords:
@@ -125,7 +143,7 @@ class _Renderer:
             raise Inexpressible(f"{path}: a value of any type can't be said")
         for keyword, value in schema.items():
             if keyword not in _HANDLED:
-                self._constraint(keyword, value, path, result, words)
+                self._constraint(keyword, value, path, within, result, words)
         description = joined(schema.get("description", ""), words)
         if description:
             result["description"] = description
@@ -139,6 +157,8 @@ class _Renderer:
         recursive = reference in self._recursive
         if recursive and not self.rules.recursion:
             raise Inexpressible(f"{path}: {name_of(reference)} refers to itself")
+        if siblings.keys() & (_SPLIT | _COMBINED | {"type"}):  # both have to fit
+            return self._folded({"allOf": [{"$ref": reference}, siblings]}, path, within)
         name = definition_of(reference)
         if "$ref" not in self.rules.keywords or (name is None and reference != "#"):
             return self._node(self._inlined(schema, path, within), path, (*within, reference))
@@ -153,7 +173,7 @@ class _Renderer:
             result = {"anyOf": [result]}
         for keyword, value in siblings.items():
             if keyword not in _LITERAL:
-                self._constraint(keyword, value, path, result, words)
+                self._constraint(keyword, value, path, within, result, words)
         description = joined(siblings.get("description", ""), words)
         return {**result, "description": description} if description else result
 
@@ -167,7 +187,7 @@ class _Renderer:
         return {**target_of(self.root, reference, path), **siblings}
 
     def _folded(self, schema: Mapping[str, Any], path: str, within: tuple[str, ...]) -> dict[str, Any]:
-        folded = merged(self.root, schema, path)
+        folded, within = merged(self.root, schema, path, within)
         self._lose(path, LossKind.REWRITTEN, "allOf", "its parts folded into one")
         return self._node(folded, path, within)
 
@@ -185,6 +205,8 @@ class _Renderer:
             values = list(schema["enum"])
         else:
             return
+        if not values:
+            raise Inexpressible(f"{path}: a choice of nothing")
         by_kind: dict[str, list[Any]] = {}
         for value in values:
             by_kind.setdefault(json_type(value), []).append(value)
@@ -200,6 +222,8 @@ class _Renderer:
             result.setdefault("type", kind)
         if by_kind.keys() <= self.rules.enum_types:
             result["enum"] = values
+        elif kind in ("array", "object") and self.rules.typed:
+            raise Inexpressible(f"{path}: a choice of values of type {kind} can't be said")
         elif kind != "null":
             words.append(sentence("enum", values))
             self._lose(path, LossKind.DESCRIBED, "enum", f"a choice of values of type {kind}")
@@ -226,6 +250,8 @@ class _Renderer:
                     said.append(rendered)
         finally:
             self._text_is_taken = taken
+        if not said:
+            raise Inexpressible(f"{path}: no alternative but null can be said")
         if nullable:
             self._lose(path, LossKind.REWRITTEN, keyword, "null as nullable")
             result["nullable"] = True
@@ -335,27 +361,30 @@ class _Renderer:
 
     # Everything else
 
-    def _constraint(self, keyword: str, value: Any, path: str, result: dict[str, Any], words: list[str]) -> None:
+    def _constraint(
+        self, keyword: str, value: Any, path: str, within: tuple[str, ...], result: dict[str, Any], words: list[str]
+    ) -> None:
         if keyword in ("patternProperties", "unevaluatedProperties") and self.rules.closed:
             return  # seen to with the other properties
-        if self._may_stand(keyword, value):
-            result[keyword] = value
+        if self.rules.takes(keyword, value):
+            result[keyword] = self._kept(keyword, value, step(path, keyword), within)
         elif keyword in NOISE:
             self._lose(path, LossKind.DROPPED, keyword, "it constrains nothing")
         elif keyword == "uniqueItems" and not value:
             return
         else:
+            if isinstance(value, Mapping) and references_in({keyword: value}):
+                value = with_definitions(self.root, value)
             words.append(sentence(keyword, value))
             self._lose(path, LossKind.DESCRIBED, keyword, compact(value))
 
-    def _may_stand(self, keyword: str, value: Any) -> bool:
-        rules = self.rules
-        if keyword not in rules.keywords:
-            return False
-        if keyword == "format":
-            return rules.formats is None or value in rules.formats
-        if keyword == "pattern":
-            return rules.no_pattern is None or re.search(rules.no_pattern, value) is None
-        if keyword == "minItems":
-            return rules.least_items is None or value <= rules.least_items
-        return True
+    def _kept(self, keyword: str, value: Any, path: str, within: tuple[str, ...]) -> Any:
+        """The value of a keyword that may stand; the schemas in it are said like all others."""
+        inner = dict(subschemas({keyword: value}))
+        if (keyword,) in inner:
+            return value if isinstance(value, bool) else self._node(value, path, within)
+        said = {
+            steps[-1]: below if isinstance(below, bool) else self._node(below, step(path, steps[-1]), within)
+            for steps, below in inner.items()
+        }
+        return said or value

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Any
 
 ANNOTATIONS = frozenset({"description", "title", "default", "examples", "deprecated", "readOnly", "writeOnly"})
 """Keywords of JSON Schema that constrain nothing."""
@@ -92,6 +94,18 @@ class Rules:
     max_text: int | None = None
     max_optional: int | None = None
     max_unions: int | None = None
+
+    def takes(self, keyword: str, value: Any) -> bool:
+        """Whether a keyword may stand with a value."""
+        if keyword not in self.keywords:
+            return False
+        if keyword == "format":
+            return self.formats is None or value in self.formats
+        if keyword == "pattern":
+            return self.no_pattern is None or re.search(self.no_pattern, value) is None
+        if keyword == "minItems":
+            return self.least_items is None or bool(value <= self.least_items)
+        return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
