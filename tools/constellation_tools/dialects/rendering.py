@@ -210,6 +210,8 @@ class _Renderer:
         by_kind: dict[str, list[Any]] = {}
         for value in values:
             by_kind.setdefault(json_type(value), []).append(value)
+        if self.rules.typed and by_kind.keys() & {"array", "object"}:
+            raise Inexpressible(f"{path}: a choice of lists or objects can't be said")
         one_type_each = self.rules.typed or not self.rules.type_lists or not by_kind.keys() <= self.rules.enum_types
         if len(by_kind) > 1 and one_type_each:
             self._lose(path, LossKind.REWRITTEN, "enum", "alternatives, one for each type")
@@ -222,8 +224,6 @@ class _Renderer:
             result.setdefault("type", kind)
         if by_kind.keys() <= self.rules.enum_types:
             result["enum"] = values
-        elif kind in ("array", "object") and self.rules.typed:
-            raise Inexpressible(f"{path}: a choice of values of type {kind} can't be said")
         elif kind != "null":
             words.append(sentence("enum", values))
             self._lose(path, LossKind.DESCRIBED, "enum", f"a choice of values of type {kind}")
