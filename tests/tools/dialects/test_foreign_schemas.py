@@ -132,3 +132,18 @@ def test_the_older_way_to_write_tuples_is_understood() -> None:
     new = of_one({"type": "array", "prefixItems": [{"type": "integer"}, {"type": "string"}]})
     for dialect in DIALECTS.values():
         assert dialect.declare(old).schema == dialect.declare(new).schema
+
+
+def test_nulls_are_undone_behind_references_parts_and_older_tuples_as_well() -> None:
+    part = {"type": "object", "properties": {"b": {"type": "integer"}}}
+    described = of_one(
+        {
+            "allOf": [{"$ref": "#/$defs/P"}],
+            "properties": {"c": {"type": "array", "items": [{"$ref": "#/$defs/P"}]}},
+        },
+        **{"$defs": {"P": part}},
+    )
+    declared = DIALECTS["openai-chat"].declare(described, strict=True)
+    assert declared.report.refused is None
+    sent = {"a": {"b": None, "c": [{"b": None}, {"b": 1}]}}
+    assert declared.restored(sent) == {"a": {"c": [{}, {"b": 1}]}}

@@ -46,6 +46,13 @@ def test_a_tool_that_a_provider_cannot_take_is_skipped_with_a_warning_and_the_ot
     assert [report.tool for report in offer.reports] == ["good", "anything"]
 
 
+def test_a_second_tool_of_one_name_is_skipped() -> None:
+    with pytest.warns(ToolSkipped, match="good is not offered: another tool of the request has this name"):
+        offer = DIALECTS["openai-chat"].offer([good, described("good")])
+    (declared,) = offer.request["tools"]
+    assert list(declared["function"]["parameters"]["properties"]) == ["n"]
+
+
 def test_strict_mode_is_used_by_tool_and_not_by_request() -> None:
     tools = DIALECTS["openai-chat"].offer([good, anything]).request["tools"]
     assert [each["function"].get("strict", False) for each in tools] == [True, False]

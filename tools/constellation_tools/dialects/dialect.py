@@ -113,7 +113,14 @@ class Dialect(ABC):
         Warns:
             ToolSkipped: once for each tool that is left out.
         """
-        declared = self._within_limits([(tool, self.declare(tool, strict=strict)) for tool in tools], strict)
+        pairs: dict[str, tuple[Described, Declared]] = {}
+        doubles: list[Declared] = []
+        for tool in tools:
+            if tool.name in pairs:
+                doubles.append(self._refused(tool, strict=False, reason="another tool of the request has this name"))
+            else:
+                pairs[tool.name] = (tool, self.declare(tool, strict=strict))
+        declared = [*self._within_limits(list(pairs.values()), strict), *doubles]
         for each in declared:
             if each.report.refused is not None:
                 warnings.warn(ToolSkipped(f"{each.tool} is not offered: {each.report.refused}"), stacklevel=2)

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from ..schema import accepts, json_type
-from .pointers import resolve
+from .reading import merged, with_prefix_items
 
 
 def restore(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -30,9 +30,11 @@ class _Restorer:
     def value(self, value: Any, schema: Any) -> Any:
         if not isinstance(schema, Mapping) or not isinstance(value, dict | list | str):
             return value
-        while "$ref" in schema:
-            target = resolve(self._root, schema["$ref"])
-            schema = target if isinstance(target, Mapping) else {}
+        if "$ref" in schema or "allOf" in schema:
+            beside = {keyword: below for keyword, below in schema.items() if keyword not in ("$ref", "allOf")}
+            parts = [{"$ref": schema["$ref"]}] if "$ref" in schema else []
+            schema, _ = merged(self._root, {**beside, "allOf": [*parts, *schema.get("allOf", ())]}, "", ())
+        schema = with_prefix_items(schema)
         if isinstance(value, str):
             return self._text(value, schema)
         branches = schema.get("anyOf", schema.get("oneOf"))
