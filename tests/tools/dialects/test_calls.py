@@ -361,6 +361,17 @@ def test_what_gemini_wants_back_with_a_call_is_sent_back_with_it() -> None:
     assert message["parts"][0]["thoughtSignature"] == "c2ln"
 
 
+def test_servers_that_give_no_ids_get_made_up_ones_by_which_results_are_told_apart() -> None:
+    part = {"type": "function", "function": {"name": "weather", "arguments": "{}"}}
+    calls = DIALECTS["openai-chat"].read_calls({"tool_calls": [part, {**part, "id": ""}, {**part, "id": "own"}]})
+    assert [call.id for call in calls] == ["nameless-0", "nameless-1", "own"]
+
+
+def test_parts_of_arguments_that_gemini_was_not_asked_for_are_no_calls() -> None:
+    piece = {"functionCall": {"partialArgs": [{"jsonPath": "$.city", "stringValue": "Ro"}], "willContinue": True}}
+    assert DIALECTS["gemini"].read_calls({"parts": [piece, {"functionCall": {}}]}) == []
+
+
 def chat(arguments: Any) -> dict[str, Any]:
     function = {"name": "weather", "arguments": arguments}
     return {"tool_calls": [{"id": "1", "type": "function", "function": function}]}

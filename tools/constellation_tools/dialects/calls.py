@@ -14,7 +14,7 @@ JSON = Any
 
 
 NAMELESS = "nameless-"
-"""How ids begin that are made up for calls of providers that give none; the provider is never told them."""
+"""How ids begin that are made up for calls of providers that give none."""
 
 
 @dataclass(frozen=True, slots=True)

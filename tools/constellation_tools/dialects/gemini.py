@@ -1,7 +1,8 @@
 """Google's Gemini, with arguments as JSON Schema (`parametersJsonSchema`).
 
 Rules: the API reference of FunctionDeclaration and Schema (https://ai.google.dev/api). There is no strict switch in a
-declaration: the calling mode VALIDATED of a request enforces schemas.
+declaration: the calling mode VALIDATED of a request enforces schemas. Calls come whole, also in streams, unless a
+request asks for arguments in pieces (`streamFunctionCallArguments`), which is not read here.
 """
 
 from __future__ import annotations
@@ -83,5 +84,5 @@ def _parts_of(answer: Mapping[str, Any]) -> list[CallPart]:
             extra={SIGNATURE: part[SIGNATURE]} if SIGNATURE in part else {},
         )
         for part in content.get("parts") or ()
-        if "functionCall" in part
+        if (part.get("functionCall") or {}).get("name")
     ]

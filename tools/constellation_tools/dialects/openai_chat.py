@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from .calls import CallPart, ToolCall, ToolResult, to_text
+from .calls import NAMELESS, CallPart, ToolCall, ToolResult, to_text
 from .dialect import Described, Dialect
 from .rules import ARRAY_BOUNDS, LOOK_AROUND, NUMBER_BOUNDS, REFERENCES, STRUCTURE, RequestRules, Rules
 
@@ -53,10 +53,14 @@ class OpenAIChat(Dialect):
     def read_calls(self, answer: Mapping[str, Any]) -> list[ToolCall]:
         """Those of a completion's first choice, or of a message."""
         message = answer["choices"][0]["message"] if "choices" in answer else answer
+        calls = [call for call in message.get("tool_calls") or () if "function" in call]
         return [
-            self.read_call(call["id"], call["function"]["name"], call["function"].get("arguments"))
-            for call in message.get("tool_calls") or ()
-            if call.get("type", "function") == "function"
+            self.read_call(
+                call.get("id") or f"{NAMELESS}{number}",  # some servers give none
+                call["function"]["name"],
+                call["function"].get("arguments"),
+            )
+            for number, call in enumerate(calls)
         ]
 
     def write_calls(self, calls: Sequence[ToolCall]) -> list[dict[str, Any]]:
