@@ -262,6 +262,13 @@ def test_geminis_older_field_is_a_subset_of_openapi(given: Any, said: Any) -> No
     assert "additionalProperties" not in declared.schema
 
 
+def test_a_value_that_is_always_null_cannot_be_said_where_there_is_no_such_type() -> None:
+    for schema in ({"type": "null"}, {"const": None}, {"enum": [None]}):
+        report = DIALECTS["gemini-openapi"].declare(of_one(schema)).report
+        assert report.refused == "/properties/a: a value that is always null can't be said"
+        assert DIALECTS["openai-chat"].declare(of_one(schema)).report.refused is None
+
+
 def test_coheres_strict_mode_has_no_bounds_no_anchors_and_four_formats() -> None:
     assert rendered("cohere", {"type": "string", "pattern": "^a$"}, strict=True) == {
         "type": "string",

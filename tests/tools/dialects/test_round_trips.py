@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from constellation_tools.dialects import DIALECTS, Dialect, LossKind, ToolCall, violations
@@ -97,6 +97,7 @@ def test_plain_mode_takes_every_generated_signature(dialect: Dialect) -> None:
 
 
 @pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
+@settings(max_examples=50)  # for each of nine dialects, in three modes
 @given(rng=st.randoms(use_true_random=False))
 def test_arguments_that_fit_survive_the_round_trip(dialect: Dialect, rng: Random) -> None:
     generated = Generated(rng)
@@ -117,6 +118,7 @@ def test_arguments_that_fit_survive_the_round_trip(dialect: Dialect, rng: Random
         assert repr(generated.received_for(call.arguments)) == repr(wanted)
 
 
+@settings(max_examples=50)
 @given(rng=st.randoms(use_true_random=False))
 def test_what_strict_mode_is_used_for_by_itself_is_lossless(rng: Random) -> None:
     generated = Generated(rng)

@@ -127,6 +127,8 @@ class _Renderer:
         if isinstance(types, list) and not self.rules.type_lists:
             self._lose(path, LossKind.REWRITTEN, "type", "alternatives, one for each type")
             schema = one_branch_each(schema, types)
+        if types == "null" and not self.rules.null_type:
+            raise Inexpressible(f"{path}: a value that is always null can't be said")
         words: list[str] = []
         result: dict[str, Any] = {}
         if "type" in schema:

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from ..schema import accepts, json_type
-from .reading import merged, with_prefix_items
+from .reading import Inexpressible, merged, with_prefix_items
 
 
 def restore(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -33,7 +33,10 @@ class _Restorer:
         if "$ref" in schema or "allOf" in schema:
             beside = {keyword: below for keyword, below in schema.items() if keyword not in ("$ref", "allOf")}
             parts = [{"$ref": schema["$ref"]}] if "$ref" in schema else []
-            schema, _ = merged(self._root, {**beside, "allOf": [*parts, *schema.get("allOf", ())]}, "", ())
+            try:
+                schema, _ = merged(self._root, {**beside, "allOf": [*parts, *schema.get("allOf", ())]}, "", ())
+            except Inexpressible:  # nothing can be known of it, and the tool has the last word
+                return value
         schema = with_prefix_items(schema)
         if isinstance(value, str):
             return self._text(value, schema)
