@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -236,9 +237,7 @@ def test_objects_with_tools_are_found_in_modules_once_whatever_names_they_have(f
     assert loaded.names == ("count",)
     assert loaded.get("count").call_sync({"by": 2}) == 2
     assert load_tools(f"{folder}/counting.py:counter").get("count").call_sync({}) == 3
-    assert tools_of(sys.modules[next(n for n in sys.modules if n.startswith("constellation_tools_file_"))]).names == (
-        "count",
-    )
+    assert tools_of(importlib.import_module("counting")).names == ("count",)
 
 
 def test_a_directory_is_all_its_files_but_those_with_an_underscore(folder: Path) -> None:
