@@ -19,6 +19,7 @@ PACKAGES = (
     "constellation.testing.conformance",
     "constellation.testing.journals",
     "constellation_tools",
+    "constellation_tools.dialects",
     "constellation_devices",
     "constellation_protocol",
 )

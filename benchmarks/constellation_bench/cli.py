@@ -9,6 +9,7 @@ from .chaos.cli import chaos
 from .holds.cli import holds
 from .overhead.cli import overhead
 from .scaling.cli import scaling
+from .tools.cli import tools
 
 APP = typer.Typer(
     no_args_is_help=True,
@@ -23,5 +24,5 @@ def bench() -> None:
     """Measure what Constellation costs, beside other tools."""
 
 
-for command in (overhead, scaling, holds, chaos, artifact):
+for command in (overhead, scaling, holds, chaos, artifact, tools):
     APP.command()(command)

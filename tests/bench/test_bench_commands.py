@@ -35,7 +35,7 @@ def told(out: Out, *arguments: str) -> dict[str, Any]:
 def test_the_help_lists_the_benchmarks(capsys: Out) -> None:
     assert main(["bench", "--help"]) == 0
     out = capsys.readouterr().out
-    names = ("overhead", "scaling", "holds", "chaos", "artifact")
+    names = ("overhead", "scaling", "holds", "chaos", "artifact", "tools")
     assert [name for name in names if f"  {name} " in out] == list(names)
 
 

@@ -16,6 +16,7 @@ from constellation.cli.errors import OUTPUT_CLOSED
 DOCS = Path(__file__).parents[2] / "docs" / "cli.md"
 OWN = ["run", "resume", "validate", "show", "runs", "dump", "replay", "gc", "serve", "devices", "version"]
 TOKENS = ["tokens create", "tokens list", "tokens revoke"]
+TOOLS = ["tools call", "tools check", "tools list", "tools show"]
 
 
 def sections() -> dict[str, str]:
@@ -27,7 +28,7 @@ def first_column(text: str) -> list[str]:
     return re.findall(r"^\| `?([\w-]+)`? \|", text, flags=re.MULTILINE)
 
 
-@pytest.mark.parametrize("command", OWN + TOKENS)
+@pytest.mark.parametrize("command", OWN + TOKENS + TOOLS)
 def test_a_section_lists_exactly_the_options_of_its_command(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*command.split(), "--help"]) == 0
     options = set(re.findall(r"^  (?:-[a-z], )?(--[a-z-]+)", capsys.readouterr().out, flags=re.MULTILINE)) - {"--help"}
@@ -39,16 +40,19 @@ def test_every_command_has_a_section_or_is_named_among_those_of_others(capsys: p
     main(["--help"])
     commands = set(re.findall(r"^  ([a-z]+)  +\S", capsys.readouterr().out.split("Commands:")[1], flags=re.MULTILINE))
     others = sections()["Commands of other packages"]
-    own = {command.split()[0] for command in OWN + TOKENS}
+    own = {command.split()[0] for command in OWN + TOKENS + TOOLS}
     assert own <= commands
     assert all(f"`constellation {command}`" in others for command in commands - own)
 
 
-def test_every_command_for_tokens_has_a_section(capsys: pytest.CaptureFixture[str]) -> None:
-    main(["tokens", "--help"])
+@pytest.mark.parametrize(("group", "known"), [("tokens", TOKENS), ("tools", TOOLS)])
+def test_every_command_of_a_group_has_a_section(
+    group: str, known: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    main([group, "--help"])
     commands = re.findall(r"^  ([a-z]+)  +\S", capsys.readouterr().out.split("Commands:")[1], flags=re.MULTILINE)
-    assert sorted(f"tokens {command}" for command in commands) == TOKENS
-    assert set(TOKENS) <= set(sections())
+    assert sorted(f"{group} {command}" for command in commands) == known
+    assert set(known) <= set(sections())
 
 
 def test_the_fields_of_a_token_are_named(capsys: pytest.CaptureFixture[str], home: Path) -> None:

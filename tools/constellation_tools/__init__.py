@@ -13,11 +13,12 @@ from .errors import (
     ToolFailed,
     ToolLoadError,
     ToolsError,
+    ToolSkipped,
     ToolTimeout,
     UnknownTool,
     UnresolvedAnnotation,
 )
-from .loading import load_tool, load_tools
+from .loading import load_tool, load_tools, tools_of
 from .tool import Tool, tool
 from .toolset import Toolset
 
@@ -34,6 +35,7 @@ __all__ = [
     "ToolDefinitionError",
     "ToolFailed",
     "ToolLoadError",
+    "ToolSkipped",
     "ToolTimeout",
     "ToolsError",
     "Toolset",
@@ -42,4 +44,5 @@ __all__ = [
     "load_tool",
     "load_tools",
     "tool",
+    "tools_of",
 ]

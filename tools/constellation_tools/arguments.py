@@ -9,19 +9,21 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, NotRequired, get_args, get_origin
+from typing import Annotated, Any, NotRequired
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError, PydanticUserError
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticSerializationError, from_json, to_jsonable_python
-from typing_extensions import TypedDict, Unpack
+from pydantic_core import PydanticSerializationError, to_jsonable_python
+from typing_extensions import TypedDict
 
+from .annotations import adapted, said_of, unpacked
 from .artifact import RESOLVE_KEY, Artifact
 from .context import ToolContext
 from .errors import ArgumentProblem, InvalidArguments, ToolDefinitionError, UnresolvedAnnotation
 from .problems import problems_of
-from .schema import accepts, json_schema_of
+from .repairing import Refused, validate_again
+from .schema import json_schema_of
 from .signature import EMPTY, ToolParameter, ToolSignature
 
 _POSITIONAL_ONLY = inspect.Parameter.POSITIONAL_ONLY
@@ -32,7 +34,13 @@ _KEYWORD_KINDS = (_POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
 class Arguments:
-    """The validator, the schema and the layout of one tool's arguments."""
+    """The validator, the schema and the layout of one tool's arguments.
+
+    Attributes:
+        schema: JSON Schema (2020-12).
+        keywords_only: Whether all parameters are passed by keyword.
+        check: Converts arguments, or raises pydantic's ValidationError; without a second look.
+    """
 
     def __init__(
         self, tool: str, signature: ToolSignature, descriptions: Mapping[str, str], names: Mapping[str, Any]
@@ -48,7 +56,6 @@ class Arguments:
         Raises:
             ToolDefinitionError: a parameter can't be described; the message names it.
         """
-        self._tool = tool
         self._signature = signature
         self._parameters = {p.name: p for p in signature.parameters if p.name not in signature.context_parameters}
         fields = {name: _field_type(parameter) for name, parameter in self._parameters.items()}
@@ -57,44 +64,50 @@ class Arguments:
             self.schema = json_schema_of(adapter, "validation")
         except (PydanticUserError, PydanticSchemaGenerationError, PydanticInvalidForJsonSchema, NameError) as error:
             raise _definition_error(tool, fields, names, error) from error
-        self._validate = adapter.validator.validate_python
+        self._adapter = adapter
+        self.check = adapter.validator.validate_python
         self._describe(descriptions)
-        properties, definitions = self.schema["properties"], self.schema.get("$defs", {})
-        self._only_structured = tuple(
-            name
-            for name, schema in properties.items()
-            if not accepts(schema, "string", definitions)
-            and (accepts(schema, "array", definitions) or accepts(schema, "object", definitions))
-        )
-        self._keywords_only = all(parameter.kind in _KEYWORD_KINDS for parameter in signature.parameters)
+        self.keywords_only = all(parameter.kind in _KEYWORD_KINDS for parameter in signature.parameters)
         self._extra_keywords = next((p.name for p in signature.parameters if p.kind is _VAR_KEYWORD), None)
 
     def validate(
-        self, arguments: Mapping[str, Any], resolve: Callable[[Artifact], Path] | None = None
+        self, tool: str, arguments: Mapping[str, Any], resolve: Callable[[Artifact], Path] | None = None
     ) -> dict[str, Any]:
         """Return converted arguments; what was left out is left to the function's own defaults.
 
         Raises:
             InvalidArguments: with everything that is wrong.
         """
-        if self._only_structured:
-            arguments = self._parse_structured(arguments)
+        context = None if resolve is None else {RESOLVE_KEY: resolve}
         try:
-            converted: dict[str, Any] = self._validate(
-                arguments, context=None if resolve is None else {RESOLVE_KEY: resolve}
-            )
+            converted: dict[str, Any] = self.check(arguments, context=context)
         except ValidationError as error:
-            details = error.errors(include_url=False)
-            raise InvalidArguments(self._tool, problems_of(details, arguments, tuple(self._parameters))) from error
-        if self._extra_keywords in converted:
-            self._refuse_overlap(self._extra_keywords, converted)
+            converted = self.repaired(tool, arguments, error, context)
+        if self._extra_keywords is not None and self._extra_keywords in converted:
+            self._refuse_overlap(tool, self._extra_keywords, converted)
+        return converted
+
+    def repaired(
+        self, tool: str, arguments: Mapping[str, Any], error: ValidationError, context: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Return converted arguments where `check` has refused them and a second look does not.
+
+        Raises:
+            InvalidArguments: with everything that is wrong.
+        """
+        try:
+            converted: dict[str, Any] = validate_again(self._adapter, arguments, error, context)
+        except Refused as refused:
+            details = refused.error.errors(include_url=False)
+            problems = problems_of(details, refused.arguments, tuple(self._parameters))
+            raise InvalidArguments(tool, problems) from error
         return converted
 
     def layout(self, converted: dict[str, Any], context: ToolContext | None) -> tuple[list[Any], dict[str, Any]]:
         """Turn converted arguments, and the context where it is wanted, into positional and keyword arguments."""
         for name in self._signature.context_parameters:
             converted = {**converted, name: context}
-        if self._keywords_only:
+        if self.keywords_only:
             return [], converted
         positional: list[Any] = []
         keywords: dict[str, Any] = {}
@@ -113,9 +126,10 @@ class Arguments:
 
     def _describe(self, descriptions: Mapping[str, str]) -> None:
         for name, schema in self.schema["properties"].items():
-            if name in descriptions:
-                schema.setdefault("description", descriptions[name])
-            default = self._parameters[name].default if name in self._parameters else EMPTY
+            said = said_of(self._parameters[name].annotation) or descriptions.get(name)
+            if said:
+                schema.setdefault("description", said)
+            default = self._parameters[name].default
             if default is EMPTY or isinstance(default, FieldInfo):
                 continue
             try:
@@ -123,21 +137,7 @@ class Arguments:
             except (PydanticSerializationError, ValueError):
                 continue  # a default without a JSON form is still the function's default
 
-    def _parse_structured(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Parse lists and objects that came as JSON text, as models often send them."""
-        parsed: dict[str, Any] = {}
-        for name in self._only_structured:
-            value = arguments.get(name)
-            if isinstance(value, str):
-                try:
-                    structured = from_json(value)
-                except ValueError:
-                    continue  # reported by the validation as the string that it is
-                if isinstance(structured, list | dict):
-                    parsed[name] = structured
-        return {**arguments, **parsed} if parsed else arguments
-
-    def _refuse_overlap(self, extra: str, converted: Mapping[str, Any]) -> None:
+    def _refuse_overlap(self, tool: str, extra: str, converted: Mapping[str, Any]) -> None:
         taken = {name for name, p in self._parameters.items() if p.kind in _KEYWORD_KINDS}
         taken.update(self._signature.context_parameters)
         overlap = [name for name in converted[extra] if name in taken]
@@ -145,17 +145,17 @@ class Arguments:
             problems = [
                 ArgumentProblem(f"{extra}.{name}", "a name of its own", "a parameter's name") for name in overlap
             ]
-            raise InvalidArguments(self._tool, problems)
+            raise InvalidArguments(tool, problems)
 
 
 def _field_type(parameter: ToolParameter) -> Any:
-    annotation: Any = Any if parameter.annotation is EMPTY else parameter.annotation
+    annotation: Any = Any if parameter.annotation is EMPTY else adapted(parameter.annotation)
+    inner = unpacked(parameter.annotation)
     if parameter.kind is _VAR_POSITIONAL:
-        return NotRequired[list[annotation]]
+        # A tuple that is unpacked says itself how many there have to be.
+        return NotRequired[list[annotation]] if inner is None else adapted(inner)
     if parameter.kind is _VAR_KEYWORD:
-        if get_origin(annotation) is Unpack:
-            return NotRequired[get_args(annotation)[0]]
-        return NotRequired[dict[str, annotation]]
+        return NotRequired[dict[str, annotation]] if inner is None else NotRequired[adapted(inner)]
     if isinstance(parameter.default, FieldInfo):
         return Annotated[annotation, parameter.default]
     return annotation if parameter.default is EMPTY else NotRequired[annotation]

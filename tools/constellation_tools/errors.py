@@ -13,6 +13,8 @@
     ├── Confined                    a call asked for something outside of what its tool may touch
     └── ArtifactUnavailable         an artifact's file is not on this machine
 
+ToolSkipped is a warning: a provider can't take a tool, which is left out of a request.
+
 Every error carries its own arguments as `args`, so it survives pickling between worker processes.
 """
 
@@ -59,6 +61,10 @@ class UnknownTool(ToolsError):
         elif self.known:
             hint = f"; there are {', '.join(self.known)}"
         return f"no tool is named {self.name!r}{hint}"
+
+
+class ToolSkipped(UserWarning):
+    """Warned of when a tool is left out of a request because the provider can't take it; names the tool and why."""
 
 
 @dataclass(frozen=True, slots=True)

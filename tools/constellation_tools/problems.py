@@ -24,8 +24,9 @@ def problems_of(
     """Translate pydantic's errors; the alternatives of a union at one place become one problem."""
     found: dict[str, tuple[list[str], str]] = {}
     for detail in details:
-        path, depth = _path(detail, arguments)
-        expected, got = _expected(detail, known if depth == 1 else ()), _got(detail)
+        place = place_of(detail, arguments)
+        path = _path(place)
+        expected, got = _expected(detail, known if len(place) == 1 else ()), _got(detail)
         alternatives, _ = found.setdefault(path, ([], got))
         if expected not in alternatives:
             alternatives.append(expected)
@@ -45,21 +46,24 @@ def shown(value: Any) -> str:
     return f"{_JSON_NAMES.get(type(value), type(value).__name__)} {text}"
 
 
-def _path(detail: ErrorDetails, arguments: Any) -> tuple[str, int]:
+def place_of(detail: ErrorDetails, arguments: Any) -> tuple[str | int, ...]:
     """Follow a location through the arguments; steps that are not in them name pydantic's alternatives, not places."""
-    path, depth, value = "", 0, arguments
+    place: list[str | int] = []
+    value: Any = arguments
     last = len(detail["loc"]) - 1
     for index, step in enumerate(detail["loc"]):
-        if isinstance(step, int) and isinstance(value, list | tuple) and step < len(value):
-            path, value = f"{path}[{step}]", value[step]
-        elif isinstance(value, Mapping) and step in value:
-            path, value = f"{path}.{step}", value[step]
-        elif index == last and detail["type"] in ("missing", "missing_argument"):
-            path = f"{path}.{step}"
-        else:
+        in_list = isinstance(value, list | tuple) and isinstance(step, int) and step < len(value)
+        if in_list or (isinstance(value, Mapping) and step in value):
+            value = value[step]
+        elif index != last or detail["type"] not in ("missing", "missing_argument"):
             continue
-        depth += 1
-    return path.removeprefix(".") or "arguments", depth
+        place.append(step)
+    return tuple(place)
+
+
+def _path(place: tuple[str | int, ...]) -> str:
+    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in place)
+    return "".join(steps).removeprefix(".") or "arguments"
 
 
 def _expected(detail: ErrorDetails, known: tuple[str, ...]) -> str:

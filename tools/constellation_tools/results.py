@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ConfigDict, TypeAdapter
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError, PydanticUserError
@@ -13,9 +13,27 @@ from .errors import InvalidOutput, UnresolvedAnnotation
 from .schema import json_schema_of
 from .signature import EMPTY
 
+_PLAIN: Mapping[Any, type] = {str: str, int: int, bool: bool, None: type(None), type(None): type(None)}
+"""Types whose values are their own JSON form."""
+
+
+def names_matter(returns: Any, names: Mapping[str, Any]) -> bool:
+    """Whether a result's type may refer to local names, so that it has to be looked into while they are at hand."""
+    if not names or returns is EMPTY or returns is Any:
+        return False
+    arguments = get_args(returns)
+    if arguments:
+        return any(names_matter(argument, names) for argument in arguments)
+    return getattr(returns, "__module__", None) != "builtins" and returns not in (None, ...)
+
 
 class Results:
-    """Turns what one tool returns into JSON types."""
+    """Turns what one tool returns into JSON types.
+
+    Attributes:
+        schema: JSON Schema (2020-12); None where nothing is known.
+        plain: The class whose instances are their own JSON form, where that is the declared one.
+    """
 
     def __init__(self, tool: str, returns: Any, names: Mapping[str, Any]) -> None:
         """Build the serialiser; a result type that can't be described is serialised by its values alone.
@@ -28,7 +46,7 @@ class Results:
         Raises:
             UnresolvedAnnotation: the type refers to a name that is not defined.
         """
-        self._tool = tool
+        self.plain = _PLAIN.get(returns) if isinstance(returns, type | None) else None
         self._adapter: TypeAdapter[Any] | None = None
         self.schema: dict[str, Any] | None = None
         if returns is EMPTY or returns is Any:
@@ -46,12 +64,14 @@ class Results:
         except (PydanticUserError, PydanticSchemaGenerationError, PydanticInvalidForJsonSchema):
             return
 
-    def to_json(self, value: Any) -> Any:
+    def to_json(self, tool: str, value: Any) -> Any:
         """Return the JSON form.
 
         Raises:
             InvalidOutput: it has none.
         """
+        if type(value) is self.plain:
+            return value
         if self._adapter is not None:
             try:
                 return self._adapter.serializer.to_python(value, mode="json", warnings=False)
@@ -60,7 +80,7 @@ class Results:
         try:
             return to_jsonable_python(value)
         except ValueError as error:
-            raise InvalidOutput(self._tool, str(error)) from error
+            raise InvalidOutput(tool, str(error)) from error
 
 
 def _deferred_adapter(annotation: Any) -> TypeAdapter[Any]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
+from pydantic.errors import PydanticInvalidForJsonSchema
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
 from pydantic_core import core_schema
 
@@ -35,6 +37,22 @@ class _ToolJsonSchema(GenerateJsonSchema):
 
     ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}  # noqa: RUF012 - declared so by pydantic
 
+    def enum_schema(self, schema: core_schema.EnumSchema) -> JsonSchemaValue:
+        """Flags are whole numbers, in which members may be combined; other enums need values that JSON has."""
+        cls = schema["cls"]
+        if issubclass(cls, enum.Flag):
+            return _flags(cls, super().enum_schema(schema))
+        for member in schema["members"]:
+            if not isinstance(member.value, str | int | float | None):
+                raise PydanticInvalidForJsonSchema(
+                    f"the value of {cls.__name__}.{member.name} is no JSON scalar: give its members text or numbers"
+                )
+        return super().enum_schema(schema)
+
+    def is_subclass_schema(self, schema: core_schema.IsSubclassSchema) -> JsonSchemaValue:
+        """JSON has no classes."""
+        return self.handle_invalid_for_json_schema(schema, f"a subclass of {schema['cls'].__name__}")
+
     def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
         return _documented(super().model_schema(schema), schema["cls"])
 
@@ -47,6 +65,18 @@ class _ToolJsonSchema(GenerateJsonSchema):
         return json_schema if cls is None else _documented(json_schema, cls)
 
 
+def _flags(cls: type[enum.Flag], json_schema: JsonSchemaValue) -> JsonSchemaValue:
+    """Say a set of flags: the sum of some members."""
+    described: JsonSchemaValue = {
+        key: value for key, value in json_schema.items() if key in ("title", "description", "default")
+    }
+    names = ", ".join(f"{member.value} {member.name}" for member in cls)
+    described.setdefault("description", f"A sum of: {names}.")
+    bounds = {"minimum": 0, "maximum": sum(member.value for member in cls)}
+    keeps_others = getattr(cls, "_boundary_", enum.STRICT) is enum.KEEP
+    return {"type": "integer", **({} if keeps_others else bounds), **described}
+
+
 def _documented(json_schema: JsonSchemaValue, cls: type) -> JsonSchemaValue:
     """Describe a class and its fields by its docstring and those of its bases, where nothing else does."""
     own = parse_docstring(cls.__dict__.get("__doc__"))
@@ -56,7 +86,7 @@ def _documented(json_schema: JsonSchemaValue, cls: type) -> JsonSchemaValue:
         json_schema["description"] = own.description
     fields: dict[str, str] = {}
     for base in reversed(cls.__mro__):
-        if base is not object and base is not BaseModel:
+        if base.__module__ != "builtins" and base is not BaseModel:
             fields.update(parse_docstring(base.__dict__.get("__doc__")).parameters)
     for name, field_schema in json_schema.get("properties", {}).items():
         if name in fields:
@@ -83,7 +113,9 @@ def _without_titles(node: Any) -> Any:
     return cleaned
 
 
-def _accepts(schema: Mapping[str, Any], kind: str, definitions: Mapping[str, Any], seen: frozenset[str]) -> bool:
+def _accepts(schema: Any, kind: str, definitions: Mapping[str, Any], seen: frozenset[str]) -> bool:
+    if not isinstance(schema, Mapping):
+        return schema is not False
     reference = schema.get("$ref")
     if reference is not None:
         if reference in seen:
@@ -98,9 +130,9 @@ def _accepts(schema: Mapping[str, Any], kind: str, definitions: Mapping[str, Any
     if declared is not None:
         return kind in declared if isinstance(declared, list) else bool(kind == declared)
     if "const" in schema:
-        return kind == _json_type(schema["const"])
+        return kind == json_type(schema["const"])
     if "enum" in schema:
-        return any(kind == _json_type(value) for value in schema["enum"])
+        return any(kind == json_type(value) for value in schema["enum"])
     for combination in ("anyOf", "oneOf"):
         if combination in schema:
             return any(matches(part) for part in schema[combination])
@@ -109,6 +141,7 @@ def _accepts(schema: Mapping[str, Any], kind: str, definitions: Mapping[str, Any
     return True
 
 
-def _json_type(value: Any) -> str:
+def json_type(value: Any) -> str:
+    """The JSON type of a value; `integer` for whole numbers that Python holds as such."""
     names = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
     return names.get(type(value), "null")

@@ -154,10 +154,10 @@ def _bound_by_partials(target: Any) -> set[str]:
 
 
 def _is_instance_parameter(parameter: inspect.Parameter, function: Any, target: Any) -> bool:
-    """Whether a first parameter is the `self` of a method that was taken from its class, not from an instance."""
+    """Whether a first parameter is the `self` or `cls` of a method that was taken from its class, not bound to it."""
     scope = getattr(function, "__qualname__", "").rpartition(".")[0]
     in_class = bool(scope) and not scope.endswith("<locals>")
-    return in_class and target is function and parameter.name == "self" and parameter.annotation is EMPTY
+    return in_class and target is function and parameter.name in ("self", "cls") and parameter.annotation is EMPTY
 
 
 def _is_context(annotation: Any) -> bool:

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
-import inspect
-import re
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
 import anyio
-import anyio.to_thread
+from pydantic import ValidationError
 
-from .arguments import Arguments
 from .artifact import Artifact
 from .context import ToolContext
+from .definition import Definition, checked_name, docstring_of, name_of
 from .docstrings import parse_docstring
 from .errors import ToolDefinitionError, ToolTimeout, UnresolvedAnnotation
-from .results import Results
-from .signature import enclosing_names, read_signature, underlying_function
+from .running import gathered, is_async, run, run_in_items
+from .signature import enclosing_names
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -28,17 +28,7 @@ R = TypeVar("R")
 FILE_MODULE_PREFIX = "constellation_tools_file_"
 """Modules of this prefix were loaded from a file that is not importable by name."""
 
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-
-
-class _Definition:
-    """What is derived from a function's signature, all at once or not at all."""
-
-    def __init__(self, name: str, function: Callable[..., Any], names: Mapping[str, Any]) -> None:
-        self.signature = read_signature(function, names=names)
-        docstring = parse_docstring(_docstring_of(function))
-        self.arguments = Arguments(name, self.signature, docstring.parameters, names)
-        self.results = Results(name, self.signature.returns, names)
+_END: Any = object()
 
 
 class Tool(Generic[P, R]):
@@ -68,28 +58,19 @@ class Tool(Generic[P, R]):
         Raises:
             ToolDefinitionError: the function can't be described; the message names the parameter.
         """
-        name = _default_name(function) if name is None else name
-        if not _NAME.fullmatch(name):
-            raise ToolDefinitionError(
-                f"{name!r} can't be a tool's name: give 1 to 64 letters, digits, '_' or '-' with name=..."
-            )
+        name = checked_name(name_of(function) if name is None else name)
         if timeout_s is not None and not timeout_s > 0:
             raise ToolDefinitionError(f"the timeout of tool {name!r} must be more than 0 s, not {timeout_s}")
-        underlying = underlying_function(function)
-        if inspect.isgeneratorfunction(underlying) or inspect.isasyncgenfunction(underlying):
-            raise ToolDefinitionError(
-                f"{name} can't be a tool: it is a generator; return a list, and report on the way with "
-                "ToolContext.progress"
-            )
         functools.update_wrapper(self, function)
         self.name: str = name
-        self.description = parse_docstring(_docstring_of(function)).description if description is None else description
+        self.description = parse_docstring(docstring_of(function)).description if description is None else description
         self.idempotent = idempotent
         self.timeout_s = timeout_s
         self.blocking = blocking
-        self.is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
-        self._function = function
-        self._definition: _Definition | None = None
+        self.is_async = is_async(function)
+        self._function: Callable[..., Any] = function
+        self._definition: Definition | None = None
+        self._is_bound = False
         self._names = enclosing_names(function)
         # A name that is not defined may be so further down in its module: using the tool tries again.
         with contextlib.suppress(UnresolvedAnnotation):
@@ -122,20 +103,30 @@ class Tool(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function as it is: no validation, no conversion, no time limit."""
-        return self._function(*args, **kwargs)
+        result: R = self._function(*args, **kwargs)
+        return result
 
     def __get__(self, instance: object | None, owner: type | None = None) -> Tool[..., R]:
         """Bind a tool that is defined in a class to an instance, as functions do."""
-        if instance is None or not self._defined().signature.unbound:
+        if instance is None or self._is_bound or not self._defined().signature.unbound:
             return self
-        return Tool(
-            functools.partial(self._function, instance),  # type: ignore[arg-type]  # the instance is `self`
-            name=self.name,
-            description=self.description,
-            idempotent=self.idempotent,
-            timeout_s=self.timeout_s,
-            blocking=self.blocking,
-        )
+        bound: Tool[..., R] = copy.copy(self)
+        bound._function = functools.partial(self._function, instance)
+        bound._is_bound = True
+        bound.__wrapped__ = bound._function  # type: ignore[attr-defined]  # what inspect reads the signature of
+        return bound
+
+    def renamed(self, name: str, description: str | None = None) -> Tool[P, R]:
+        """Return the same tool under another name, and with another description if one is given.
+
+        Raises:
+            ToolDefinitionError: the name can't be a tool's.
+        """
+        other = copy.copy(self)
+        other.name = checked_name(name)
+        if description is not None:
+            other.description = description
+        return other
 
     def __repr__(self) -> str:
         return f"<Tool {self.name}>"
@@ -165,7 +156,9 @@ class Tool(Generic[P, R]):
         found: Any = module
         for part in qualname.split("."):
             found = getattr(found, part, None)
-        if (found is not self and found is not self._function) or self._defined().signature.unbound:
+        # A tool under another name is found as the one that it was made of.
+        function = found._function if isinstance(found, Tool) else found
+        if function is not self._function or self._defined().signature.unbound:
             return None
         place = module.__file__ if module.__name__.startswith(FILE_MODULE_PREFIX) else module.__name__
         return f"{place}:{qualname}"
@@ -174,6 +167,11 @@ class Tool(Generic[P, R]):
     def takes_context(self) -> bool:
         """Whether one of its parameters is a `ToolContext`."""
         return bool(self._defined().signature.context_parameters)
+
+    @property
+    def streams(self) -> bool:
+        """Whether the function is a generator, synchronous or not: `call` gathers its items, `stream` gives each."""
+        return self._defined().streams
 
     def validate(
         self, arguments: Mapping[str, Any], *, resolve: Callable[[Artifact], Path] | None = None
@@ -187,10 +185,10 @@ class Tool(Generic[P, R]):
         Raises:
             InvalidArguments: they don't fit; nothing has been run.
         """
-        return self._defined().arguments.validate(arguments, resolve)
+        return self._defined().arguments.validate(self.name, arguments, resolve)
 
     async def call(self, arguments: Mapping[str, Any], context: ToolContext | None = None) -> Any:
-        """Validate, run and return the result as JSON types.
+        """Validate, run and return the result as JSON types; a generator's result is a list of its items.
 
         A sync function runs in a worker thread that is left behind when the call is cancelled or times out; its
         context then says so. What the function raises passes through.
@@ -200,18 +198,56 @@ class Tool(Generic[P, R]):
             ToolTimeout: the function did not finish within `timeout_s`.
             InvalidOutput: the result has no JSON form.
         """
-        definition = self._defined()
-        in_thread = self.blocking and not self.is_async
-        own = (context or ToolContext()).for_call() if definition.signature.context_parameters else None
+        definition = self._definition or self._defined()
+        results = definition.results
+        on_loop = self.is_async or not self.blocking
+        if on_loop and definition.direct and context is None and self.timeout_s is None:
+            # Nothing stands between caller and function: this way costs least, and does the same as the other.
+            try:
+                converted = definition.arguments.check(arguments)
+            except ValidationError as error:
+                converted = definition.arguments.repaired(self.name, arguments, error)
+            result: Any = self._function(**converted)
+            if self.is_async or hasattr(result, "__await__"):
+                result = await result
+            return result if type(result) is results.plain else results.to_json(self.name, result)
+        own = _own_context(definition, context)
         args, kwargs = self._prepare(definition, arguments, context, own)
         if self.timeout_s is None:
-            result = await self._run(in_thread, args, kwargs, own)
+            result = await run(self._function, args, kwargs, own, in_thread=not on_loop)
         else:
             with anyio.move_on_after(self.timeout_s) as scope:
-                result = await self._run(in_thread, args, kwargs, own)
+                result = await run(self._function, args, kwargs, own, in_thread=not on_loop)
             if scope.cancelled_caught:
                 raise ToolTimeout(self.name, self.timeout_s)
-        return definition.results.to_json(result)
+        return results.to_json(self.name, result)
+
+    async def stream(self, arguments: Mapping[str, Any], context: ToolContext | None = None) -> AsyncIterator[Any]:
+        """Validate and run, and give each item of a generator as JSON types when it comes; else the one result.
+
+        `timeout_s` is for each item.
+
+        Raises:
+            InvalidArguments: the arguments don't fit; nothing has been run.
+            ToolTimeout: an item took longer than `timeout_s`.
+            InvalidOutput: an item has no JSON form.
+        """
+        definition = self._defined()
+        if not definition.streams:
+            yield await self.call(arguments, context)
+            return
+        own = _own_context(definition, context)
+        args, kwargs = self._prepare(definition, arguments, context, own)
+        in_thread = self.blocking and not self.is_async
+        async with aclosing(run_in_items(self._function, args, kwargs, own, in_thread=in_thread)) as items:
+            while True:
+                with anyio.move_on_after(self.timeout_s) as scope:
+                    item = await anext(items, _END)
+                if scope.cancelled_caught:
+                    raise ToolTimeout(self.name, cast("float", self.timeout_s))
+                if item is _END:
+                    return
+                yield definition.results.to_json(self.name, [item])[0]
 
     def call_sync(self, arguments: Mapping[str, Any], context: ToolContext | None = None) -> Any:
         """Do as `call` does, in the calling thread and without a time limit.
@@ -222,49 +258,33 @@ class Tool(Generic[P, R]):
             InvalidOutput: the result has no JSON form.
         """
         definition = self._defined()
-        own = context or ToolContext() if definition.signature.context_parameters else None
+        results = definition.results
+        own = context or ToolContext() if definition.signature.context_parameters else context
         args, kwargs = self._prepare(definition, arguments, context, own)
         result: Any = self._function(*args, **kwargs)
-        if result is not None and isinstance(result, Coroutine):  # nothing of it has run yet
-            result.close()
+        if isinstance(result, Coroutine | AsyncGenerator):  # nothing of it has run yet
+            if isinstance(result, Coroutine):
+                result.close()
             raise TypeError(f"{self.name} is async: await its call() instead of call_sync()")
-        return definition.results.to_json(result)
+        return results.to_json(self.name, gathered(result, own))
 
     def _prepare(
         self,
-        definition: _Definition,
+        definition: Definition,
         arguments: Mapping[str, Any],
         context: ToolContext | None,
         own: ToolContext | None,
     ) -> tuple[list[Any], dict[str, Any]]:
-        if definition.signature.unbound:
+        if definition.signature.unbound and not self._is_bound:
             raise TypeError(f"{self.name} is a method: take the tool from an instance, not from the class")
-        converted = definition.arguments.validate(arguments, None if context is None else context.path)
+        converted = definition.arguments.validate(self.name, arguments, None if context is None else context.path)
         return definition.arguments.layout(converted, own)
 
-    async def _run(self, in_thread: bool, args: list[Any], kwargs: dict[str, Any], own: ToolContext | None) -> Any:
-        function = cast("Callable[..., Any]", self._function)
-        if not in_thread:
-            result = function(*args, **kwargs)
-        else:
-
-            def run() -> tuple[Any]:  # in a tuple, because no coroutine may come out of a trio thread as it is
-                return (function(*args, **kwargs),)
-
-            try:
-                (result,) = await anyio.to_thread.run_sync(run, abandon_on_cancel=True)
-            except anyio.get_cancelled_exc_class():
-                if own is not None:
-                    own.cancel()
-                raise
-        # A plain function may still hand out an awaitable, such as a wrapper around a coroutine function.
-        return await result if isinstance(result, Awaitable) else result
-
-    def _defined(self) -> _Definition:
+    def _defined(self) -> Definition:
         if self._definition is None:
             names = {**self._names, **enclosing_names(self._function)}
-            self._definition = _Definition(self.name, self._function, names)
-            self._names.clear()  # they are other functions' variables, which must not live on because of a tool
+            self._definition = Definition(self.name, self._function, names)
+            self._names = {}  # they are other functions' variables, which must not live on because of a tool
         return self._definition
 
 
@@ -316,16 +336,8 @@ def tool(
     return make if function is None else make(function)
 
 
-def _default_name(function: Callable[..., Any]) -> str:
-    if isinstance(function, functools.partial):
-        return _default_name(function.func)
-    return str(getattr(function, "__name__", type(function).__name__))
-
-
-def _docstring_of(function: Callable[..., Any]) -> str | None:
-    """Return the docstring, but not that of a callable object's class or of `partial` itself."""
-    if isinstance(function, functools.partial):
-        return _docstring_of(function.func)
-    if inspect.isroutine(function) or hasattr(function, "__wrapped__"):
-        return inspect.getdoc(function)
-    return inspect.getdoc(type(function).__call__) or inspect.getdoc(function)
+def _own_context(definition: Definition, context: ToolContext | None) -> ToolContext | None:
+    """A context for one call alone, where the function takes one or its items are to be told."""
+    if definition.signature.context_parameters or (definition.streams and context is not None):
+        return (context or ToolContext()).for_call()
+    return None

@@ -1,8 +1,8 @@
-"""An ordered collection of tools, each found by its name."""
+"""An ordered collection of tools, each found by its name; others are made of it by prefix, name or choice."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from .errors import ToolDefinitionError, UnknownTool
@@ -57,6 +57,50 @@ class Toolset:
     def names(self) -> tuple[str, ...]:
         """The names, in order."""
         return tuple(self._tools)
+
+    def prefixed(self, prefix: str) -> Toolset:
+        """Return a set of the same tools, each under its name with a prefix.
+
+        Raises:
+            ToolDefinitionError: a name can't be a tool's.
+        """
+        return Toolset((tool.renamed(prefix + tool.name) for tool in self), name=self.name)
+
+    def renamed(self, names: Mapping[str, str]) -> Toolset:
+        """Return a set of the same tools, some under other names.
+
+        Args:
+            names: New names by old ones; the other tools keep theirs.
+
+        Raises:
+            UnknownTool: there is no tool of an old name.
+            ToolDefinitionError: a new name can't be a tool's, or is taken.
+        """
+        for old in names:
+            self.get(old)
+        renamed = (tool.renamed(names[tool.name]) if tool.name in names else tool for tool in self)
+        return Toolset(renamed, name=self.name)
+
+    def only(self, *names: str) -> Toolset:
+        """Return a set of the tools of these names, in the order given.
+
+        Raises:
+            UnknownTool: there is no tool of a name.
+        """
+        return Toolset((self.get(name) for name in names), name=self.name)
+
+    def without(self, *names: str) -> Toolset:
+        """Return a set of all tools but those of these names.
+
+        Raises:
+            UnknownTool: there is no tool of a name.
+        """
+        left_out = {self.get(name).name for name in names}
+        return self.where(lambda tool: tool.name not in left_out)
+
+    def where(self, wanted: Callable[[Tool[..., Any]], bool]) -> Toolset:
+        """Return a set of the tools for which a function says so."""
+        return Toolset((tool for tool in self if wanted(tool)), name=self.name)
 
     def __contains__(self, item: object) -> bool:
         """Whether a name or a tool is in the set."""

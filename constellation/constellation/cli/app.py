@@ -15,6 +15,7 @@ from .hub import devices, serve
 from .run import resume, run
 from .runs import runs
 from .tokens import TOKENS
+from .tools import TOOLS
 from .version import version
 
 
@@ -48,6 +49,7 @@ def make_app() -> Any:
     for command in (run, validate, show, runs, resume, dump, replay, gc, serve, devices, version):
         app.command()(command)
     app.add_typer(TOKENS, name="tokens")
+    app.add_typer(TOOLS, name="tools")
     return typer.main.get_command(app)
 
 

@@ -1,0 +1,1 @@
+"""Tool libraries, one module each, imported where they are measured."""
