@@ -23,6 +23,7 @@ from constellation.graph import (
     TaskStarLine,
     ToolCall,
     Trigger,
+    UpdateStar,
 )
 from constellation.graph.documents import dump
 from constellation.scheduling import DeviceId, DeviceLoad, Offer, RunId, Scheduler, Step
@@ -110,6 +111,15 @@ def test_a_star_that_loses_its_tail_goes_behind_others(h: Harness, removed: Oper
     ranks = h.scheduler._waiting.ranks[R]
     assert [ranks[name] for name in ("x", "a", "c")] == [2.0, 1.0, 1.0]  # type: ignore[index]
     assert ranks["b"] == (2.0 if "b" in h.graph else 0.0)  # type: ignore[index]
+
+
+def test_a_star_goes_behind_others_when_all_that_waited_for_it_has_ended(h: Harness) -> None:
+    h.start(star("a"), star("other"), star("b"), star("c"), line("a", "b"), line("other", "c"), line("b", "c"))
+    h.handle(ev.CancelRequested(h.now, R, StarId("b")))
+    h.edit(UpdateStar(star("a", priority=1)), UpdateStar(star("other", priority=1)))
+    assert h.state("c") is StarState.SKIPPED
+    ranks = h.scheduler._waiting.ranks[R]
+    assert [ranks[name] for name in ("a", "other")] == [1.0, 1.0]  # type: ignore[index]
 
 
 def test_a_star_that_gains_a_long_tail_goes_before_others(h: Harness) -> None:

@@ -57,6 +57,7 @@ class Ranks:
 
     def _compute(self, node: Node) -> float:
         known = self._rank
-        # Those without a rank are no longer waited for.
-        behind = max([known[star] for star in node.outbound if star in known], default=0.0)
+        # What has ended is not waited for any more.
+        waiting = [known[star] for star, edge in node.outbound.items() if edge.target.outcome is None]
+        behind = max(waiting, default=0.0)
         return behind + self._durations.expected(work_key(node.star))
