@@ -218,6 +218,24 @@ def test_a_policy_that_fails_ends_the_star_that_it_was_asked_about_and_nothing_e
     h.replayed()
 
 
+class Grabby:
+    """A policy that crosses out, on the list that it is given, what it keeps a star off."""
+
+    def choose(self, star: TaskStar, candidates: Any, nearby: object, durations: Durations) -> DeviceLoad:
+        if star.name == "first only":
+            candidates[:] = [device for device in candidates if device.id == "d0"]
+        found: DeviceLoad = max(candidates, key=lambda device: device.id)
+        return found
+
+
+def test_what_a_policy_does_to_the_devices_that_it_is_shown_is_no_matter_to_other_stars() -> None:
+    h = Harness(policy=Grabby())
+    h.start(star("a", name="first only"), star("b"))
+    h.scheduler.take(DeviceJoined(h.now, DeviceId("d0"), 1, Offer(slots=2, tools={"t": True})), Step())
+    h.join("d1", slots=2)
+    assert (h.on("a"), h.on("b")) == ("d0", "d1")
+
+
 # --- nobody can ---
 
 
