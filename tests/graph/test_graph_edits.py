@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -362,3 +363,24 @@ def test_a_refused_batch_leaves_lines_from_stars_that_have_ended_as_decided_as_t
         graph.apply(EditBatch((unline("a", "b"), AddLine(line("a", "b")), AddLine(line("a", "nobody")))))
     assert (dump(graph), graph.state("b"), graph.waiting_for("b")) == before
     check_invariants(graph)
+
+
+class Counted(tuple[Operation, ...]):
+    """Operations that count how often somebody goes through them."""
+
+    looks = 0
+
+    def __iter__(self) -> Iterator[Operation]:
+        self.looks += 1
+        return super().__iter__()
+
+
+def test_a_batch_is_not_gone_through_again_for_each_line_that_its_references_imply() -> None:
+    graph = TaskConstellation("g")
+    graph.star("s0", "t")
+    operations = Counted(
+        AddStar(TaskStar(StarId(f"s{n}"), ToolCall("t", {"x": {"$ref": f"s{n - 1}#"}}))) for n in range(1, 50)
+    )
+    graph.apply(EditBatch(operations))
+    assert graph.line_count == 49
+    assert operations.looks < 5

@@ -93,6 +93,19 @@ def test_garbage_among_what_counts_as_old_is_still_found() -> None:
     assert sum(type(found) is Node for found in gc.get_objects()) == before
 
 
+def test_graphs_that_are_let_go_are_collected_though_each_counted_as_old() -> None:
+    graph = TaskConstellation("long")
+    for number in range(60):
+        graph.star(f"s{number}", "t", after=[f"s{number - 1}"] if number else ())
+    gc.collect()
+    assert gc.isenabled()
+    for _ in range(1_000):
+        graph.copy()
+        count_as_old()
+    alive = sum(type(found) is Node for found in gc.get_objects())
+    assert alive < 30_000, "of 60,000 stars in copies that nobody has any more"
+
+
 def test_what_somebody_has_frozen_stays_frozen() -> None:
     gc.freeze()
     try:

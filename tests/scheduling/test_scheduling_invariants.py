@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from constellation.graph import Outcome, StarState
-from constellation.scheduling import DeviceId, InvariantBroken, Scheduler
+from constellation.scheduling import DeviceId, DeviceLoad, InvariantBroken, Scheduler
 from constellation.scheduling.attempts import Attempt
 from constellation.scheduling.inputs import Tick
 from constellation.scheduling.invariants import check_scheduler
@@ -75,6 +75,19 @@ def test_what_does_not_agree_is_found_and_named(damage: str) -> None:
     do(h)
     with pytest.raises(InvariantBroken, match=message):
         h.handle(Tick(h.now))
+
+
+def test_the_end_of_a_star_that_the_policy_could_not_place_is_looked_at_as_well() -> None:
+    h = Harness()
+
+    def choose(*_: object) -> DeviceLoad:
+        h.graph.counts[StarState.FAILED] += 3
+        raise LookupError
+
+    h.scheduler.fleet._policy.choose = choose  # type: ignore[method-assign]
+    h.start(star("a"))
+    with pytest.raises(InvariantBroken, match="run 'r': counts"):
+        h.join()
 
 
 def test_without_validate_mode_nothing_is_looked_at() -> None:

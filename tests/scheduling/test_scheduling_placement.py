@@ -23,6 +23,7 @@ from constellation.graph import (
     TaskStarLine,
     ToolCall,
     Trigger,
+    UpdateStar,
 )
 from constellation.graph.documents import dump
 from constellation.scheduling import DeviceId, DeviceLoad, Offer, RunId, Scheduler, Step
@@ -110,6 +111,15 @@ def test_a_star_that_loses_its_tail_goes_behind_others(h: Harness, removed: Oper
     ranks = h.scheduler._waiting.ranks[R]
     assert [ranks.known[name] for name in ("x", "a", "c")] == [2.0, 1.0, 1.0]  # type: ignore[index]
     assert ranks.known.get("b", 0.0) == (2.0 if "b" in h.graph else 0.0)  # type: ignore[index]
+
+
+def test_a_star_goes_behind_others_when_all_that_waited_for_it_has_ended(h: Harness) -> None:
+    h.start(star("a"), star("other"), star("b"), star("c"), line("a", "b"), line("other", "c"), line("b", "c"))
+    h.handle(ev.CancelRequested(h.now, R, StarId("b")))
+    h.edit(UpdateStar(star("a", priority=1)), UpdateStar(star("other", priority=1)))
+    assert h.state("c") is StarState.SKIPPED
+    ranks = h.scheduler._waiting.ranks[R]
+    assert [ranks[name] for name in ("a", "other")] == [1.0, 1.0]  # type: ignore[index]
 
 
 def test_a_star_that_gains_a_long_tail_goes_before_others(h: Harness) -> None:
@@ -206,6 +216,24 @@ def test_a_policy_that_fails_ends_the_star_that_it_was_asked_about_and_nothing_e
     assert h.machine.state == "failed"
     assert h.scheduler.runs[OTHER].state == "succeeded"
     h.replayed()
+
+
+class Grabby:
+    """A policy that crosses out, on the list that it is given, what it keeps a star off."""
+
+    def choose(self, star: TaskStar, candidates: Any, nearby: object, durations: Durations) -> DeviceLoad:
+        if star.name == "first only":
+            candidates[:] = [device for device in candidates if device.id == "d0"]
+        found: DeviceLoad = max(candidates, key=lambda device: device.id)
+        return found
+
+
+def test_what_a_policy_does_to_the_devices_that_it_is_shown_is_no_matter_to_other_stars() -> None:
+    h = Harness(policy=Grabby())
+    h.start(star("a", name="first only"), star("b"))
+    h.scheduler.take(DeviceJoined(h.now, DeviceId("d0"), 1, Offer(slots=2, tools={"t": True})), Step())
+    h.join("d1", slots=2)
+    assert (h.on("a"), h.on("b")) == ("d0", "d1")
 
 
 # --- nobody can ---

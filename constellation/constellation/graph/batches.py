@@ -120,9 +120,21 @@ class _Edit:
         stars: The stars that it adds and removes.
         touched: The stars whose spec or incoming lines have changed, each with the operation that touched it last.
         decided: The new lines whose sources have ended.
+        unlinked: The lines that the batch removes in so many words, once that has been asked for.
     """
 
-    __slots__ = ("decided", "first_serial", "graph", "index", "log", "nodes", "operations", "stars", "touched")
+    __slots__ = (
+        "decided",
+        "first_serial",
+        "graph",
+        "index",
+        "log",
+        "nodes",
+        "operations",
+        "stars",
+        "touched",
+        "unlinked",
+    )
 
     def __init__(self, graph: TaskConstellation, operations: Sequence[Operation]) -> None:
         self.operations = operations
@@ -134,6 +146,7 @@ class _Edit:
         self.stars = _LINES_ALONE
         self.touched: dict[StarId, int] = {}
         self.decided = _NONE_DECIDED
+        self.unlinked: set[tuple[StarId, StarId]] | None = None
 
     # --- operations --------------------------------------------------------------------------------------------
 
@@ -273,8 +286,9 @@ class _Edit:
 
     def _is_unlinked(self, source: StarId, target: StarId) -> bool:
         """Whether the batch removes a line in so many words."""
-        removals = (operation for operation in self.operations if isinstance(operation, RemoveLine))
-        return any((removal.source, removal.target) == (source, target) for removal in removals)
+        if self.unlinked is None:
+            self.unlinked = {(gone.source, gone.target) for gone in self.operations if isinstance(gone, RemoveLine)}
+        return (source, target) in self.unlinked
 
     def _imply_line(self, node: Node, reference: Reference) -> None:
         try:

@@ -24,6 +24,10 @@ def no_collections() -> Iterator[None]:
         gc.enable()
 
 
+_last_full_look = -1
+"""How many full collections there had been when `count_as_old` last did its work."""
+
+
 def count_as_old() -> None:
     """Let everything that there is now count as long-lived, without the collector having walked over it to find out.
 
@@ -32,8 +36,14 @@ def count_as_old() -> None:
     collection, which these objects do not bring nearer. So this is for a graph whose stars leave things that do, such
     as their outcomes: one that is being run, not one that was only made.
 
+    It also sets back the count of looks after which that collection is due, which would never come if this were done
+    over and over. So once it is done, nothing is until the collector has looked at everything.
+
     Objects that somebody has frozen (`gc.freeze`) are to stay frozen, so that nothing is done where there are any.
     """
-    if gc.isenabled() and not gc.get_freeze_count():
+    global _last_full_look
+    full_looks = gc.get_stats()[-1]["collections"]
+    if full_looks != _last_full_look and gc.isenabled() and not gc.get_freeze_count():
+        _last_full_look = full_looks
         gc.freeze()
         gc.unfreeze()

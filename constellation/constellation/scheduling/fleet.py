@@ -197,7 +197,7 @@ class Fleet:
             while self._trim(lane) and (rival is None or lane.heap[0] < rival):
                 star = heappop(lane.heap)[3]
                 del lane.queued[star.id]
-                device, fault = self._choose(star, roomy, nearby(lane.run, star.id))
+                device, fault = self._choose(star, roomy.copy(), nearby(lane.run, star.id))
                 yield lane.run, star, lane.needs, device, fault
                 if device is None or self._ticket != newest:
                     break  # other stars wait by now, which may be more urgent
@@ -209,7 +209,10 @@ class Fleet:
     def _choose(
         self, star: TaskStar, candidates: Sequence[DeviceLoad], nearby: Mapping[DeviceId, int]
     ) -> tuple[DeviceLoad | None, str]:
-        """Ask the policy. It may be anybody's code: what it does wrong is the end of the star, not of the scheduler."""
+        """Ask the policy. It may be anybody's code: what it does wrong is the end of the star, not of the scheduler.
+
+        The candidates are its own: what it does to them is no other star's business.
+        """
         try:
             device = self._policy.choose(star, candidates, nearby, self.durations)
         except Exception as error:

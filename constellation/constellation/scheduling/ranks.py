@@ -58,5 +58,7 @@ class Ranks:
 
     def _compute(self, node: Node) -> float:
         known = self.known
-        behind = max([known.get(star, 0.0) for star in node.outbound], default=0.0)
+        # What has ended is not waited for any more.
+        waiting = [known[star] for star, edge in node.outbound.items() if edge.target.outcome is None]
+        behind = max(waiting, default=0.0)
         return behind + self._durations.expected(work_key(node.star))

@@ -368,10 +368,16 @@ class Scheduler:
     # --- placement ---------------------------------------------------------------------------------------------------
 
     def place(self, at: float, step: Step) -> None:
-        """Give stars that wait to devices with room, until there are no more of either."""
+        """Give stars that wait to devices with room, until there are no more of either.
+
+        Raises:
+            InvariantBroken: in validate mode, the state is inconsistent.
+        """
         for run, star, needs, device, fault in self.fleet.placements(self._nearby):
             if device is None:
                 self._apply(ev.PlacementFailed(at, run, star.id, fault, POLICY_FAILED), step)
+                if self._validate:
+                    check_scheduler(self)
                 continue
             machine, id = self.runs[run], star.id
             attempt = ev.attempt_id(run, id, machine.tries[id].attempts + 1)
