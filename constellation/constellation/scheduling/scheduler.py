@@ -18,8 +18,9 @@ from .endings import Endings
 from .errors import RunExists, UnknownRun
 from .events import DeviceId, JournalEntry, RunEvent, RunId, RunStarted
 from .fleet import Fleet
-from .inputs import FLEET_EVENTS, DeviceChanged, DeviceDraining, DeviceJoined, DeviceLeft, FleetEvent, Tick
+from .inputs import DeviceChanged, DeviceDraining, DeviceJoined, DeviceLeft, FleetEvent, Tick
 from .invariants import check_scheduler
+from .kinds import LAST_REPORTS, NEWS, OF_RUNS, OF_THE_FLEET
 from .matching import resource_needs, tool_of
 from .nesting import begin_nested, end_nested
 from .placement import POLICY_FAILED, DeviceLoad, PlacementPolicy
@@ -29,18 +30,6 @@ from .waiting import Waiting
 
 TICK_S = 1.0
 """How often stars that no device matches are looked at."""
-
-_OF_THE_FLEET = frozenset(FLEET_EVENTS)
-"""Looked up in half the time that `isinstance` takes to find out that an event is none of these."""
-
-_LAST_REPORTS = frozenset({ev.AttemptSucceeded, ev.AttemptFailed, ev.AttemptCancelled, ev.AttemptRejected})
-"""What a device says of an attempt when it is done with it."""
-
-_OF_RUNS = frozenset({RunStarted, ev.RunRecovered, ev.RunPaused, ev.RunUnpaused})
-"""The kinds of events that are about a whole run; see `Step.of_runs`."""
-
-_NEWS = _LAST_REPORTS | {ev.AttemptStarted, ev.HoldReleased}
-"""What is not a request but news, and may come when the run that it is about has been dropped."""
 
 
 class Scheduler:
@@ -90,7 +79,7 @@ class Scheduler:
         """
         kind = type(event)
         some: Any = event
-        if kind in _OF_THE_FLEET:
+        if kind in OF_THE_FLEET:
             self._handle_fleet(some, step)
         elif kind is RunStarted:
             self._start(some, step)
@@ -181,13 +170,13 @@ class Scheduler:
 
     def _apply(self, event: RunEvent, step: Step) -> None:
         kind = type(event)
-        if kind in _LAST_REPORTS:
+        if kind in LAST_REPORTS:
             # The slot is free even when the result comes too late to count.
             report: Any = event
             self.fleet.release(report.device, report.epoch, report.attempt)
         machine = self.runs.get(event.run)
         if machine is None:
-            if kind not in _NEWS:
+            if kind not in NEWS:
                 raise UnknownRun(event.run)
             self.stale += 1
             return
@@ -197,7 +186,7 @@ class Scheduler:
         if entry is None:
             return
         step.entries.append(entry)
-        if kind in _OF_RUNS:
+        if kind in OF_RUNS:
             step.of_runs.append(entry)
         if machine.concerns_runs:
             machine.concerns_runs = False
