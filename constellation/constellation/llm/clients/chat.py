@@ -116,11 +116,13 @@ class ChatModel:
         Raises:
             ProviderError: it does not answer.
         """
+        await self._transport.ready()
         with self._within(self._settings.answer_s, "answer"):
             return recognise(await self._transport.models())
 
     async def _prepare(self, request: ModelRequest) -> None:
-        """Learn once what has to be known before the first request: prices and, for one with a hint, the dialect."""
+        """Load what is needed, and learn once what has to be known: prices and, for a hint, the dialect."""
+        await self._transport.ready()
         if not self._prices_known:
             self._prices = await self._transport.prices()
             self._prices_known = True

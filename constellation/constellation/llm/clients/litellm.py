@@ -25,7 +25,7 @@ class LiteLLMTransport:
     """Carries requests with `litellm.acompletion`. The library is imported at the first one, which takes seconds."""
 
     def __init__(self, *, provider: str, model: str, api_key: str | None = None, base_url: str | None = None) -> None:
-        """Describe the provider; nothing is imported or connected yet.
+        """Describe the provider; nothing is imported or connected before `ready`.
 
         Args:
             provider: Its name.
@@ -53,9 +53,17 @@ class LiteLLMTransport:
         """The model as litellm is told it."""
         return self._model
 
+    async def ready(self) -> None:
+        """Import the library in a thread, for that takes seconds."""
+        if self._library is None:
+            await anyio.to_thread.run_sync(_import)
+            import litellm
+
+            self._library = litellm
+
     async def prices(self) -> Prices | None:
         """What litellm's own table says that the provider charges; None for a model that is not in it."""
-        library = self._library or await self._loaded()
+        library = self._library
         try:
             info = library.get_model_info(self._model)
         except Exception:  # litellm raises a bare Exception for a model that it has no entry of
@@ -69,7 +77,7 @@ class LiteLLMTransport:
 
     async def send(self, call: Call) -> Answer:
         """Send a request and wait for the whole answer."""
-        library = self._library or await self._loaded()
+        library = self._library
         with self._translated(library):
             answer = await library.acompletion(**self._arguments(call))
         return Answer(answer.model_dump(exclude_none=True), _headers(answer))
@@ -77,7 +85,7 @@ class LiteLLMTransport:
     @asynccontextmanager
     async def open(self, call: Call) -> AsyncIterator[Chunks]:
         """Send a request and read the answer in chunks; leaving the context closes the connection."""
-        library = self._library or await self._loaded()
+        library = self._library
         with self._translated(library):
             answer = await library.acompletion(**self._arguments(call))
         try:
@@ -103,13 +111,6 @@ class LiteLLMTransport:
     async def models(self) -> Any:
         """Nothing: litellm's providers are known by their names."""
         return {}
-
-    async def _loaded(self) -> Any:
-        await anyio.to_thread.run_sync(_import)
-        import litellm
-
-        self._library = litellm
-        return litellm
 
     @contextmanager
     def _translated(self, library: Any) -> Iterator[None]:

@@ -49,13 +49,19 @@ class OpenAITransport:
         """The model's name, as the server is told it."""
         return self._model
 
+    async def ready(self) -> None:
+        """Import the library in a thread, for that takes a second."""
+        if self._client is None:
+            await anyio.to_thread.run_sync(_import)
+            self._made()
+
     async def prices(self) -> Prices | None:
         """Not known: compatible servers have none, and OpenAI's are not published by its library."""
         return None
 
     async def send(self, call: Call) -> Answer:
         """Send a request and wait for the whole answer."""
-        client = self._client or await self._made()
+        client = self._made()
         with self._translated():
             answer = await client.chat.completions.with_raw_response.create(
                 **call.body, extra_body=call.extra_body or None, extra_headers=call.headers or None
@@ -66,7 +72,7 @@ class OpenAITransport:
     @asynccontextmanager
     async def open(self, call: Call) -> AsyncIterator[Chunks]:
         """Send a request and read the answer in chunks; leaving the context closes the connection."""
-        client = self._client or await self._made()
+        client = self._made()
         request = client.chat.completions.with_streaming_response.create(
             **call.body, extra_body=call.extra_body or None, extra_headers=call.headers or None
         )
@@ -106,18 +112,16 @@ class OpenAITransport:
 
     async def models(self) -> Any:
         """What the server answers to `GET /v1/models`, JSON."""
-        client = self._client or await self._made()
+        client = self._made()
         with self._translated():
             answer = await client.models.with_raw_response.list()
             content = answer.content
         return self._parsed(content)
 
-    async def _made(self) -> AsyncOpenAI:
-        """The client; the library is imported in a thread, for that takes a second."""
-        await anyio.to_thread.run_sync(_import)
-        from openai import AsyncOpenAI
-
+    def _made(self) -> AsyncOpenAI:
         if self._client is None:
+            from openai import AsyncOpenAI
+
             # Tries and time limits are ours, so that they are the same for every provider.
             self._client = AsyncOpenAI(api_key=self._api_key, base_url=self._base_url, timeout=None, max_retries=0)
         return self._client

@@ -50,6 +50,10 @@ class Transport(Protocol):
         """The model's name, as the provider is told it."""
         ...
 
+    async def ready(self) -> None:
+        """Load the library, before any time limit begins; raises nothing of its own."""
+        ...
+
     async def prices(self) -> Prices | None:
         """What the provider charges, where this is known."""
         ...

@@ -88,13 +88,13 @@ class Connection:
         except (anyio.BrokenResourceError, anyio.ClosedResourceError):
             raise ClientLeft from None
 
-    async def while_there(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Do some work, and cancel it when the client closes its side meanwhile.
+    async def while_there(self, work: Callable[[], Awaitable[bool]]) -> bool:
+        """Do some work and return what it does, or cancel it when the client closes its side meanwhile.
 
         Raises:
             ClientLeft: it did.
         """
-        left = False
+        left, done = False, False
         async with anyio.create_task_group() as group:
 
             async def watch() -> None:
@@ -107,10 +107,14 @@ class Connection:
                 group.cancel_scope.cancel()
 
             group.start_soon(watch)
-            await work()
+            try:
+                done = await work()
+            except ClientLeft:
+                left = True
             group.cancel_scope.cancel()
         if left:
             raise ClientLeft
+        return done
 
 
 def _pairs(headers: Mapping[str, Any]) -> list[tuple[str, str]]:

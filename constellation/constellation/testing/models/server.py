@@ -177,9 +177,11 @@ class ModelServer:
             case Hangup():
                 raise _Broken
             case Reply():
-                await connection.while_there(lambda: self._reply(connection, seen.body, answer, number))
+                if not await connection.while_there(lambda: self._reply(connection, seen.body, answer, number)):
+                    raise _Broken
 
-    async def _reply(self, connection: Connection, body: Mapping[str, Any], reply: Reply, number: int) -> None:
+    async def _reply(self, connection: Connection, body: Mapping[str, Any], reply: Reply, number: int) -> bool:
+        """Send a reply; returns False where the script wants it to be cut."""
         model = str(body.get("model", ""))
         gate = reply.gate
         if not body.get("stream"):
@@ -187,19 +189,20 @@ class ModelServer:
                 await gate.wait()
             whole = completion(reply, model=model, number=number)
             await connection.whole(200, json.dumps(whole).encode(), {**JSON, **reply.headers})
-            return
+            return True
         if gate is not None and gate.pieces == 0:
             await gate.wait()
         await connection.begin(reply.headers)
         with_usage = bool((body.get("stream_options") or {}).get("include_usage"))
         for sent, chunk in enumerate(chunks(reply, model=model, number=number, with_usage=with_usage)):
             if reply.break_after == sent:
-                raise _Broken
+                return False
             if gate is not None and gate.pieces == sent > 0:
                 await gate.wait()
             await connection.event(json.dumps(chunk, ensure_ascii=False))
         await connection.event("[DONE]")
         await connection.end()
+        return True
 
 
 class _Broken(Exception):
