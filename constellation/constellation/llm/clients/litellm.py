@@ -11,12 +11,18 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
-from ..errors import ConnectionLost, ContextOverflow, InvalidRequest, ModelTimeout, ProviderError
+from ..errors import ConnectionLost, ContextOverflow, InvalidRequest, LLMError, ModelTimeout, ProviderError
 from ..scrubbing import scrub
 from ..usage import Prices
 from ..wire.faults import fault_of
 from ..wire.requests import Call
 from .transport import Answer, Chunks
+
+_IN_USE: set[int] = set()
+"""The transports that are open, by their identity."""
+
+_HTTP_LIBRARIES = frozenset({"aiohttp", "httpcore", "httpcore2", "httpx", "httpx2"})
+"""The packages whose errors mean that the connection failed."""
 
 _PER_MILLION = Decimal(1_000_000)
 
@@ -60,6 +66,7 @@ class LiteLLMTransport:
             import litellm
 
             self._library = litellm
+            _IN_USE.add(id(self))
 
     async def prices(self) -> Prices | None:
         """What litellm's own table says that the provider charges; None for a model that is not in it."""
@@ -115,31 +122,35 @@ class LiteLLMTransport:
     @contextmanager
     def _translated(self, library: Any) -> Iterator[None]:
         """Make the library's errors ours, and leave theirs behind: they hold the request with its key."""
-        import openai
-
         try:
             yield
-        except library.ContextWindowExceededError as error:
-            fault: Exception = ContextOverflow(self._words(error), provider=self._provider, status=400)
-        except (library.UnsupportedParamsError, library.exceptions.LiteLLMUnknownProvider) as error:
-            fault = InvalidRequest(self._words(error))
-        except openai.APITimeoutError:
-            fault = ModelTimeout("it did not answer in time", provider=self._provider)
-        except openai.APIStatusError as error:
-            fault = self._fault(error)
-        except openai.APIConnectionError as error:
-            fault = ConnectionLost(self._words(error), provider=self._provider)
-        except openai.APIError as error:
-            fault = self._fault(error)
-        except openai.OpenAIError as error:
-            fault = ProviderError(self._words(error), provider=self._provider)
         except Exception as error:
-            if type(error).__module__.partition(".")[0] not in ("httpx", "httpx2", "httpcore", "httpcore2", "aiohttp"):
+            fault = self._ours(library, error)
+            if fault is None:
                 raise
-            fault = ConnectionLost(self._words(error), provider=self._provider)
         else:
             return
         raise fault from None
+
+    def _ours(self, library: Any, error: Exception) -> LLMError | None:
+        """Our error for one of the library's; None for what is a bug, here or there."""
+        import openai
+
+        if isinstance(error, library.exceptions.MidStreamFallbackError) and error.original_exception is not None:
+            error = error.original_exception
+        if isinstance(error, library.ContextWindowExceededError):
+            return ContextOverflow(self._words(error), provider=self._provider, status=400)
+        if isinstance(error, (library.UnsupportedParamsError, library.exceptions.LiteLLMUnknownProvider)):
+            return InvalidRequest(self._words(error))
+        if isinstance(error, openai.APITimeoutError):
+            return ModelTimeout("it did not answer in time", provider=self._provider)
+        if isinstance(error, openai.APIConnectionError) or type(error).__module__.partition(".")[0] in _HTTP_LIBRARIES:
+            return ConnectionLost(self._words(error), provider=self._provider)
+        if isinstance(error, openai.APIError):
+            return self._fault(error)
+        if isinstance(error, openai.OpenAIError):
+            return ProviderError(self._words(error), provider=self._provider)
+        return None
 
     def _fault(self, error: Any) -> ProviderError:
         response = getattr(error, "response", None)
@@ -159,9 +170,13 @@ class LiteLLMTransport:
         return scrub(str(getattr(error, "message", "") or error), self._secrets)
 
     async def aclose(self) -> None:
-        """Close the connections, which litellm keeps for the whole process."""
-        if self._library is not None:
-            await self._library.close_litellm_async_clients()
+        """Close the connections. litellm keeps them for the whole process, so the last one to be closed does it."""
+        library, self._library = self._library, None
+        _IN_USE.discard(id(self))
+        if library is not None and not _IN_USE:
+            with anyio.CancelScope(shield=True):
+                await library.close_litellm_async_clients()
+            library.in_memory_llm_clients_cache.flush_cache()  # else it would hand out clients that are closed
 
     def __repr__(self) -> str:
         return f"<LiteLLMTransport {self._model}>"

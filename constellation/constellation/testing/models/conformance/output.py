@@ -53,7 +53,9 @@ class OutputChecks(ModelChecks):
             _, response = await streamed(model, TYPED)
         assert response.output.legs[1].to == "Bodø"
 
-    @pytest.mark.parametrize("text", ['{"name": "north"}', '{"name": "north", "legs": [{"to": "Oslo"}]}', "A trip!", ""])
+    @pytest.mark.parametrize(
+        "text", ['{"name": "north"}', '{"name": "north", "legs": [{"to": "Oslo"}]}', "A trip!", ""]
+    )
     async def test_an_answer_that_does_not_fit_says_why(self, open_model: OpenModel, text: str) -> None:
         async with conversing(open_model, text) as (_, model):
             with pytest.raises(InvalidOutput, match="does not fit") as caught:

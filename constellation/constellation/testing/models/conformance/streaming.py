@@ -83,6 +83,9 @@ class StreamingChecks(ModelChecks):
 
     async def test_an_error_within_a_stream_is_an_error_of_ours(self, open_model: OpenModel) -> None:
         event = b'data: {"error": {"message": "the engine died", "code": 500}}\n\n'
-        async with conversing(open_model, rules=[lambda seen: Raw(event, media_type="text/event-stream")]) as (_, model):
+        async with conversing(open_model, rules=[lambda seen: Raw(event, media_type="text/event-stream")]) as (
+            _,
+            model,
+        ):
             with pytest.raises(LLMError, match="the engine died"):
                 await streamed(model, ask())
