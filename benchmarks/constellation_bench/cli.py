@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from .holds.cli import holds
+from .llm.cli import llm
 from .overhead.cli import overhead
 from .scaling.cli import scaling
 
@@ -21,5 +22,5 @@ def bench() -> None:
     """Measure what Constellation costs, beside other tools."""
 
 
-for command in (overhead, scaling, holds):
+for command in (overhead, scaling, holds, llm):
     APP.command()(command)

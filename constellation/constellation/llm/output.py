@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypeForm
 
 from .errors import InvalidOutput
 
@@ -27,7 +27,7 @@ class OutputType(Generic[T]):
         name: What the provider is told that it is called.
     """
 
-    type: type[T] | Any
+    type: TypeForm[T]
     name: str = field(default="")
 
     @cached_property
@@ -76,12 +76,12 @@ class OutputType(Generic[T]):
 
 
 @lru_cache(maxsize=256)
-def _adapter_of(kind: Hashable) -> TypeAdapter[Any]:
+def _adapter_of(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
 @lru_cache(maxsize=256)
-def _wrapper_of(kind: Hashable) -> TypeAdapter[Any]:
+def _wrapper_of(kind: Any) -> TypeAdapter[Any]:
     from typing_extensions import TypedDict
 
     return TypeAdapter(TypedDict("Wrapped", {"result": kind}))  # type: ignore[operator]

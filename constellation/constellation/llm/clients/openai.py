@@ -148,7 +148,7 @@ class OpenAITransport:
         except EventTooLong as error:
             fault = MalformedResponse(str(error), provider=self._provider)
         except Exception as error:
-            # Reading bytes, the library lets the errors of its HTTP client through; which that is depends on its version.
+            # Reading bytes, the library lets its HTTP client's errors through; which that is depends on its version.
             if type(error).__module__.partition(".")[0] not in ("httpx", "httpx2", "httpcore", "httpcore2"):
                 raise
             fault = ConnectionLost(self._reason(error), provider=self._provider)

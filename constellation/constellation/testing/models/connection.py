@@ -53,9 +53,11 @@ class Connection:
             self._http.start_next_cycle()
 
     async def _event(self) -> h11.Event | type[h11.PAUSED]:
-        while (event := self._http.next_event()) is h11.NEED_DATA:
+        while True:
+            event = self._http.next_event()
+            if event is not h11.NEED_DATA:
+                return event
             self._http.receive_data(await self._received())
-        return event
 
     async def _received(self) -> bytes:
         try:

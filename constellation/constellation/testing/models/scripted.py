@@ -13,6 +13,7 @@ from anyio.lowlevel import checkpoint
 from ...llm import LLMError, Message, ModelRequest, ModelResponse, ResponseStream, Usage
 from ...llm.cassettes import WholeStream
 from ...llm.messages import Part, Reasoning, Text, ToolUse
+from ...llm.model import FinishReason
 from ..errors import UnexpectedStep, UnusedSteps
 from .answers import Called, Reply
 
@@ -81,7 +82,7 @@ class ScriptedModel:
         used = reply.usage
         usage = Usage() if used is None else Usage(used.prompt, used.cached, 0, used.completion, used.reasoning)
         output = request.output.parse(reply.text) if request.output is not None and not reply.calls else None
-        finish = "refused" if reply.refusal else "tool_use" if reply.calls else "stop"
+        finish: FinishReason = "refused" if reply.refusal else "tool_use" if reply.calls else "stop"
         message = Message("assistant", tuple(parts))
         return ModelResponse(message, finish, usage, "model", "scripted", f"scripted-{number}", output)
 

@@ -49,6 +49,7 @@ class ModelServer:
         owned_by: str = "constellation",
         api_key: str | None = None,
         port: int = 0,
+        remember: bool = True,
     ) -> None:
         """Describe a server.
 
@@ -59,6 +60,7 @@ class ModelServer:
             owned_by: What the list says of their owner, by which kinds of server are told apart.
             api_key: The key that it wants; None to take any.
             port: Where it listens; any free port when 0.
+            remember: Whether it keeps the requests that came; False for one that serves very many.
         """
         self._script = deque(script)
         self._rules = tuple(rules)
@@ -66,6 +68,8 @@ class ModelServer:
         self._owner = owned_by
         self._key = api_key
         self._port = port
+        self._remember = remember
+        self._count = 0
         self._unexpected = ""
         self._stack = AsyncExitStack()
         self.requests: list[SeenRequest] = []
@@ -145,8 +149,10 @@ class ModelServer:
             entries = [{"id": name, "object": "model", "created": 0, "owned_by": self._owner} for name in self._models]
             await connection.whole(200, json.dumps({"object": "list", "data": entries}).encode(), JSON)
         elif (seen.method, seen.path) == ("POST", "/v1/chat/completions"):
-            number = len(self.requests)
-            self.requests.append(seen)
+            number = self._count
+            self._count += 1
+            if self._remember:
+                self.requests.append(seen)
             self._came.set()
             self._came = anyio.Event()
             await self._give(connection, seen, self._next(seen), number)
@@ -161,7 +167,7 @@ class ModelServer:
                 return Reply(answer) if isinstance(answer, str) else answer
         if not self._script:
             self._unexpected = self._unexpected or (
-                f"request {len(self.requests)} came, but the script is at its end: {_last_words(seen)!r}"
+                f"request {self._count} came, but the script is at its end: {_last_words(seen)!r}"
             )
             return Fault(400, "the script is at its end")
         step = self._script.popleft()

@@ -13,7 +13,7 @@ from ..answers import Answer, Rule
 from ..server import ModelServer
 
 OpenModel = Callable[[str, ClientSettings], Model]
-"""Opens a model of a client at a base URL that ends with `/v1`. It has to keep to the settings, their clock included."""
+"""Opens a model of a client at a base URL that ends with `/v1`, with `KEY`. It has to keep to the settings."""
 
 PATIENCE_S = 30.0
 """How long a check waits for what has to happen, in seconds."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from ....llm import TextDelta
+from ....llm import Model, TextDelta
 from ..answers import Gate, Reply
 from .base import PATIENCE_S, ModelChecks, OpenModel, ask, conversing, streamed
 
@@ -61,9 +61,7 @@ class CancellingChecks(ModelChecks):
         async with conversing(open_model, Reply("a b c d e f", pieces=6, gate=gate)) as (server, model):
             with anyio.fail_after(PATIENCE_S):
                 with pytest.raises(ZeroDivisionError):
-                    async with model.stream(ask()) as stream:
-                        await anext(aiter(stream))
-                        raise ZeroDivisionError
+                    await fail_while_reading(model)
                 await server.requests[0].left.wait()
 
     async def test_others_go_on_when_one_is_cancelled(self, open_model: OpenModel) -> None:
@@ -99,3 +97,10 @@ class CancellingChecks(ModelChecks):
                 async with model.stream(ask()) as stream:
                     await anext(aiter(stream))
                 assert (await model.respond(ask())).text == "next"
+
+
+async def fail_while_reading(model: Model) -> None:
+    """Read one piece, and fail."""
+    async with model.stream(ask()) as stream:
+        await anext(aiter(stream))
+        raise ZeroDivisionError
