@@ -66,7 +66,7 @@ def test_there_is_a_golden_request_of_every_dialect_and_no_other() -> None:
 def test_a_dialect_that_knows_nothing_more_than_the_session_sends_nothing_more(case: str) -> None:
     bare = WorkflowHint(workflow="w", session="s")
     fields = CASES[case].fields(bare)
-    assert {value for value in map(str, (each.value for each in fields))} <= {
+    assert {str(each.value) for each in fields} <= {
         "s",
         "w",
         "False",

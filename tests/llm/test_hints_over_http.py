@@ -128,5 +128,13 @@ def test_what_is_no_list_of_models_tells_nothing() -> None:
 
 
 def test_a_list_of_models_tells_how_long_a_conversation_may_be() -> None:
-    facts = recognise({"data": [{"id": "m", "owned_by": "vllm", "max_model_len": 4096}, {"id": "n"}]})
-    assert (facts.kind, facts.models, dict(facts.context_tokens)) == ("vllm", ("m", "n"), {"m": 4096})
+    facts = recognise(
+        {
+            "data": [
+                {"id": "m", "owned_by": "vllm", "max_model_len": 4096},
+                {"id": "n", "context_window": 99},
+                {"id": "o"},
+            ]
+        }
+    )
+    assert (facts.kind, facts.models, dict(facts.context_tokens)) == ("vllm", ("m", "n", "o"), {"m": 4096, "n": 99})

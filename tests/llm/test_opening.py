@@ -7,9 +7,8 @@ import sys
 
 import pytest
 
-from constellation.llm import ModelAddress, ModelMisconfigured, open_model, user
+from constellation.llm import ModelAddress, ModelMisconfigured, open_model, opening, user
 from constellation.llm import ModelRequest as Request
-from constellation.llm import opening
 from constellation.testing.models import ModelServer
 
 KEY = "sk-test-0123456789abcdef"

@@ -1,4 +1,4 @@
-"""Answers as servers really write them: calls without an index, ids that repeat, signatures in pieces, what is malformed."""
+"""Answers as servers really write them: calls without an index, ids that repeat, signatures in pieces, nonsense."""
 
 from __future__ import annotations
 

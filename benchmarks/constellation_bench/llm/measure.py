@@ -111,7 +111,7 @@ def _bare_openai(library: Library, url: str) -> tuple[Call, Call, Callable[[], A
         return answer.choices[0].message.content or ""
 
     async def stream() -> str:
-        options = {"include_usage": True}
+        options: Any = {"include_usage": True}
         chunks: Any = await client.chat.completions.create(model=MODEL, stream=True, stream_options=options, **bare())
         return await _joined(chunks)
 

@@ -32,7 +32,8 @@ class OutputType(Generic[T]):
 
     @cached_property
     def _adapter(self) -> TypeAdapter[T]:
-        return _adapter_of(self.type)
+        kind: Any = self.type  # every type is hashable, which type checkers do not know of forms
+        return _adapter_of(kind)
 
     @cached_property
     def _wrapped(self) -> bool:
@@ -64,7 +65,8 @@ class OutputType(Generic[T]):
         json = fenced["json"] if fenced else text
         try:
             if self._wrapped:
-                wrapped: T = _wrapper_of(self.type).validate_json(json)["result"]
+                kind: Any = self.type
+                wrapped: T = _wrapper_of(kind).validate_json(json)["result"]
                 return wrapped
             return self._adapter.validate_json(json)
         except ValidationError as error:

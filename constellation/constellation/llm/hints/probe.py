@@ -18,6 +18,9 @@ _OWNERS = {
 }
 """What the servers put into `owned_by`, who that is, and the dialect that they understand."""
 
+_LENGTHS = ("max_model_len", "context_window")
+"""Where servers tell how long a conversation may be: vLLM and SGLang, and Dynamo."""
+
 
 @dataclass(frozen=True, slots=True)
 class ServerFacts:
@@ -42,5 +45,10 @@ def recognise(listing: Any) -> ServerFacts:
     found = [entry for entry in entries or () if isinstance(entry, dict) and isinstance(entry.get("id"), str)]
     owners = {str(entry.get("owned_by", "")).lower() for entry in found}
     kind, dialect = next((_OWNERS[owner] for owner in sorted(owners) if owner in _OWNERS), ("unknown", "plain"))
-    lengths = {entry["id"]: entry["max_model_len"] for entry in found if isinstance(entry.get("max_model_len"), int)}
+    lengths = {
+        entry["id"]: length
+        for entry in found
+        for name in _LENGTHS
+        if isinstance(length := entry.get(name), int) and not isinstance(length, bool)
+    }
     return ServerFacts(kind, dialect, tuple(entry["id"] for entry in found), lengths)

@@ -55,7 +55,7 @@ class Connection:
     async def _event(self) -> h11.Event | type[h11.PAUSED]:
         while True:
             event = self._http.next_event()
-            if event is not h11.NEED_DATA:
+            if isinstance(event, h11.Event) or event is h11.PAUSED:
                 return event
             self._http.receive_data(await self._received())
 

@@ -15,10 +15,10 @@ from ...llm.cassettes import WholeStream
 from ...llm.messages import Part, Reasoning, Text, ToolUse
 from ...llm.model import FinishReason
 from ..errors import UnexpectedStep, UnusedSteps
-from .answers import Called, Reply
+from .answers import Reply
 
 Step = str | Reply | LLMError | Callable[[ModelRequest], "str | Reply | LLMError"]
-"""What a step answers: text, a reply, an error to raise, or a plain function of the request that returns one of them."""
+"""What a step answers: text, a reply, an error to raise, or a plain function of the request that returns one."""
 
 
 class ScriptedModel:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from ....llm import ConnectionLost, LLMError, ReasoningDelta, TextDelta
+from ....llm import ConnectionLost, Delta, LLMError, Model, ReasoningDelta, TextDelta
 from ..answers import Gate, Raw, Reply
 from .base import PATIENCE_S, ModelChecks, OpenModel, ask, conversing, streamed
 
@@ -61,11 +61,9 @@ class StreamingChecks(ModelChecks):
     async def test_a_stream_that_is_cut_says_so_and_is_not_asked_for_again(self, open_model: OpenModel) -> None:
         reply = Reply("a b c d e f", pieces=6, break_after=3)
         async with conversing(open_model, reply) as (server, model):
-            shown: list[object] = []
+            shown: list[Delta] = []
             with pytest.raises(ConnectionLost):
-                async with model.stream(ask()) as stream:
-                    async for delta in stream:
-                        shown.append(delta)
+                await collect(model, shown)
             assert shown
             assert len(server.requests) == 1
 
@@ -89,3 +87,10 @@ class StreamingChecks(ModelChecks):
         ):
             with pytest.raises(LLMError, match="the engine died"):
                 await streamed(model, ask())
+
+
+async def collect(model: Model, shown: list[Delta]) -> None:
+    """Keep the deltas of a stream as they come."""
+    async with model.stream(ask()) as stream:
+        async for delta in stream:
+            shown.append(delta)
