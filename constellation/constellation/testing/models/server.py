@@ -167,7 +167,7 @@ class ModelServer:
                 return Reply(answer) if isinstance(answer, str) else answer
         if not self._script:
             self._unexpected = self._unexpected or (
-                f"request {self._count} came, but the script is at its end: {_last_words(seen)!r}"
+                f"request {self._count - 1} came, but the script is at its end: {_last_words(seen)!r}"
             )
             return Fault(400, "the script is at its end")
         step = self._script.popleft()
