@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from constellation.llm import ClientSettings, Model, open_model
-from constellation.testing.models.conformance import ModelConformance, OpenModel
-from constellation.testing.models.conformance.base import KEY
+from constellation.testing.models.conformance import KEY, ModelConformance, OpenModel
 
 pytestmark = pytest.mark.e2e
 

@@ -5,7 +5,7 @@ of yours at a base URL, as patient as it is told. The tests use nothing but `con
 loopback, and events; what they wait for in time is time limits alone.
 """
 
-from .base import OpenModel
+from .base import KEY, OpenModel
 from .cancelling import CancellingChecks
 from .errors import ErrorChecks
 from .media import MediaChecks
@@ -16,7 +16,7 @@ from .text import TextChecks
 from .tools import ToolChecks
 from .usage import UsageChecks
 
-__all__ = ["ModelConformance", "OpenModel"]
+__all__ = ["KEY", "ModelConformance", "OpenModel"]
 
 
 class ModelConformance(
