@@ -12,11 +12,13 @@ from pydantic import BaseModel
 
 from constellation.llm import (
     CassetteError,
+    InvalidOutput,
     ModelRequest,
     OutputType,
     RateLimited,
     RecordingModel,
     ReplayModel,
+    Usage,
     WorkflowHint,
     open_model,
     user,
@@ -102,6 +104,19 @@ async def test_typed_answers_are_typed_again(tmp_path: Path) -> None:
     await recording.respond(request)
     await recording.aclose()
     assert (await ReplayModel(path).respond(request)).output == Answer(n=3)
+
+
+async def test_answers_that_did_not_fit_do_not_fit_again(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    request = replace(ask("x"), output=OutputType(Answer))
+    recording = RecordingModel(ScriptedModel(["three"]), path)
+    with pytest.raises(InvalidOutput):
+        await recording.respond(request)
+    await recording.aclose()
+    with pytest.raises(InvalidOutput) as caught:
+        await ReplayModel(path).respond(request)
+    assert caught.value.text == "three"
+    assert caught.value.usage == Usage(10, 0, 0, 5)
 
 
 async def test_a_replay_says_what_it_has_not_and_what_was_left(tmp_path: Path) -> None:

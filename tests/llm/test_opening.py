@@ -24,6 +24,7 @@ KEY = "sk-test-0123456789abcdef"
         ("vertex_ai/claude@20250514", "vertex_ai", "claude@20250514", None, True),
         ("cloudflare/@cf/meta/llama", "cloudflare", "@cf/meta/llama", None, True),
         ("litellm/openai/gpt-5@http://h:1/v1", "openai", "gpt-5", "http://h:1/v1", True),
+        ("anthropic/claude@http://h:1/", "anthropic", "claude", "http://h:1", True),
         (" OpenAI/gpt-5 ", "openai", "gpt-5", None, False),
     ],
 )

@@ -20,8 +20,8 @@ from typing import Any, Literal, Self
 from pydantic import TypeAdapter, ValidationError
 
 from . import errors
-from .errors import CassetteError, ProviderError
-from .messages import Message
+from .errors import CassetteError, InvalidOutput, ProviderError
+from .messages import Message, Text
 from .model import Delta, Model, ModelRequest, ModelResponse, ReasoningDelta, ResponseStream, TextDelta, ToolUseDelta
 from .scrubbing import scrub
 from .usage import Usage
@@ -114,7 +114,7 @@ class RecordingModel:
         """Answer as a whole."""
         try:
             response = await self._model.respond(request)
-        except ProviderError as error:
+        except (ProviderError, InvalidOutput) as error:
             self._keep_error(request, error)
             raise
         self._keep(request, response)
@@ -130,7 +130,7 @@ class RecordingModel:
                     response = stream.response
                 except RuntimeError:
                     return  # it was left before its end, so there is nothing that could be replayed
-        except ProviderError as error:
+        except (ProviderError, InvalidOutput) as error:
             self._keep_error(request, error)
             raise
         self._keep(request, response)
@@ -151,7 +151,11 @@ class RecordingModel:
             )
         )
 
-    def _keep_error(self, request: ModelRequest, error: ProviderError) -> None:
+    def _keep_error(self, request: ModelRequest, error: ProviderError | InvalidOutput) -> None:
+        if isinstance(error, InvalidOutput):  # an answer all the same, which will be as wrong in the replay
+            answer = Message("assistant", (Text(error.text),))
+            self._keep(request, ModelResponse(answer, "stop", error.usage or Usage(), "", ""))
+            return
         recorded = _Recorded(
             fingerprint(request, self._secrets),
             _asked(request, self._secrets),
@@ -225,10 +229,10 @@ class ReplayModel:
         if recorded.error or recorded.message is None:
             kind = _ERRORS.get(recorded.error, ProviderError)
             raise kind(recorded.text, provider=recorded.provider, status=recorded.status, code=recorded.code)
-        output = None
-        if request.output is not None and recorded.finish_reason == "stop":
-            output = request.output.parse(recorded.message.text)
         finish: Any = recorded.finish_reason
+        output = None
+        if request.output is not None:
+            output = request.output.of_answer(recorded.message.text, finish=finish, usage=recorded.usage)
         return ModelResponse(
             recorded.message, finish, recorded.usage, recorded.model, recorded.provider, recorded.id, output
         )

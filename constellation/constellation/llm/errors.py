@@ -20,6 +20,8 @@ LLMError
 
 from __future__ import annotations
 
+from .usage import Usage
+
 
 class LLMError(Exception):
     """Base of all errors of this package."""
@@ -52,11 +54,13 @@ class InvalidOutput(LLMError, ValueError):
 
     Attributes:
         text: What it answered.
+        usage: What that has used all the same; None where nothing was asked of a provider.
     """
 
-    def __init__(self, problem: str, *, text: str) -> None:
+    def __init__(self, problem: str, *, text: str, usage: Usage | None = None) -> None:
         super().__init__(problem)
         self.text = text
+        self.usage = usage
 
 
 class CassetteError(LLMError):

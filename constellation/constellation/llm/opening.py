@@ -98,17 +98,20 @@ class ModelAddress:
                 f"{text!r} is no model: write provider/model, such as openai/gpt-5, or vllm/qwen3@http://host:8000"
             )
         provider, model = found["provider"].lower(), found["model"]
-        url = None if found["url"] is None else base_url(found["url"])
         if provider != "litellm":
-            return cls(provider, model, url, provider not in SERVERS)
+            return cls(provider, model, _url(found["url"], provider), provider not in SERVERS)
         inner = re.fullmatch(r"(?P<provider>[A-Za-z0-9_.-]+)/(?P<model>.+)", model)
         if inner is None:
             raise ModelMisconfigured(f"{text!r} names no provider behind litellm/: write litellm/provider/model")
-        return cls(inner["provider"].lower(), inner["model"], url, True)
+        return cls(inner["provider"].lower(), inner["model"], _url(found["url"], inner["provider"].lower()), True)
 
 
-def base_url(url: str) -> str:
-    """A server's base URL; `/v1` is added to one without a path.
+def _url(url: str | None, provider: str) -> str | None:
+    return None if url is None else base_url(url, path="/v1" if provider in SERVERS else "")
+
+
+def base_url(url: str, *, path: str = "/v1") -> str:
+    """A server's base URL; `path` is added to one without a path.
 
     Raises:
         ModelMisconfigured: it holds what a base URL must not.
@@ -122,8 +125,7 @@ def base_url(url: str) -> str:
         raise ModelMisconfigured("a key must not stand in the URL of a model's server: give it as api_key")
     if not parts.hostname or parts.query or parts.fragment:
         raise ModelMisconfigured(f"{url!r} is no base URL: write http://host:port, with a path if it has one")
-    path = parts.path.rstrip("/")
-    return f"{parts.scheme}://{parts.netloc}{path or '/v1'}"
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/') or path}"
 
 
 def open_model(

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypeForm
 
 from .errors import InvalidOutput
+from .usage import Usage
 
 T = TypeVar("T")
 
@@ -54,6 +55,19 @@ class OutputType(Generic[T]):
         """The request's `response_format` in Chat Completions."""
         name = re.sub(r"[^A-Za-z0-9_-]", "_", self.name or getattr(self.type, "__name__", "") or "result")[:64]
         return {"type": "json_schema", "json_schema": {"name": name, "schema": self.schema}}
+
+    def of_answer(self, text: str, *, finish: str, usage: Usage) -> T | None:
+        """The value of an answer; None where it ends with calls of tools, was cut off or refused.
+
+        Raises:
+            InvalidOutput: it is not of the type.
+        """
+        if finish in ("tool_use", "length", "refused"):
+            return None
+        try:
+            return self.parse(text)
+        except InvalidOutput as error:
+            raise InvalidOutput(str(error), text=text, usage=usage) from None
 
     def parse(self, text: str) -> T:
         """The answer as a value.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -144,12 +145,10 @@ class Reading:
                 raise MalformedResponse("a tool call has no name", provider=self._provider)
             parts.append(ToolUse(call.id or f"call_{number}", call.name, "".join(call.arguments) or "{}"))
         finish = self._finish_reason()
-        output = None
-        if self._output is not None and not self._calls and finish not in ("refused", "length"):
-            output = self._output.parse(text)
         usage = self._usage
         if self._prices is not None:
-            usage = _priced(usage, self._prices)
+            usage = replace(usage, cost_usd=self._prices.cost_usd(usage))
+        output = None if self._output is None else self._output.of_answer(text, finish=finish, usage=usage)
         message = Message("assistant", tuple(parts))
         return ModelResponse(message, finish, usage, self._model, self._provider, self._id, output)
 
@@ -183,17 +182,6 @@ def _merged(blocks: list[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
         else:
             whole.append(dict(block))
     return tuple(whole)
-
-
-def _priced(usage: Usage, prices: Prices) -> Usage:
-    return Usage(
-        usage.input_tokens,
-        usage.cached_tokens,
-        usage.cache_write_tokens,
-        usage.output_tokens,
-        usage.reasoning_tokens,
-        prices.cost_usd(usage),
-    )
 
 
 def read_usage(usage: Mapping[str, Any]) -> Usage:

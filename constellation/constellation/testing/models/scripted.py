@@ -81,8 +81,8 @@ class ScriptedModel:
         parts += [ToolUse(call.id or f"call_{number}_{at}", call.name, call.text) for at, call in calls]
         used = reply.usage
         usage = Usage() if used is None else Usage(used.prompt, used.cached, 0, used.completion, used.reasoning)
-        output = request.output.parse(reply.text) if request.output is not None and not reply.calls else None
         finish: FinishReason = "refused" if reply.refusal else "tool_use" if reply.calls else "stop"
+        output = None if request.output is None else request.output.of_answer(reply.text, finish=finish, usage=usage)
         message = Message("assistant", tuple(parts))
         return ModelResponse(message, finish, usage, "model", "scripted", f"scripted-{number}", output)
 

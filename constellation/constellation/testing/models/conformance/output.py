@@ -61,6 +61,8 @@ class OutputChecks(ModelChecks):
             with pytest.raises(InvalidOutput, match="does not fit") as caught:
                 await model.respond(TYPED)
         assert caught.value.text == text
+        assert caught.value.usage is not None
+        assert caught.value.usage.total_tokens == 15
 
     async def test_a_type_that_is_no_object_works_as_well(self, open_model: OpenModel) -> None:
         request = replace(ask("Primes?"), output=OutputType(list[int], name="primes"))
