@@ -87,10 +87,11 @@ class OpenAITransport:
     async def _batches(self, answer: Any) -> AsyncGenerator[list[Mapping[str, Any]], None]:
         reader = EventReader()
         with self._translated():
-            async for data in answer.iter_bytes():
-                chunks = [self._chunk(event) for event in reader.feed(data) if event != _DONE]
-                if chunks:
-                    yield chunks
+            async with aclosing(answer.iter_bytes()) as parts:
+                async for data in parts:
+                    chunks = [self._chunk(event) for event in reader.feed(data) if event != _DONE]
+                    if chunks:
+                        yield chunks
             chunks = [self._chunk(event) for event in reader.end() if event != _DONE]
         if chunks:
             yield chunks
