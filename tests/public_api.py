@@ -10,14 +10,18 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from enum import Enum
+from functools import cached_property
 from importlib import import_module
 from typing import Any
 
 PACKAGES = (
     "constellation",
+    "constellation.llm",
     "constellation.testing",
     "constellation.testing.conformance",
     "constellation.testing.journals",
+    "constellation.testing.models",
+    "constellation.testing.models.conformance",
     "constellation_tools",
     "constellation_tools.dialects",
     "constellation_devices",
@@ -53,7 +57,7 @@ def describe(path: str, value: Any) -> Iterator[str]:
     for name, member in sorted(own.items()):
         if name.startswith("_") or name == "model_config" or name in getattr(value, "__dataclass_fields__", {}):
             continue
-        if isinstance(member, property):
+        if isinstance(member, (property, cached_property)):
             yield f"{path}.{name}: property"
         elif isinstance(member, (classmethod, staticmethod)) or inspect.isroutine(member):
             yield f"{path}.{name}{parameters(getattr(value, name))}"

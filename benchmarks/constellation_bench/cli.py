@@ -7,6 +7,7 @@ import typer
 from .artifact.cli import artifact
 from .chaos.cli import chaos
 from .holds.cli import holds
+from .llm.cli import llm
 from .overhead.cli import overhead
 from .scaling.cli import scaling
 from .tools.cli import tools
@@ -24,5 +25,5 @@ def bench() -> None:
     """Measure what Constellation costs, beside other tools."""
 
 
-for command in (overhead, scaling, holds, chaos, artifact, tools):
+for command in (overhead, scaling, holds, chaos, artifact, tools, llm):
     APP.command()(command)

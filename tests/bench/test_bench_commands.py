@@ -35,7 +35,7 @@ def told(out: Out, *arguments: str) -> dict[str, Any]:
 def test_the_help_lists_the_benchmarks(capsys: Out) -> None:
     assert main(["bench", "--help"]) == 0
     out = capsys.readouterr().out
-    names = ("overhead", "scaling", "holds", "chaos", "artifact", "tools")
+    names = ("overhead", "scaling", "holds", "chaos", "artifact", "tools", "llm")
     assert [name for name in names if f"  {name} " in out] == list(names)
 
 
@@ -235,3 +235,23 @@ def test_ctrl_c_ends_the_command_with_its_processes_and_theirs(program: subproce
     _, alive = psutil.wait_procs(list(family), timeout=WAIT_S)
     assert [process.pid for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []
     assert list(home.glob("constellation-bench-*")) == []
+
+
+class TestLLM:
+    def test_calls_are_measured_beside_those_of_the_bare_library(self, capsys: Out) -> None:
+        options = ("--library", "openai", "--calls", "10", "--pieces", "5", "--repeats", "1")
+        shown = told(capsys, "llm", *options)
+        assert [(row["library"], row["mode"]) for row in shown["rows"]] == [("openai", "whole"), ("openai", "stream")]
+        for row in shown["rows"]:
+            assert row["bare_cpu_us"] > 0
+            assert row["ratio"] == pytest.approx(row["ours_cpu_us"] / row["bare_cpu_us"], abs=0.002)
+        assert set(shown["versions"]) == {"openai"}
+
+    def test_the_table_has_a_row_for_each(self, capsys: Out) -> None:
+        options = ("--library", "openai", "--calls", "1", "--pieces", "2", "--repeats", "1")
+        assert main(["bench", "llm", *options]) == 0
+        assert "openai, stream" in capsys.readouterr().out
+
+    def test_an_unknown_library_is_refused(self, capsys: Out) -> None:
+        assert main(["bench", "llm", "--library", "curl"]) == 2
+        assert "none of openai, litellm" in capsys.readouterr().err

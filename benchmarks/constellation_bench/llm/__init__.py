@@ -1,0 +1,1 @@
+"""What the layer over language models costs: CPU time per call beside the bare libraries, against one local server."""

@@ -1,0 +1,207 @@
+"""Answers as Chat Completions has them, whole or in chunks, become ours. What servers add or leave out is borne."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from ..errors import MalformedResponse
+from ..messages import Message, Part, Reasoning, Text, ToolUse
+from ..model import Delta, FinishReason, ModelResponse, ReasoningDelta, TextDelta, ToolUseDelta
+from ..output import OutputType
+from ..usage import Prices, Usage
+
+_FINISHES: Mapping[str, FinishReason] = {
+    "stop": "stop",
+    "end_turn": "stop",
+    "tool_calls": "tool_use",
+    "function_call": "tool_use",
+    "length": "length",
+    "content_filter": "refused",
+}
+
+
+class Reading:
+    """An answer that is being read: takes what comes, gives deltas, and in the end the whole.
+
+    Calls are told apart by their index and their id together: some servers give every call of an answer the index 0,
+    others repeat the id in every chunk.
+    """
+
+    def __init__(self, provider: str, *, output: OutputType[Any] | None = None, prices: Prices | None = None) -> None:
+        """Begin."""
+        self._provider = provider
+        self._output = output
+        self._prices = prices
+        self._texts: list[str] = []
+        self._reasoning: list[str] = []
+        self._opaque: list[dict[str, Any]] = []
+        self._calls: list[_Call] = []
+        self._call_at: dict[int, int] = {}
+        self._finish = ""
+        self._refused = False
+        self._usage = Usage()
+        self._model = ""
+        self._id = ""
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the provider has said why the answer ends."""
+        return bool(self._finish)
+
+    def feed(self, chunk: Mapping[str, Any]) -> list[Delta]:
+        """Take in a chunk.
+
+        Raises:
+            MalformedResponse: it is not shaped like one.
+        """
+        try:
+            return self._feed(chunk, "delta")
+        except (AttributeError, TypeError, KeyError, IndexError) as error:
+            raise self._malformed(error) from None
+
+    def take(self, answer: Mapping[str, Any]) -> ModelResponse:
+        """Take in a whole answer.
+
+        Raises:
+            MalformedResponse: it is not shaped like one.
+            InvalidOutput: it is not of the type that was asked for.
+        """
+        try:
+            if not answer["choices"]:
+                raise MalformedResponse("the answer has no choices", provider=self._provider)
+            self._feed(answer, "message")
+        except (AttributeError, TypeError, KeyError, IndexError) as error:
+            raise self._malformed(error) from None
+        return self.response()
+
+    def _malformed(self, error: Exception) -> MalformedResponse:
+        return MalformedResponse(f"the answer is not a chat completion ({error!r})", provider=self._provider)
+
+    def _feed(self, chunk: Mapping[str, Any], within: str) -> list[Delta]:
+        if (usage := chunk.get("usage")) is not None:
+            self._usage = read_usage(usage)
+        if not self._model:
+            self._model, self._id = chunk.get("model") or "", chunk.get("id") or ""
+        deltas: list[Delta] = []
+        choices = chunk.get("choices")
+        if not choices:
+            return deltas
+        choice = choices[0]
+        if finish := choice.get("finish_reason"):
+            self._finish = finish
+        piece = choice.get(within)
+        if not piece:
+            return deltas
+        if text := piece.get("content"):
+            self._texts.append(text)
+            deltas.append(TextDelta(text))
+        if thought := piece.get("reasoning_content") or piece.get("reasoning"):
+            self._reasoning.append(thought)
+            deltas.append(ReasoningDelta(thought))
+        if refusal := piece.get("refusal"):
+            self._refused = True
+            self._texts.append(refusal)
+            deltas.append(TextDelta(refusal))
+        if blocks := piece.get("thinking_blocks"):
+            self._opaque += blocks
+        for order, call in enumerate(piece.get("tool_calls") or ()):
+            deltas.append(self._call(call, order if within == "message" else 0))
+        return deltas
+
+    def _call(self, call: Mapping[str, Any], order: int) -> ToolUseDelta:
+        index = call.get("index")
+        index = order if index is None else index
+        identity = call.get("id") or ""
+        function = call.get("function") or {}
+        name, arguments = function.get("name") or "", function.get("arguments") or ""
+        place = self._call_at.get(index)
+        if place is None or (identity and self._calls[place].id not in ("", identity)):
+            place = self._call_at[index] = len(self._calls)
+            self._calls.append(_Call())
+        known = self._calls[place]
+        known.id = known.id or identity
+        if not known.name:
+            known.name = name
+        known.arguments.append(arguments)
+        return ToolUseDelta(place, identity, name, arguments)
+
+    def response(self) -> ModelResponse:
+        """The whole answer.
+
+        Raises:
+            MalformedResponse: a call has no name.
+            InvalidOutput: it is not of the type that was asked for.
+        """
+        parts: list[Part] = []
+        if self._reasoning or self._opaque:
+            parts.append(Reasoning("".join(self._reasoning), self._provider, _merged(self._opaque)))
+        if text := "".join(self._texts):
+            parts.append(Text(text))
+        for number, call in enumerate(self._calls):
+            if not call.name:
+                raise MalformedResponse("a tool call has no name", provider=self._provider)
+            parts.append(ToolUse(call.id or f"call_{number}", call.name, "".join(call.arguments) or "{}"))
+        finish = self._finish_reason()
+        usage = self._usage
+        if self._prices is not None:
+            usage = replace(usage, cost_usd=self._prices.cost_usd(usage))
+        output = None if self._output is None else self._output.of_answer(text, finish=finish, usage=usage)
+        message = Message("assistant", tuple(parts))
+        return ModelResponse(message, finish, usage, self._model, self._provider, self._id, output)
+
+    def _finish_reason(self) -> FinishReason:
+        if self._refused:
+            return "refused"
+        finish = _FINISHES.get(self._finish, "other")
+        return "tool_use" if self._calls and finish in ("stop", "other") else finish
+
+
+class _Call:
+    """A call as far as it is known."""
+
+    __slots__ = ("arguments", "id", "name")
+
+    def __init__(self) -> None:
+        self.id = ""
+        self.name = ""
+        self.arguments: list[str] = []
+
+
+def _merged(blocks: list[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
+    """Blocks that came in pieces, whole: text of one type adds up until its signature closes it."""
+    whole: list[dict[str, Any]] = []
+    for block in blocks:
+        last = whole[-1] if whole else None
+        if last is not None and last.get("type") == block.get("type") == "thinking" and not last.get("signature"):
+            last["thinking"] = (last.get("thinking") or "") + (block.get("thinking") or "")
+            if block.get("signature"):
+                last["signature"] = block["signature"]
+        else:
+            whole.append(dict(block))
+    return tuple(whole)
+
+
+def read_usage(usage: Mapping[str, Any]) -> Usage:
+    """What a provider tells of use; what it leaves out is nothing. Its own `cost` is in US dollars, as OpenRouter's."""
+    prompt = usage.get("prompt_tokens_details") or {}
+    completion = usage.get("completion_tokens_details") or {}
+    return Usage(
+        input_tokens=usage.get("prompt_tokens") or 0,
+        cached_tokens=prompt.get("cached_tokens") or usage.get("cache_read_input_tokens") or 0,
+        cache_write_tokens=usage.get("cache_creation_input_tokens") or prompt.get("cache_write_tokens") or 0,
+        output_tokens=usage.get("completion_tokens") or 0,
+        reasoning_tokens=completion.get("reasoning_tokens") or 0,
+        cost_usd=_money(usage.get("cost")),
+    )
+
+
+def _money(value: object) -> Decimal | None:
+    if not isinstance(value, (int, float, str)):
+        return None
+    try:
+        return Decimal(str(value))
+    except InvalidOperation:
+        return None
