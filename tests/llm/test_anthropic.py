@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -57,11 +57,12 @@ class Messages:
     async def serve(self, stream: ByteStream) -> None:
         async with stream:
             connection = Connection(stream)
-            async for seen in connection.requests():
-                self.paths.append(seen.path)
-                self.bodies.append(dict(seen.body))
-                status, body = self.answers.pop(0)
-                await connection.whole(status, body, {**JSON, "retry-after": "3"})
+            async with aclosing(connection.requests()) as requests:
+                async for seen in requests:
+                    self.paths.append(seen.path)
+                    self.bodies.append(dict(seen.body))
+                    status, body = self.answers.pop(0)
+                    await connection.whole(status, body, {**JSON, "retry-after": "3"})
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[str]:

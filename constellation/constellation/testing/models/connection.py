@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any
 
 import anyio
@@ -28,7 +28,7 @@ class Connection:
         self._stream = stream
         self._http = h11.Connection(h11.SERVER)
 
-    async def requests(self) -> AsyncIterator[SeenRequest]:
+    async def requests(self) -> AsyncGenerator[SeenRequest, None]:
         """The requests, as they come. One is to be answered before the next is asked for.
 
         Raises:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Iterable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from types import TracebackType
 from typing import Any, Self
 
@@ -129,14 +129,15 @@ class ModelServer:
         async with stream:
             connection = Connection(stream)
             try:
-                async for seen in connection.requests():
-                    try:
-                        await self._answer(connection, seen)
-                    except ClientLeft:
-                        seen.left.set()
-                        return
-                    except _Broken:
-                        return
+                async with aclosing(connection.requests()) as requests:
+                    async for seen in requests:
+                        try:
+                            await self._answer(connection, seen)
+                        except ClientLeft:
+                            seen.left.set()
+                            return
+                        except _Broken:
+                            return
             except (h11.RemoteProtocolError, ValueError):
                 return  # what is no HTTP, or no JSON, gets no answer
 

@@ -18,7 +18,7 @@ OpenModel = Callable[[str, ClientSettings], Model]
 PATIENCE_S = 30.0
 """How long a check waits for what has to happen, in seconds."""
 
-SHORT_S = 0.3
+SHORT_S = 1.0
 """A time limit that is meant to be over."""
 
 KEY = "sk-conformance-0123456789"
