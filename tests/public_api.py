@@ -24,6 +24,7 @@ PACKAGES = (
     "constellation.testing.models.conformance",
     "constellation_tools",
     "constellation_tools.dialects",
+    "constellation_tools.runner",
     "constellation_devices",
     "constellation_protocol",
 )

@@ -3,10 +3,14 @@
 from .artifact import Artifact
 from .context import ToolContext
 from .errors import (
+    ApprovalMismatch,
+    ApprovalsPending,
     ArgumentProblem,
     ArtifactUnavailable,
+    CallRefused,
     Confined,
     InvalidArguments,
+    InvalidDocument,
     InvalidOutput,
     ToolCancelled,
     ToolDefinitionError,
@@ -15,28 +19,38 @@ from .errors import (
     ToolsError,
     ToolSkipped,
     ToolTimeout,
+    ToolUnavailable,
     UnknownTool,
     UnresolvedAnnotation,
 )
 from .loading import load_tool, load_tools, tools_of
+from .options import ToolOptions
+from .retry import Retry
 from .tool import Tool, tool
 from .toolset import Toolset
 
 __all__ = [
+    "ApprovalMismatch",
+    "ApprovalsPending",
     "ArgumentProblem",
     "Artifact",
     "ArtifactUnavailable",
+    "CallRefused",
     "Confined",
     "InvalidArguments",
+    "InvalidDocument",
     "InvalidOutput",
+    "Retry",
     "Tool",
     "ToolCancelled",
     "ToolContext",
     "ToolDefinitionError",
     "ToolFailed",
     "ToolLoadError",
+    "ToolOptions",
     "ToolSkipped",
     "ToolTimeout",
+    "ToolUnavailable",
     "ToolsError",
     "Toolset",
     "UnknownTool",

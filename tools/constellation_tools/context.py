@@ -10,12 +10,12 @@ import shutil
 import tempfile
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from .artifact import Artifact
-from .errors import ArtifactUnavailable, ToolCancelled
+from .errors import ArtifactUnavailable, ToolCancelled, ToolsError
 
 ProgressSink = Callable[[str | None, float | None, Any], None]
 """Takes a log line, a share of the work done and partial output, each of which may be None."""
@@ -25,6 +25,9 @@ ArtifactStore = Callable[[Path | bytes, str, str], Artifact]
 
 ArtifactResolver = Callable[[Artifact], Path]
 """Finds the local file of an artifact, or raises ArtifactUnavailable."""
+
+ToolCaller = Callable[[str, Mapping[str, Any]], Awaitable[Any]]
+"""Calls another tool by its name with JSON arguments, and gives its result or raises what it has raised."""
 
 
 class ToolContext:
@@ -39,6 +42,7 @@ class ToolContext:
         store: ArtifactStore | None = None,
         resolve: ArtifactResolver | None = None,
         cancelled: Callable[[], bool] | None = None,
+        call: ToolCaller | None = None,
     ) -> None:
         """Plug in what the host offers; whatever is left out works locally.
 
@@ -49,6 +53,7 @@ class ToolContext:
             store: Keeps a file; may be called from the tool's own thread.
             resolve: Finds a kept file; may be called from the tool's own thread.
             cancelled: Whether the call should stop; may be called from the tool's own thread.
+            call: Calls other tools.
         """
         if store is None or resolve is None:
             local = _LocalFiles()
@@ -59,6 +64,7 @@ class ToolContext:
         self._store = store
         self._resolve = resolve
         self._cancelled = cancelled
+        self._call = call
         self._stopped = False
         self._lock = threading.Lock()
 
@@ -116,6 +122,23 @@ class ToolContext:
         """
         return self._resolve(artifact)
 
+    async def call(self, tool: str, arguments: Mapping[str, Any]) -> Any:
+        """Call another tool of the same runner, under its policy, and return its result as JSON types.
+
+        A tool that runs in a thread writes `anyio.from_thread.run(context.call, "name", {...})`.
+
+        Args:
+            tool: Its name.
+            arguments: Values by parameter name, as JSON types.
+
+        Raises:
+            ToolsError: there are no other tools here, or this call has ended meanwhile.
+            Exception: whatever the other tool raises.
+        """
+        if self._call is None:
+            raise ToolsError(f"{tool!r} can't be called from here: only tools that a ToolRunner runs can call others")
+        return await self._call(tool, arguments)
+
     @property
     def cancelled(self) -> bool:
         """Whether the call has been cancelled or has timed out: its result is no longer wanted."""
@@ -134,15 +157,24 @@ class ToolContext:
         """Tell the tool to stop at its next check."""
         self._stopped = True
 
-    def for_call(self) -> ToolContext:
-        """Return a context for one call with the same surroundings, which can be cancelled alone."""
+    def for_call(
+        self, *, attempt: str | None = None, progress: ProgressSink | None = None, call: ToolCaller | None = None
+    ) -> ToolContext:
+        """Return a context for one call with the same surroundings, which can be cancelled alone.
+
+        Args:
+            attempt: The id of this try, if it has one of its own.
+            progress: Where progress goes in place of this context's own.
+            call: How the call calls other tools, in place of this context's own way.
+        """
         return ToolContext(
-            attempt=self._attempt,
+            attempt=self._attempt if attempt is None else attempt,
             workdir=self._workdir,
-            progress=self._progress and self._locked_progress,
+            progress=progress or (self._progress and self._locked_progress),
             store=self._store,
             resolve=self._resolve,
             cancelled=lambda: self.cancelled,
+            call=call or self._call,
         )
 
     def _locked_progress(self, text: str | None, fraction: float | None, data: Any) -> None:

@@ -10,6 +10,11 @@
     ├── ToolTimeout                 a call took longer than its tool allows
     ├── ToolCancelled               a tool stopped because its call was cancelled
     ├── ToolFailed                  a tool says that it could not do what was asked
+    │   └── ToolUnavailable         nothing was done, and trying again later may help
+    ├── CallRefused                 a policy, a person or a hook does not let a call run
+    ├── ApprovalMismatch            an answer to a request for approval does not belong to it
+    ├── ApprovalsPending            results are asked for while a call still waits for approval
+    ├── InvalidDocument             a policy, an approval or a batch can't be read from its JSON form
     ├── Confined                    a call asked for something outside of what its tool may touch
     └── ArtifactUnavailable         an artifact's file is not on this machine
 
@@ -133,6 +138,40 @@ class ToolCancelled(ToolsError):
 
 class ToolFailed(ToolsError):
     """Raised by tools themselves for failures that belong to their work: a missing file, a refused connection."""
+
+
+class ToolUnavailable(ToolFailed):
+    """Raised by tools when what they need is not there at the moment and nothing was done: a try later may work."""
+
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(message, retry_after_s)
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class CallRefused(ToolsError):
+    """Raised by hooks to keep a call from running; and where a tool calls another one that it may not call."""
+
+
+class ApprovalMismatch(ToolsError):
+    """Raised when an answer is given to another request for approval than it was made for, or a second time."""
+
+
+class ApprovalsPending(ToolsError):
+    """Raised when all results of a batch are asked for while some of its calls wait for approval."""
+
+    def __init__(self, tools: Iterable[str]) -> None:
+        self.tools = tuple(tools)
+        super().__init__(self.tools)
+
+    def __str__(self) -> str:
+        return f"calls of {', '.join(self.tools)} wait for approval; answer, and run the batch again"
+
+
+class InvalidDocument(ToolsError):
+    """Raised when JSON that should be a policy, a request for approval, an answer or a batch is none."""
 
 
 class Confined(ToolsError):

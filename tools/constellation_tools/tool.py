@@ -9,7 +9,7 @@ import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
+from typing import Any, Generic, ParamSpec, TypeVar, Unpack, cast, overload
 
 import anyio
 from pydantic import ValidationError
@@ -19,6 +19,8 @@ from .context import ToolContext
 from .definition import Definition, checked_name, docstring_of, name_of
 from .docstrings import parse_docstring
 from .errors import ToolDefinitionError, ToolTimeout, UnresolvedAnnotation
+from .options import ToolOptions
+from .retry import Retry
 from .running import gathered, is_async, run, run_in_items
 from .signature import enclosing_names
 
@@ -37,36 +39,35 @@ class Tool(Generic[P, R]):
     Attributes:
         name: What it is called by, `[A-Za-z0-9_-]{1,64}`.
         description: What it does: the docstring without what it says of parameters.
-        idempotent: Whether doing it twice has the effect of doing it once, so that a lost call may be repeated.
-        timeout_s: How long `call` waits for it, in seconds; None for no limit.
-        blocking: Whether a sync function may take long, so that `call` runs it in a worker thread.
         is_async: Whether the function is a coroutine function.
+
+    The other attributes are the options of `ToolOptions`.
     """
 
-    def __init__(
-        self,
-        function: Callable[P, R],
-        *,
-        name: str | None = None,
-        description: str | None = None,
-        idempotent: bool = False,
-        timeout_s: float | None = None,
-        blocking: bool = True,
-    ) -> None:
+    def __init__(self, function: Callable[P, R], **options: Unpack[ToolOptions]) -> None:
         """Describe a function; `tool` and `Tool.from_function` are the ways to get here.
 
         Raises:
             ToolDefinitionError: the function can't be described; the message names the parameter.
         """
+        unknown = options.keys() - ToolOptions.__annotations__.keys()
+        if unknown:
+            raise TypeError(f"tools have no option {', '.join(sorted(unknown))}")
+        name, description = options.get("name"), options.get("description")
         name = checked_name(name_of(function) if name is None else name)
-        if timeout_s is not None and not timeout_s > 0:
-            raise ToolDefinitionError(f"the timeout of tool {name!r} must be more than 0 s, not {timeout_s}")
         functools.update_wrapper(self, function)
         self.name: str = name
         self.description = parse_docstring(docstring_of(function)).description if description is None else description
-        self.idempotent = idempotent
-        self.timeout_s = timeout_s
-        self.blocking = blocking
+        self.idempotent: bool = options.get("idempotent", False)
+        self.timeout_s: float | None = options.get("timeout_s")
+        self.blocking: bool = options.get("blocking", True)
+        self.exclusive: bool = options.get("exclusive", False)
+        self.max_concurrent: int | None = options.get("max_concurrent")
+        self.background: bool = options.get("background", False)
+        self.requires_approval: bool = options.get("requires_approval", False)
+        self.retry: Retry | None = options.get("retry")
+        self.max_output_bytes: int | None = options.get("max_output_bytes")
+        self._refuse_limits()
         self.is_async = is_async(function)
         self._function: Callable[..., Any] = function
         self._definition: Definition | None = None
@@ -77,29 +78,13 @@ class Tool(Generic[P, R]):
             self._defined()
 
     @classmethod
-    def from_function(
-        cls,
-        function: Callable[P, R],
-        *,
-        name: str | None = None,
-        description: str | None = None,
-        idempotent: bool = False,
-        timeout_s: float | None = None,
-        blocking: bool = True,
-    ) -> Tool[P, R]:
+    def from_function(cls, function: Callable[P, R], **options: Unpack[ToolOptions]) -> Tool[P, R]:
         """Make a tool of any callable; the options are those of `tool`.
 
         Raises:
             ToolDefinitionError: the callable can't be described; the message names the parameter.
         """
-        return cls(
-            function,
-            name=name,
-            description=description,
-            idempotent=idempotent,
-            timeout_s=timeout_s,
-            blocking=blocking,
-        )
+        return cls(function, **options)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function as it is: no validation, no conversion, no time limit."""
@@ -280,6 +265,16 @@ class Tool(Generic[P, R]):
         converted = definition.arguments.validate(self.name, arguments, None if context is None else context.path)
         return definition.arguments.layout(converted, own)
 
+    def _refuse_limits(self) -> None:
+        limits = {
+            "timeout_s": self.timeout_s,
+            "max_concurrent": self.max_concurrent,
+            "max_output_bytes": self.max_output_bytes,
+        }
+        for option, limit in limits.items():
+            if limit is not None and not limit > 0:
+                raise ToolDefinitionError(f"{option} of tool {self.name!r} must be more than 0, not {limit}")
+
     def _defined(self) -> Definition:
         if self._definition is None:
             names = {**self._names, **enclosing_names(self._function)}
@@ -291,47 +286,22 @@ class Tool(Generic[P, R]):
 @overload
 def tool(function: Callable[P, R], /) -> Tool[P, R]: ...
 @overload
+def tool(**options: Unpack[ToolOptions]) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
 def tool(
-    *,
-    name: str | None = None,
-    description: str | None = None,
-    idempotent: bool = False,
-    timeout_s: float | None = None,
-    blocking: bool = True,
-) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
-def tool(
-    function: Callable[..., Any] | None = None,
-    /,
-    *,
-    name: str | None = None,
-    description: str | None = None,
-    idempotent: bool = False,
-    timeout_s: float | None = None,
-    blocking: bool = True,
+    function: Callable[..., Any] | None = None, /, **options: Unpack[ToolOptions]
 ) -> Tool[..., Any] | Callable[[Callable[..., Any]], Tool[..., Any]]:
     """Make a tool of a function; a decorator with or without options.
 
     Args:
         function: The function; its type hints become the schema, its docstring the descriptions.
-        name: What the tool is called by; the function's name by default.
-        description: What it does; taken from the docstring by default.
-        idempotent: Whether doing it twice has the effect of doing it once.
-        timeout_s: How long a call may take, in seconds.
-        blocking: False for a quick sync function, which then runs on the event loop.
+        options: What `ToolOptions` lists.
 
     Raises:
         ToolDefinitionError: the function can't be described; the message names the parameter.
     """
 
     def make(function: Callable[..., Any]) -> Tool[..., Any]:
-        return Tool(
-            function,
-            name=name,
-            description=description,
-            idempotent=idempotent,
-            timeout_s=timeout_s,
-            blocking=blocking,
-        )
+        return Tool(function, **options)
 
     return make if function is None else make(function)
 

@@ -46,6 +46,7 @@ class ToolResult:
         value: What the tool returned, as JSON types; for a failure, what the model is to know of it.
         is_error: Whether the call failed.
         structured: The value as the tool's offered result schema has it, where a provider takes such.
+        pending: Whether the call still goes on, and this only says so; its result comes later under the same id.
     """
 
     id: str
@@ -53,6 +54,7 @@ class ToolResult:
     value: JSON
     is_error: bool = False
     structured: Mapping[str, JSON] | None = None
+    pending: bool = False
 
     @property
     def text(self) -> str:
