@@ -1,16 +1,17 @@
-"""A server on the official Python SDK, as the tests of the client need it: `sdk_server.py [stdio | http PORT]`."""
+"""A server on the official Python SDK, as the tests of the client need it: `sdk_server.py [http]`."""
 
 from __future__ import annotations
 
 import base64
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import anyio
-from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver import Context, Elicit, ElicitationResult, MCPServer, Resolve
 from mcp_types import CallToolResult, ImageContent, TextContent, ToolAnnotations
 from pydantic import BaseModel, Field
 
@@ -108,10 +109,13 @@ class Colour(BaseModel):
     colour: str
 
 
+async def which_colour() -> Elicit[Colour]:
+    return Elicit("Which colour?", Colour)
+
+
 @server.tool(structured_output=False)
-async def ask(context: Context[Any, Any]) -> str:
+async def ask(answer: Annotated[ElicitationResult[Colour], Resolve(which_colour)]) -> str:
     """Ask for a colour."""
-    answer = await context.elicit("Which colour?", Colour)
     return f"{answer.action}: {answer.data.colour}" if answer.action == "accept" else answer.action
 
 
@@ -124,7 +128,7 @@ async def add_tool(name: str, context: Context[Any, Any]) -> str:
         return "here"
 
     server.add_tool(further, name=name, structured_output=False)
-    await context.notify_tools_changed() if hasattr(context, "notify_tools_changed") else None
+    await context.notify_tools_changed()
     return name
 
 
@@ -142,6 +146,9 @@ def dot() -> bytes:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["http"]:
-        server.run("streamable-http", port=int(sys.argv[2]))
+        with socket.create_server(("127.0.0.1", 0)) as bound:
+            port = bound.getsockname()[1]
+        print(f"http://127.0.0.1:{port}/mcp", flush=True)
+        server.run("streamable-http", port=port)
     else:
         server.run("stdio")

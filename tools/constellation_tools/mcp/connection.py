@@ -14,6 +14,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
+from anyio.abc import TaskStatus
 from pydantic import ValidationError
 
 from ..context import ToolContext
@@ -22,6 +23,7 @@ from .content import resource_of, result_of
 from .elicitation import Elicit, answering
 from .errors import McpError, McpMisbehaved, McpUnavailable
 from .http import ANSWER_LOST, NOT_ASKED, http_transport
+from .screening import screened
 from .settings import McpServer
 from .stdio import stdio_transport
 from .wording import cleaned
@@ -59,13 +61,16 @@ class Connection:
     Attributes:
         ended: Set when it can't be used any more.
         reason: Why, once it has ended.
+        in_flight: How many requests are under way.
     """
 
     def __init__(self, server: McpServer, list_changed: Callable[[], None]) -> None:
         self._server = server
         self._list_changed = list_changed
         self._client: Client | None = None
-        self._in_flight = 0
+        self.in_flight = 0
+        self._introduction = anyio.CancelScope(deadline=anyio.current_time() + server.limits.start_s)
+        self._introduced = False
         self.ended = anyio.Event()
         self.reason = ""
 
@@ -74,6 +79,11 @@ class Connection:
         """The SDK's client."""
         assert self._client is not None  # set before anybody gets to see the connection
         return self._client
+
+    def introduced(self) -> None:
+        """The server has said what it offers, so that its time for that is over; to be called within its limit."""
+        self._introduced = True
+        self._introduction.deadline = math.inf
 
     def end(self, reason: str) -> None:
         """The server can't be asked any more over this connection."""
@@ -90,6 +100,12 @@ class Connection:
         """
         if self.client.server_capabilities.tools is None:
             return []
+        limits = self._server.limits
+        with anyio.move_on_after(limits.start_s):
+            return await self._all_tools()
+        raise McpMisbehaved(f"it did not list its tools within {limits.start_s:g} s")
+
+    async def _all_tools(self) -> list[mcp_types.Tool]:
         found: list[mcp_types.Tool] = []
         cursor: str | None = None
         for _ in range(self._server.limits.tools):
@@ -132,30 +148,40 @@ class Connection:
             found += (await self._ask(self.client.list_resource_templates)).resource_templates
         return found
 
-    async def probe(self) -> None:
-        """Ask for something harmless, and end the connection when no answer comes and nothing else is under way."""
+    async def probe(self, waiting: int) -> None:
+        """Ask for something harmless, and end the connection when no answer comes.
+
+        Args:
+            waiting: How many calls were under way beforehand: a server that may be at work for them is left alone.
+        """
         with anyio.move_on_after(PROBE_S) as scope:
             # Also a refusal is an answer; and what has ended by itself need not be ended.
             with suppress(McpError, ToolFailed):
                 await self._ask(self.client.list_tools)
-        if scope.cancelled_caught and not self._in_flight:
+        if scope.cancelled_caught and not waiting:
             self.end(f"it does not answer within {PROBE_S:g} s")
 
-    async def heed_changes(self) -> None:
-        """Tell of changes of the list of tools, where they have to be asked for, until the connection ends."""
+    async def heed_changes(self, *, task_status: TaskStatus[None]) -> None:
+        """Tell of changes of the list of tools, where they have to be asked for; started once none is missed."""
         from mcp import MCPError
         from mcp.client.subscriptions import SubscriptionLost
         from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
         tools = self.client.server_capabilities.tools
         if self.client.protocol_version not in MODERN_PROTOCOL_VERSIONS or tools is None or not tools.list_changed:
+            task_status.started()
             return  # it tells by itself, or never
+        heeded = False
         try:
             async with self.client.listen(tools_list_changed=True) as events:
+                heeded = True
+                task_status.started()
                 async for _ in events:
                     self._list_changed()
-        except (SubscriptionLost, TimeoutError, MCPError) as error:
-            log.info("the MCP server %s tells of changes no more: %s", self._server.label, error)
+        except (SubscriptionLost, MCPError) as error:
+            log.warning("the MCP server %s does not tell of changes: %s", self._server.label, error)
+            if not heeded:
+                task_status.started()
 
     async def take_message(self, message: IncomingMessage) -> None:
         """Take in what the server says outside of answers."""
@@ -169,7 +195,7 @@ class Connection:
 
         if self.ended.is_set():
             raise NotAsked(self.reason)
-        self._in_flight += 1
+        self.in_flight += 1
         try:
             return await ask()
         except MCPError as error:
@@ -179,7 +205,7 @@ class Connection:
         except RuntimeError as error:  # what the SDK says of results that don't fit the tool's own schema
             raise McpMisbehaved(cleaned(str(error), _ERROR_CHARS)) from error
         finally:
-            self._in_flight -= 1
+            self.in_flight -= 1
 
     def _told(self, error: MCPError) -> Exception:
         """What an error of the SDK, or one that the server sent, means for the one who asked."""
@@ -204,40 +230,40 @@ async def open_connection(
 ) -> AsyncIterator[Connection]:
     """Start or reach a server and have it introduce itself; the connection is closed afterwards.
 
+    Its time for that runs until `Connection.introduced` is called.
+
     Raises:
-        McpUnavailable: it can't be started or reached, or does not introduce itself within its limit.
+        McpUnavailable: it can't be started or reached, or takes longer.
     """
     from mcp import Client
     from mcp_types import Implementation
 
     connection = Connection(server, list_changed)
+    transport = http_transport(server) if server.url else stdio_transport(server, connection.end)
     client = Client(
-        http_transport(server) if server.url else stdio_transport(server, connection.end),
+        screened(transport, server.label),
         message_handler=connection.take_message,
         elicitation_callback=None if elicit is None else answering(elicit, server.label),
         client_info=Implementation(name="constellation", version=metadata.version("constellation-agents")),
         cache=None,
     )
-    limit_s = server.limits.start_s
-    opened = False
     try:
-        with anyio.CancelScope(deadline=anyio.current_time() + limit_s) as scope:
+        with connection._introduction:
             async with client:
-                scope.deadline = math.inf
                 connection._client = client
-                opened = True
                 try:
                     yield connection
                 finally:
                     connection.end("the connection is closed")
     except Exception as error:
         cause = next((leaf for leaf in _leaves(error) if isinstance(leaf, McpError)), None)
-        if opened or cause is not None:
+        if connection._introduced or cause is not None:
             raise (cause or error) from error
         reason = connection.reason or "; ".join(dict.fromkeys(str(leaf) for leaf in _leaves(error)))
         raise McpUnavailable(f"the MCP server {server.label} can't be used: {cleaned(reason, _ERROR_CHARS)}") from error
-    if not opened:
-        raise McpUnavailable(f"the MCP server {server.label} did not introduce itself within {limit_s:g} s")
+    if not connection._introduced:
+        limit_s = server.limits.start_s
+        raise McpUnavailable(f"the MCP server {server.label} did not say what it offers within {limit_s:g} s")
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:

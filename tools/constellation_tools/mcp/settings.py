@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .errors import BadMcpServer
 
-_NAMED = re.compile(r"([A-Za-z][A-Za-z0-9_-]*)=(.+)", re.DOTALL)
+_NAMED = re.compile(r"([A-Za-z][A-Za-z0-9_-]*)=(.*)", re.DOTALL)
 _NAME = re.compile(r"[A-Za-z0-9_-]{0,32}")
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _HIDDEN = re.compile(r"[\x00-\x1f\x7f]")

@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -70,7 +69,6 @@ class McpToolset(Toolset):
         self._elicit = elicit
         self._notify = changed
         self._backoff = backoff or Backoff()
-        self._stack = AsyncExitStack()
         self._connection: Connection | None = None
         self._away = "it has not been started"
         self._connected = anyio.Event()
@@ -87,11 +85,12 @@ class McpToolset(Toolset):
             McpError: the SDK is not installed.
         """
         require_sdk()
-        self._tasks = await self._stack.enter_async_context(anyio.create_task_group())
+        self._tasks = anyio.create_task_group()
+        await self._tasks.__aenter__()
         try:
             await self._tasks.start(self._keep_connected)
         except BaseException as error:
-            await self._stack.__aexit__(type(error), error, error.__traceback__)
+            await self._leave(error)
             raise
         return self
 
@@ -99,9 +98,15 @@ class McpToolset(Toolset):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the connection; calls that are under way are lost."""
+        await self._leave(error)
+
+    async def _leave(self, error: BaseException | None) -> None:
         self._away = "the toolset is closed"
         self._tasks.cancel_scope.cancel()
-        await self._stack.__aexit__(kind, error, trace)
+        # An error that passes through would come out in a group; whoever raised it shall see it as it is.
+        passing = None if isinstance(error, Exception) else error
+        trace = None if passing is None else passing.__traceback__
+        await self._tasks.__aexit__(None if passing is None else type(passing), passing, trace)
         self._connected.set()  # who still waits learns that nothing will come
 
     @property
@@ -136,16 +141,23 @@ class McpToolset(Toolset):
         while True:
             begun = anyio.current_time()
             try:
-                async with open_connection(
-                    self.server, elicit=self._elicit, list_changed=lambda: self._list_changed.set()
-                ) as connection:
+                async with (
+                    open_connection(
+                        self.server, elicit=self._elicit, list_changed=lambda: self._list_changed.set()
+                    ) as connection,
+                    anyio.create_task_group() as tasks,
+                ):
+                    await tasks.start(connection.heed_changes)
                     self._take(await connection.tools(), has_resources=_has_resources(connection))
+                    connection.introduced()
                     self._connection = connection
                     self._connected.set()
                     if first:
                         first = False
                         task_status.started()
-                    await self._hold(connection)
+                    tasks.start_soon(self._relist, connection)
+                    await connection.ended.wait()
+                    tasks.cancel_scope.cancel()
                 reason = connection.reason
             except Exception as error:  # whatever ends one connection, another one may be had
                 if first:
@@ -160,13 +172,6 @@ class McpToolset(Toolset):
             delay_s = self._backoff.delay_s(failures, random.random())
             log.warning("the MCP server %s is away: %s; next try in %.1f s", self.server.label, reason, delay_s)
             await anyio.sleep(delay_s)
-
-    async def _hold(self, connection: Connection) -> None:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(connection.heed_changes)
-            tasks.start_soon(self._relist, connection)
-            await connection.ended.wait()
-            tasks.cancel_scope.cancel()
 
     async def _relist(self, connection: Connection) -> None:
         while True:
@@ -248,7 +253,7 @@ class McpToolset(Toolset):
                 except McpMisbehaved as error:
                     raise McpMisbehaved(f"the MCP server {self.server.label}, asked for the {what}: {error}") from error
                 except anyio.get_cancelled_exc_class():
-                    self._tasks.start_soon(connection.probe)
+                    self._tasks.start_soon(connection.probe, connection.in_flight)
                     raise
 
     async def _wait_connected(self, what: str, deadline: float) -> Connection:
