@@ -89,7 +89,7 @@ node: $(NODE)/node_modules/.package-lock.json
 
 $(NODE)/node_modules/.package-lock.json: $(NODE)/package-lock.json
 	@echo "node: npm"
-	@npm ci --prefix $(NODE) --ignore-scripts --no-audit --no-fund --loglevel=error
+	@npm install --prefix $(NODE) --no-save --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 clean:

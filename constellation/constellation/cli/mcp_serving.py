@@ -16,6 +16,7 @@ from .stopping import run_until_stopped
 if TYPE_CHECKING:
     from constellation_tools import Toolset
     from constellation_tools.mcp.serving import Listening
+    from constellation_tools.runner import Policy
 
 BEARER_FILE = "--bearer-file"
 
@@ -34,6 +35,29 @@ HostName = Annotated[
     list[str] | None,
     typer.Option(help="What clients may call this host besides its address; may be repeated.", metavar="NAME"),
 ]
+
+
+PolicyFile = Annotated[
+    Path | None,
+    typer.Option("--policy", help="File that says which calls are allowed, asked for or denied, JSON.", metavar="FILE"),
+]
+
+
+def read_policy(path: Path | None) -> Policy | None:
+    """The policy in a file; None without one.
+
+    Raises:
+        BadInput: it can't be read.
+        InvalidDocument: it is none.
+    """
+    if path is None:
+        return None
+    from constellation_tools.runner import Policy
+
+    try:
+        return Policy.from_json(path.read_bytes())
+    except OSError as error:
+        raise BadInput(f"--policy {path} can't be read: {error.strerror}") from error
 
 
 def where_to_listen(
@@ -67,7 +91,14 @@ def where_to_listen(
     )
 
 
-def serve(toolset: Toolset, listening: Listening | None, *, name: str, instructions: str = "") -> int:
+def serve(
+    toolset: Toolset,
+    listening: Listening | None,
+    *,
+    name: str,
+    instructions: str = "",
+    policy: Policy | None = None,
+) -> int:
     """Serve a toolset until standard input ends or the command is stopped; returns the exit code."""
     from constellation_tools.mcp.serving import serve_http, serve_stdio
 
@@ -80,9 +111,9 @@ def serve(toolset: Toolset, listening: Listening | None, *, name: str, instructi
         if listening is None:
             if sys.stdin.isatty():
                 write_text(f"{len(toolset)} tools over standard input and output, for an MCP client", sys.stderr)
-            await serve_stdio(toolset, name=name, instructions=instructions)
+            await serve_stdio(toolset, name=name, instructions=instructions, policy=policy)
         else:
-            await serve_http(toolset, listening, name=name, instructions=instructions, ready=ready)
+            await serve_http(toolset, listening, name=name, instructions=instructions, policy=policy, ready=ready)
         return 0
 
     return run_until_stopped(body)

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from .mcp_serving import BearerFile, HostName, Http, Stdio, TlsCert, TlsKey, serve, where_to_listen
+from .mcp_serving import (
+    BearerFile,
+    HostName,
+    Http,
+    PolicyFile,
+    Stdio,
+    TlsCert,
+    TlsKey,
+    read_policy,
+    serve,
+    where_to_listen,
+)
 from .tools import TOOLS as TOOLS
 from .tools import Module
 
@@ -16,9 +27,10 @@ def serve_tools(
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
     host_name: HostName = None,
+    policy: PolicyFile = None,
 ) -> int:
     """Serve the tools of a module as an MCP server, until the client goes away or the command is stopped."""
     from constellation_tools import load_tools
 
     listening = where_to_listen(stdio, http, bearer_file, tls_cert, tls_key, host_name)
-    return serve(load_tools(module), listening, name=module.rpartition("/")[2])
+    return serve(load_tools(module), listening, name=module.rpartition("/")[2], policy=read_policy(policy))

@@ -6,6 +6,7 @@
 Needs the extra `mcp`, whose official SDK is loaded when a connection is opened.
 """
 
+from .approvals import by_approval
 from .elicitation import Elicit, Elicitation, ElicitationAnswer
 from .errors import BadMcpServer, McpCallLost, McpError, McpMisbehaved, McpUnavailable
 from .settings import McpLimits, McpServer, read_servers
@@ -23,5 +24,6 @@ __all__ = [
     "McpServer",
     "McpToolset",
     "McpUnavailable",
+    "by_approval",
     "read_servers",
 ]

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from ...errors import ToolsError
+from ...runner import Policy
 from ...toolset import Toolset
 from ..errors import require_sdk
 from .limits import ServingLimits
@@ -111,6 +112,7 @@ async def serve_http(
     *,
     name: str = "constellation",
     instructions: str = "",
+    policy: Policy | None = None,
     limits: ServingLimits | None = None,
     ready: Callable[[str], None] = lambda url: None,
 ) -> None:
@@ -121,6 +123,7 @@ async def serve_http(
         listening: Where, and to whom.
         name: What the server calls itself.
         instructions: What it tells a client's model about its use.
+        policy: What may be called; what it asks for, or a tool itself does, is put to the person at the client.
         limits: How much clients may ask for.
         ready: Told the URL, once it can be asked.
 
@@ -134,33 +137,32 @@ async def serve_http(
     limits = limits or ServingLimits()
     hosts, origins = listening.allowed()
     security = TransportSecuritySettings(allowed_hosts=hosts, allowed_origins=origins)
-    with (
-        make_server(toolset, name=name, instructions=instructions, limits=limits) as server,
-        _bound(listening) as bound,
-    ):
-        app: ASGIApp = server.streamable_http_app(
-            streamable_http_path=PATH,
-            transport_security=security,
-            max_request_body_size=limits.request_bytes,
-            max_sessions=limits.sessions,
-        )
-        config = uvicorn.Config(
-            _WithToken(app, listening.token) if listening.token else app,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            lifespan="on",
-            ws="none",
-            timeout_graceful_shutdown=_CLOSE_S,
-            ssl_certfile=listening.tls_cert,
-            ssl_keyfile=listening.tls_key,
-        )
-        try:
-            config.load()
-        except (OSError, ValueError) as error:
-            raise BadListening(f"the certificate can't be used: {error}") from error
-        port = int(bound.getsockname()[1])
-        await _run(_listener(config, lambda: ready(listening.url(port))), bound)
+    served = make_server(toolset, name=name, instructions=instructions, policy=policy, limits=limits)
+    with _bound(listening) as bound:
+        async with served as server:
+            app: ASGIApp = server.streamable_http_app(
+                streamable_http_path=PATH,
+                transport_security=security,
+                max_request_body_size=limits.request_bytes,
+                max_sessions=limits.sessions,
+            )
+            config = uvicorn.Config(
+                _WithToken(app, listening.token) if listening.token else app,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                lifespan="on",
+                ws="none",
+                timeout_graceful_shutdown=_CLOSE_S,
+                ssl_certfile=listening.tls_cert,
+                ssl_keyfile=listening.tls_key,
+            )
+            try:
+                config.load()
+            except (OSError, ValueError) as error:
+                raise BadListening(f"the certificate can't be used: {error}") from error
+            port = int(bound.getsockname()[1])
+            await _run(_listener(config, lambda: ready(listening.url(port))), bound)
 
 
 @contextmanager

@@ -54,6 +54,7 @@ class ProgressRelay:
         self._counter = ProgressCounter()
         self._waiting: deque[tuple[str | None, float | None, Any]] = deque(maxlen=MAX_WAITING)
         self._came = anyio.Event()
+        self._closed = False
         self._thread = threading.get_ident()
         self._token = anyio.lowlevel.current_token()
 
@@ -72,13 +73,16 @@ class ProgressRelay:
         self._came.set()
 
     async def run(self) -> None:
-        """Send what comes, for ever."""
+        """Send what comes, until this is closed and all is sent."""
         while True:
+            while self._waiting:
+                await self._send(*self._counter.next(*self._waiting.popleft()))
+            if self._closed:
+                return
             await self._came.wait()
             self._came = anyio.Event()
-            await self.flush()
 
-    async def flush(self) -> None:
-        """Send what waits."""
-        while self._waiting:
-            await self._send(*self._counter.next(*self._waiting.popleft()))
+    def close(self) -> None:
+        """Nothing more will come."""
+        self._closed = True
+        self._came.set()

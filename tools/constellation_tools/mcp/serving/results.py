@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ...artifact import ARTIFACT_KEY, Artifact
 from ...dialects import DIALECTS, ToolResult
-from ...errors import ArtifactUnavailable, ToolFailed, ToolsError
+from ...errors import ArtifactUnavailable
 from ...tool import Tool
 from .files import SCHEME, ServedFiles
 from .limits import ServingLimits
@@ -19,39 +20,33 @@ if TYPE_CHECKING:
 MAX_FILES = 32
 """How many files of one result are sent or named apart from it."""
 
-ERROR_CHARS = 8_000
+MESSAGE_CHARS = 4_000
+"""How much of a question to a person is shown."""
 
 DIALECT = DIALECTS["mcp"]
 
 
-def succeeded(tool: Tool[..., Any], value: Any, files: ServedFiles, limits: ServingLimits) -> CallToolResult:
-    """Say what a tool returned; reads the files that it made.
-
-    Raises:
-        ToolFailed: it is longer than may be sent.
-    """
+def answer_of(result: ToolResult, tool: Tool[..., Any], files: ServedFiles, limits: ServingLimits) -> CallToolResult:
+    """Say what has become of a call; reads the files that the tool made."""
     from mcp_types import CallToolResult
 
-    result = DIALECT.fitted(ToolResult("", tool.name, value), tool.output_schema)
-    size = len(result.text.encode())
-    if size > limits.result_bytes:
-        raise ToolFailed(
-            f"the result of {tool.name!r} takes {size} bytes, and {limits.result_bytes} are sent: ask for less of it"
-        )
+    if not result.is_error:
+        size = len(result.text.encode())
+        if size > limits.result_bytes:
+            told = f"the result of {tool.name!r} takes {size} bytes, and {limits.result_bytes} are sent: ask for less"
+            result = replace(result, value=told, is_error=True)
+    result = DIALECT.fitted(result, tool.output_schema)
     answer = CallToolResult.model_validate(DIALECT.write_results([result])[0]["result"])
-    for artifact in _artifacts(value):
+    for artifact in () if result.is_error else _artifacts(result.value):
         block = _file(artifact, files, limits)
         if block is not None:
             answer.content.append(block)
     return answer
 
 
-def failed(error: Exception) -> CallToolResult:
-    """Say what went wrong so that a model can repair its call, where that is possible."""
-    from mcp_types import CallToolResult, TextContent
-
-    text = str(error) if isinstance(error, ToolsError) and str(error) else f"{type(error).__name__}: {error}"
-    return CallToolResult(content=[TextContent(type="text", text=text[:ERROR_CHARS])], is_error=True)
+def shortened(text: str) -> str:
+    """At most so much of a text as a person reads."""
+    return text if len(text) <= MESSAGE_CHARS else f"{text[:MESSAGE_CHARS]}… ({len(text)} characters)"
 
 
 def _artifacts(value: Any) -> Iterator[Artifact]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
+import secrets
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +15,15 @@ import anyio
 import anyio.to_thread
 
 from ...context import ToolContext
-from ...errors import ArtifactUnavailable, UnknownTool
+from ...dialects import ToolCall
+from ...errors import ApprovalMismatch, ArtifactUnavailable, InvalidDocument, UnknownTool
+from ...runner import Answer, Approval, CallBatch, CallChanged, CallProgress, Policy, ToolRunner
 from ...toolset import Toolset
+from .approving import ask, question, resumed
 from .files import SCHEME, ServedFiles
 from .limits import ServingLimits
 from .progress import ProgressRelay
-from .results import DIALECT, failed, succeeded
+from .results import DIALECT, answer_of
 
 if TYPE_CHECKING:
     import mcp_types as types
@@ -28,32 +32,44 @@ if TYPE_CHECKING:
 log = logging.getLogger("constellation.mcp")
 
 
-@contextmanager
-def make_server(toolset: Toolset, *, name: str, instructions: str, limits: ServingLimits) -> Iterator[Server[Any]]:
-    """Make a server of a toolset; its files are gone afterwards."""
+@asynccontextmanager
+async def make_server(
+    toolset: Toolset, *, name: str, instructions: str, policy: Policy | None, limits: ServingLimits
+) -> AsyncIterator[Server[Any]]:
+    """Make a server of a toolset; its calls and files are gone afterwards."""
     from mcp.server import Server
 
     with ServedFiles(limits) as files:
-        served = _Served(toolset, files, limits)
-        yield Server(
-            name,
-            version=metadata.version("constellation-agents"),
-            instructions=instructions or None,
-            on_list_tools=served.list_tools,
-            on_call_tool=served.call_tool,
-            on_list_resources=served.list_resources,
-            on_read_resource=served.read_resource,
-        )
+        served = _Served(toolset, files, policy, limits)
+        async with served.runner:
+            yield Server(
+                name,
+                version=metadata.version("constellation-agents"),
+                instructions=instructions or None,
+                on_list_tools=served.list_tools,
+                on_call_tool=served.call_tool,
+                on_list_resources=served.list_resources,
+                on_read_resource=served.read_resource,
+            )
 
 
 class _Served:
     """What the SDK asks of a server, for one toolset."""
 
-    def __init__(self, toolset: Toolset, files: ServedFiles, limits: ServingLimits) -> None:
+    def __init__(self, toolset: Toolset, files: ServedFiles, policy: Policy | None, limits: ServingLimits) -> None:
         self._toolset = toolset
         self._files = files
         self._limits = limits
-        self._calls = anyio.Semaphore(limits.calls)
+        self._calls: dict[str, tuple[ServerRequestContext[Any], ProgressRelay]] = {}
+        self.runner = ToolRunner(
+            toolset,
+            policy=policy,
+            approver=self._ask,
+            context=ToolContext(store=files.keep, resolve=files.find),
+            max_concurrent=limits.calls,
+            max_output_bytes=sys.maxsize,  # what is too long is refused, not cut: half a structure is none
+            on_event=self._progress,
+        )
 
     async def list_tools(
         self, context: ServerRequestContext[Any], params: types.PaginatedRequestParams | None
@@ -72,26 +88,38 @@ class _Served:
 
     async def call_tool(
         self, context: ServerRequestContext[Any], params: types.CallToolRequestParams
-    ) -> types.CallToolResult:
+    ) -> types.CallToolResult | types.InputRequiredResult:
         from mcp import MCPError
         from mcp_types import INVALID_PARAMS
 
         try:
             tool = self._toolset.get(params.name)
-        except UnknownTool as error:
+            batch = resumed(params)
+        except (UnknownTool, InvalidDocument, ApprovalMismatch) as error:
             raise MCPError(INVALID_PARAMS, str(error)) from error
+        if batch is None:
+            batch = CallBatch([ToolCall(secrets.token_hex(16), tool.name, params.arguments or {})])
+        id = batch.entries[0].call.id
         relay = ProgressRelay(context.session.report_progress)
-        own = ToolContext(progress=relay.report, store=self._files.keep, resolve=self._files.find)
-        async with self._calls, anyio.create_task_group() as tasks:
-            tasks.start_soon(relay.run)
-            try:
-                value = await tool.call(params.arguments or {}, own)
-                result = await anyio.to_thread.run_sync(partial(succeeded, tool, value, self._files, self._limits))
-            except Exception as error:  # a tool raises whatever it likes
-                result = failed(error)
-            tasks.cancel_scope.cancel()
-        await relay.flush()
-        return result
+        self._calls[id] = context, relay
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(relay.run)
+                await self.runner.run(batch)
+                relay.close()
+        finally:
+            del self._calls[id]
+        if batch.approvals:
+            return question(batch)
+        (result,) = batch.results
+        return await anyio.to_thread.run_sync(answer_of, result, tool, self._files, self._limits)
+
+    def _progress(self, event: CallChanged | CallProgress) -> None:
+        if isinstance(event, CallProgress) and event.call.id in self._calls:
+            self._calls[event.call.id][1].report(event.text, event.fraction, event.data)
+
+    async def _ask(self, approval: Approval) -> Answer | None:
+        return await ask(approval, self._calls[approval.call][0])
 
     async def list_resources(
         self, context: ServerRequestContext[Any], params: types.PaginatedRequestParams | None

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import Any, cast
 
 import anyio
 import anyio.to_thread
 
+from ...runner import Policy
 from ...toolset import Toolset
 from ..errors import require_sdk
 from ..lines import LineReader
@@ -21,7 +23,12 @@ _STDIN = 0
 
 
 async def serve_stdio(
-    toolset: Toolset, *, name: str = "constellation", instructions: str = "", limits: ServingLimits | None = None
+    toolset: Toolset,
+    *,
+    name: str = "constellation",
+    instructions: str = "",
+    policy: Policy | None = None,
+    limits: ServingLimits | None = None,
 ) -> None:
     """Serve a toolset until standard input ends; what tools print goes to the standard error meanwhile.
 
@@ -29,6 +36,7 @@ async def serve_stdio(
         toolset: What is served.
         name: What the server calls itself.
         instructions: What it tells a client's model about its use.
+        policy: What may be called; what it asks for, or a tool itself does, is put to the person at the client.
         limits: How much the client may ask for.
 
     Raises:
@@ -38,13 +46,13 @@ async def serve_stdio(
     from mcp.server.stdio import stdio_server
 
     limits = limits or ServingLimits()
-    with (
-        make_server(toolset, name=name, instructions=instructions, limits=limits) as server,
-        _standard_input() as given,
-    ):
+    served = make_server(toolset, name=name, instructions=instructions, policy=policy, limits=limits)
+    with _standard_input() as given:
         lines = cast(Any, _Lines(given, limits.request_bytes))  # of a file the SDK asks for nothing but its lines
-        async with stdio_server(stdin=lines) as (received, to_send):
-            await server.run(received, to_send, server.create_initialization_options())
+        async with served as server, stdio_server(stdin=lines) as (received, to_send):
+            # Beside the descriptor, which the SDK turns away as well: what is buffered here would come out at the end.
+            with redirect_stdout(sys.stderr):
+                await server.run(received, to_send, server.create_initialization_options())
 
 
 class _Lines:
