@@ -76,6 +76,7 @@ def http_program(*command: str) -> Iterator[str]:
             yield next(word for line in process.stdout for word in line.split() if word.startswith("http"))
         finally:
             process.terminate()
+            process.wait()
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import httpx2
 import pytest
 import trustme
 
-from constellation_tools import Toolset
+from constellation_tools import ToolFailed, Toolset
 from constellation_tools.mcp import McpServer, McpToolset, McpUnavailable
 from constellation_tools.mcp.serving import BadListening, Listening, ServingLimits, serve_http
 
@@ -137,3 +137,34 @@ async def test_an_address_that_is_taken_and_a_certificate_that_is_none_are_named
     bad = Listening(tls_cert=tmp_path / "none.pem", tls_key=tmp_path / "none.pem")
     with pytest.raises(BadListening, match="certificate"):
         await serve_http(Toolset([double]), bad)
+
+
+async def test_a_server_that_is_stopped_tells_whoever_waits(tmp_path: Path) -> None:
+    begun = anyio.Event()
+
+    async def wait() -> str:
+        """Wait for ever."""
+        begun.set()
+        await anyio.sleep_forever()
+        return ""
+
+    async def told(tools: McpToolset) -> None:
+        with pytest.raises(ToolFailed, match="cancelled: the server stops"):
+            await tools.get("wait").call({})
+
+    came = anyio.Event()
+    urls: list[str] = []
+
+    def ready(url: str) -> None:
+        urls.append(url)
+        came.set()
+
+    with anyio.fail_after(PATIENCE_S):
+        async with anyio.create_task_group() as serving:
+            serving.start_soon(lambda: serve_http(Toolset([wait]), Listening(), ready=ready))
+            await came.wait()
+            with anyio.CancelScope(shield=True):
+                async with McpToolset(McpServer(url=urls[0])) as tools, anyio.create_task_group() as group:
+                    group.start_soon(told, tools)
+                    await begun.wait()
+                    serving.cancel_scope.cancel()

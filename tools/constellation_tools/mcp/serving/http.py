@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import logging
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from ...errors import ToolsError
-from ...runner import Policy
+from ...runner import Policy, ToolRunner
 from ...toolset import Toolset
 from ..errors import require_sdk
 from .limits import ServingLimits
@@ -139,7 +140,7 @@ async def serve_http(
     security = TransportSecuritySettings(allowed_hosts=hosts, allowed_origins=origins)
     served = make_server(toolset, name=name, instructions=instructions, policy=policy, limits=limits)
     with _bound(listening) as bound:
-        async with served as server:
+        async with served as (server, runner):
             app: ASGIApp = server.streamable_http_app(
                 streamable_http_path=PATH,
                 transport_security=security,
@@ -162,7 +163,7 @@ async def serve_http(
             except (OSError, ValueError) as error:
                 raise BadListening(f"the certificate can't be used: {error}") from error
             port = int(bound.getsockname()[1])
-            await _run(_listener(config, lambda: ready(listening.url(port))), bound)
+            await _run(_listener(config, lambda: ready(listening.url(port))), bound, runner)
 
 
 @contextmanager
@@ -196,8 +197,8 @@ def _listener(config: Any, ready: Callable[[], None]) -> Any:
     return Listener(config)
 
 
-async def _run(listener: Any, bound: socket.socket) -> None:
-    """Run until cancelled; then take nothing more, and end what is under way."""
+async def _run(listener: Any, bound: socket.socket, runner: ToolRunner) -> None:
+    """Run until cancelled; then take nothing more, and end what is under way, whose clients are told."""
     ended = anyio.Event()
 
     async def run() -> None:
@@ -212,6 +213,9 @@ async def _run(listener: Any, bound: socket.socket) -> None:
         try:
             await ended.wait()
         finally:
+            runner.cancel(reason="the server stops")
+            # Streams that clients keep open are cut off, which is no error to be told of.
+            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
             listener.should_exit = True
 
 

@@ -35,14 +35,14 @@ log = logging.getLogger("constellation.mcp")
 @asynccontextmanager
 async def make_server(
     toolset: Toolset, *, name: str, instructions: str, policy: Policy | None, limits: ServingLimits
-) -> AsyncIterator[Server[Any]]:
-    """Make a server of a toolset; its calls and files are gone afterwards."""
+) -> AsyncIterator[tuple[Server[Any], ToolRunner]]:
+    """Make a server of a toolset, and give it with what runs its calls; these and its files are gone afterwards."""
     from mcp.server import Server
 
     with ServedFiles(limits) as files:
         served = _Served(toolset, files, policy, limits)
         async with served.runner:
-            yield Server(
+            server: Server[Any] = Server(
                 name,
                 version=metadata.version("constellation-agents"),
                 instructions=instructions or None,
@@ -51,6 +51,7 @@ async def make_server(
                 on_list_resources=served.list_resources,
                 on_read_resource=served.read_resource,
             )
+            yield server, served.runner
 
 
 class _Served:

@@ -49,7 +49,7 @@ async def serve_stdio(
     served = make_server(toolset, name=name, instructions=instructions, policy=policy, limits=limits)
     with _standard_input() as given:
         lines = cast(Any, _Lines(given, limits.request_bytes))  # of a file the SDK asks for nothing but its lines
-        async with served as server, stdio_server(stdin=lines) as (received, to_send):
+        async with served as (server, _), stdio_server(stdin=lines) as (received, to_send):
             # Beside the descriptor, which the SDK turns away as well: what is buffered here would come out at the end.
             with redirect_stdout(sys.stderr):
                 await server.run(received, to_send, server.create_initialization_options())
