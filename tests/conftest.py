@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
+import subprocess
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -99,6 +101,22 @@ def _is_pythons_own(process: psutil.Process) -> bool:
 def node_program() -> Callable[[str], list[str]]:
     """The command of a program that `make node` has installed; for tests that are marked with `requires_node`."""
     return lambda name: ["node", str((NODE_MODULES / ".bin" / name).resolve())]
+
+
+@pytest.fixture(scope="module")
+def everything_url(node_program: Callable[[str], list[str]]) -> Iterator[str]:
+    """The URL of the MCP server `everything`, which takes its port from the environment and says when it listens."""
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        port = bound.getsockname()[1]
+    command = [*node_program("mcp-server-everything"), "streamableHttp"]
+    environment = {**os.environ, "PORT": str(port)}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stderr is not None
+        try:
+            assert any(str(port) in line for line in process.stderr)
+            yield f"http://127.0.0.1:{port}/mcp"
+        finally:
+            process.terminate()
 
 
 @pytest.fixture(scope="session")

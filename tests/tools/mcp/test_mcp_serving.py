@@ -65,6 +65,7 @@ async def test_all_that_a_client_may_want_of_tools(
 async def check_declarations(tools: dict[str, Any]) -> None:
     assert list(tools)[:4] == ["double", "pack", "shout", "work"]
     assert len(tools) == 12
+    double = tools["double"]
     assert double.description == "Double a number."
     assert double.input_schema["properties"] == {"n": {"type": "integer", "description": "The number."}}
     assert double.output_schema["properties"] == {"result": {"type": "integer"}}
