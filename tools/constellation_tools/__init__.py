@@ -20,6 +20,7 @@ from .errors import (
     ToolSkipped,
     ToolTimeout,
     ToolUnavailable,
+    UnknownHandle,
     UnknownTool,
     UnresolvedAnnotation,
 )
@@ -53,6 +54,7 @@ __all__ = [
     "ToolUnavailable",
     "ToolsError",
     "Toolset",
+    "UnknownHandle",
     "UnknownTool",
     "UnresolvedAnnotation",
     "load_tool",

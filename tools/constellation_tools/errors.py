@@ -14,6 +14,7 @@
     ├── CallRefused                 a policy, a person or a hook does not let a call run
     ├── ApprovalMismatch            an answer to a request for approval does not belong to it
     ├── ApprovalsPending            results are asked for while a call still waits for approval
+    ├── UnknownHandle               no background call has this handle
     ├── InvalidDocument             a policy, an approval or a batch can't be read from its JSON form
     ├── Confined                    a call asked for something outside of what its tool may touch
     └── ArtifactUnavailable         an artifact's file is not on this machine
@@ -168,6 +169,19 @@ class ApprovalsPending(ToolsError):
 
     def __str__(self) -> str:
         return f"calls of {', '.join(self.tools)} wait for approval; answer, and run the batch again"
+
+
+class UnknownHandle(ToolsError):
+    """Raised when a background call is waited for that does not exist, or whose result has been handed out."""
+
+    def __init__(self, handle: str, known: Iterable[str] = ()) -> None:
+        self.handle = handle
+        self.known = tuple(known)
+        super().__init__(handle, self.known)
+
+    def __str__(self) -> str:
+        there = ", ".join(self.known) or "none"
+        return f"no background call has the handle {self.handle!r}, or its result was told already; there are: {there}"
 
 
 class InvalidDocument(ToolsError):

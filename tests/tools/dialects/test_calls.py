@@ -78,6 +78,9 @@ ANSWERS: dict[str, Any] = {
             }
         ]
     },
+    "gemini-live": {
+        "toolCall": {"functionCalls": [{"id": "call00001", "name": "weather", "args": {"city": "Rome"}}]},
+    },
     "gemini-openapi": {
         "candidates": [{"content": {"parts": [{"functionCall": {"name": "weather", "args": {"city": "Rome"}}}]}}]
     },
@@ -140,6 +143,7 @@ def test_an_answer_without_calls_has_none(dialect: str) -> None:
         "openai-responses": {"output": [{"type": "message", "content": []}]},
         "anthropic": {"role": "assistant", "content": "Hello."},
         "gemini": {"candidates": [{"content": {"parts": [{"text": "Hello."}]}}]},
+        "gemini-live": {"serverContent": {"turnComplete": True}},
         "gemini-openapi": {"candidates": [{"finishReason": "STOP"}]},
         "bedrock": {"output": {"message": {"role": "assistant", "content": [{"text": "Hello."}]}}},
         "cohere": {"message": {"role": "assistant", "content": [{"type": "text", "text": "Hello."}]}},
@@ -154,6 +158,16 @@ def test_a_call_that_is_written_is_read_as_the_same(dialect: str) -> None:
         (message,) = DIALECTS[dialect].write_calls([ToolCall("call00001", "weather", arguments)])
         assert DIALECTS[dialect].read_calls(message) == [ToolCall("call00001", "weather", arguments)]
 
+
+FUNCTIONS: Any = lambda p: {  # noqa: E731
+    "tools": [
+        {
+            "functionDeclarations": [
+                {"name": "weather", "description": "Forecast the weather.", "parametersJsonSchema": p}
+            ]
+        }
+    ]
+}
 
 DECLARED: dict[str, Any] = {
     "openai-chat": lambda p: {
@@ -183,15 +197,8 @@ DECLARED: dict[str, Any] = {
     "anthropic": lambda p: {
         "tools": [{"name": "weather", "description": "Forecast the weather.", "input_schema": p, "strict": True}]
     },
-    "gemini": lambda p: {
-        "tools": [
-            {
-                "functionDeclarations": [
-                    {"name": "weather", "description": "Forecast the weather.", "parametersJsonSchema": p}
-                ]
-            }
-        ]
-    },
+    "gemini": FUNCTIONS,
+    "gemini-live": FUNCTIONS,
     "gemini-openapi": lambda p: {
         "tools": [
             {"functionDeclarations": [{"name": "weather", "description": "Forecast the weather.", "parameters": p}]}
@@ -280,6 +287,17 @@ RESULTS: dict[str, Any] = {
                 {"functionResponse": {"id": "call00002", "name": "weather", "response": {"days": [1, 2]}}},
                 {"functionResponse": {"id": "call00003", "name": "weather", "response": {"error": "no such city"}}},
             ],
+        }
+    ],
+    "gemini-live": [
+        {
+            "toolResponse": {
+                "functionResponses": [
+                    {"id": "call00001", "name": "weather", "response": {"result": "sunny"}},
+                    {"id": "call00002", "name": "weather", "response": {"days": [1, 2]}},
+                    {"id": "call00003", "name": "weather", "response": {"error": "no such city"}},
+                ]
+            }
         }
     ],
     "bedrock": [

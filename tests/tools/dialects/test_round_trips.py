@@ -26,6 +26,7 @@ REASONS = {
     "bedrock": ["a map with open keys can't be said", "a value of any type can't be said", "Tree refers to itself"],
     "cohere": ["no argument is required"],
     "gemini": [],
+    "gemini-live": [],
     "gemini-openapi": [
         "a value of any type can't be said",
         "a map with open keys can't be said",

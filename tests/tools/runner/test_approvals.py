@@ -219,7 +219,7 @@ async def test_a_call_that_a_tool_makes_is_not_put_aside() -> None:
 
     async with ToolRunner([spend, bank.pay]) as runner:
         batch = await runner.run([call("a", "spend")])
-    assert batch.results[0].value == "pay needs approval, and nobody can be asked while another tool waits"
+    assert batch.results[0].value == "pay needs approval, and nobody has decided about this call of it"
 
 
 async def test_answers_that_belong_nowhere_are_refused() -> None:

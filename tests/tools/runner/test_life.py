@@ -17,7 +17,7 @@ SETTLED = {CallState.COMPLETED, CallState.FAILED, CallState.REFUSED, CallState.C
 
 
 class LifeMachine(RuleBasedStateMachine):
-    """Any steps at any time: a call ends once, keeps how it ended, and its result is handed out once."""
+    """Any steps at any time: a call ends once, and keeps how it ended."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -26,7 +26,6 @@ class LifeMachine(RuleBasedStateMachine):
         self.ended: CallState | None = None
         self.starts = 0
         self.ran = 0.0
-        self.handed_out = 0
 
     @rule(step=st.sampled_from(Step), passed=st.floats(0, 10))
     def take(self, step: Step, passed: float) -> None:
@@ -49,17 +48,11 @@ class LifeMachine(RuleBasedStateMachine):
                 assert self.ended is None
                 self.ended = self.life.state
 
-    @rule()
-    def deliver(self) -> None:
-        """Hand the result out, where there is one."""
-        self.handed_out += self.life.deliver()
-
     @invariant()
     def ends_once(self) -> None:
-        """How it has ended never changes, and it is handed out at most once."""
+        """How it has ended never changes."""
         assert self.life.state.settled == (self.ended is not None)
         assert self.ended in (None, self.life.state)
-        assert self.handed_out <= (self.ended is not None)
         assert self.life.tries == self.starts
 
     @invariant()

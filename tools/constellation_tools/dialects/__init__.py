@@ -18,6 +18,7 @@ from .checking import violations
 from .cohere import Cohere
 from .dialect import Declared, Described, Dialect, Offer
 from .gemini import Gemini
+from .gemini_live import GeminiLive
 from .gemini_openapi import GeminiOpenAPI
 from .losses import Loss, LossKind, LossReport
 from .mcp import MCP
@@ -34,6 +35,7 @@ DIALECTS: Mapping[str, Dialect] = {
         OpenAIResponses(),
         Anthropic(),
         Gemini(),
+        GeminiLive(),
         GeminiOpenAPI(),
         Bedrock(),
         Mistral(),

@@ -82,12 +82,14 @@ class Dialect(ABC):
         rules: What the provider takes in plain mode.
         strict_rules: What it takes in strict mode; None where there is none.
         request_rules: What it takes in one request.
+        late_results: Whether a tool can be declared so that its results may come later than at once.
     """
 
     name: ClassVar[str]
     rules: ClassVar[Rules]
     strict_rules: ClassVar[Rules | None] = None
     request_rules: ClassVar[RequestRules] = RequestRules()
+    late_results: ClassVar[bool] = False
 
     def declare(self, tool: Described, *, strict: bool | None = None) -> Declared:
         """Say one tool in this dialect.
@@ -107,8 +109,14 @@ class Dialect(ABC):
         declared = self._declared(tool, self.rules, strict=False)
         return replace(declared, report=replace(declared.report, not_strict=not_strict))
 
-    def offer(self, tools: Iterable[Described], *, strict: bool | None = None) -> Offer:
+    def offer(self, tools: Iterable[Described], *, strict: bool | None = None, late_results: bool = False) -> Offer:
         """Say several tools, within what one request may hold; those that don't fit are skipped with a warning.
+
+        Args:
+            tools: The tools.
+            strict: As for `declare`.
+            late_results: Whether background tools are declared so that their results may come later than at once,
+                where the provider and the model know such. Acknowledgements of their calls are not sent then.
 
         Warns:
             ToolSkipped: once for each tool that is left out.
@@ -124,7 +132,8 @@ class Dialect(ABC):
         for each in declared:
             if each.report.refused is not None:
                 warnings.warn(ToolSkipped(f"{each.tool} is not offered: {each.report.refused}"), stacklevel=2)
-        return Offer(self, declared)
+        late = {name for name, (tool, _) in pairs.items() if late_results and getattr(tool, "background", False)}
+        return Offer(self, declared, late if self.late_results else ())
 
     def read_call(self, id: str, name: str, arguments: Any, extra: Mapping[str, JSON] | None = None) -> ToolCall:
         """Make a call of what a provider says of it; arguments may be JSON text."""
@@ -150,6 +159,10 @@ class Dialect(ABC):
     @abstractmethod
     def write_results(self, results: Sequence[ToolResult]) -> list[dict[str, Any]]:
         """Results as messages of a conversation."""
+
+    def late_payload(self, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """A declaration that says that results may come later, where there is such."""
+        return dict(payload)
 
     def fitted(self, result: ToolResult, output: Mapping[str, Any] | None) -> ToolResult:
         """A result with what the provider asks of it because of the schema of results."""
@@ -220,11 +233,18 @@ class Dialect(ABC):
 
 
 class Offer:
-    """Tools as they were offered to a provider, by which its calls are read."""
+    """Tools as they were offered to a provider, by which its calls are read.
 
-    def __init__(self, dialect: Dialect, declared: Sequence[Declared]) -> None:
+    Attributes:
+        dialect: The provider's.
+        declared: The tools.
+        late: Those whose results may come later than at once.
+    """
+
+    def __init__(self, dialect: Dialect, declared: Sequence[Declared], late: Iterable[str] = ()) -> None:
         """Hold tools together; `Dialect.offer` is the way to get here."""
         self.dialect = dialect
+        self.late = frozenset(late)
         self.declared = tuple(declared)
         self._by_name = {each.tool: each for each in self.declared if _taken(each)}
 
@@ -243,7 +263,10 @@ class Offer:
         """The fields of a request that declare the tools; empty when there are none."""
         taken = list(self._by_name.values())
         strict = all(each.report.strict for each in taken)
-        return self.dialect.request([each.payload for each in taken], strict=strict) if taken else {}
+        payloads = [
+            self.dialect.late_payload(each.payload) if each.tool in self.late else each.payload for each in taken
+        ]
+        return self.dialect.request(payloads, strict=strict) if taken else {}
 
     def calls(self, answer: Mapping[str, Any]) -> list[ToolCall]:
         """The calls in an answer, with arguments as the tools' own schemas have them.
@@ -261,9 +284,13 @@ class Offer:
         return CallStream(self.dialect.read_event, make)
 
     def results(self, results: Iterable[ToolResult]) -> list[dict[str, Any]]:
-        """Results as messages of a conversation; those of calls that were made together belong together."""
+        """Results as messages of a conversation; those of calls that were made together belong together.
+
+        Where results may come later, nothing is said of calls that still go on.
+        """
         outputs = {name: declared.output for name, declared in self._by_name.items()}
-        return self.dialect.write_results([self.dialect.fitted(each, outputs.get(each.name)) for each in results])
+        told = [each for each in results if not (each.pending and each.name in self.late)]
+        return self.dialect.write_results([self.dialect.fitted(each, outputs.get(each.name)) for each in told])
 
     def _restored(self, call: ToolCall) -> ToolCall:
         declared = self._by_name.get(call.name)

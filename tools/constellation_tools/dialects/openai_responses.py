@@ -13,6 +13,9 @@ from .dialect import Described, Dialect
 from .openai_chat import REQUEST, STRICT
 from .rules import Rules
 
+ASYNC = "async"
+"""Says of tools and calls that the model does not wait for the output."""
+
 
 class OpenAIResponses(Dialect):
     """Responses."""
@@ -21,6 +24,7 @@ class OpenAIResponses(Dialect):
     rules = Rules()
     strict_rules = STRICT
     request_rules = REQUEST
+    late_results = True
 
     def payload(self, tool: Described, schema: Mapping[str, Any], *, strict: bool) -> dict[str, Any]:
         """A function tool."""
@@ -32,6 +36,10 @@ class OpenAIResponses(Dialect):
             "strict": strict,
         }
 
+    def late_payload(self, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """A function whose output may come with any later request."""
+        return {**payload, ASYNC: True}
+
     def request(self, payloads: Sequence[Mapping[str, Any]], *, strict: bool) -> dict[str, Any]:
         """`tools`."""
         return {"tools": list(payloads)}
@@ -40,7 +48,7 @@ class OpenAIResponses(Dialect):
         """The function calls among the items of a response; a single item will do, too."""
         items = answer["output"] if "output" in answer and "call_id" not in answer else [answer]
         return [
-            self.read_call(item["call_id"], item["name"], item.get("arguments"))
+            self.read_call(item["call_id"], item["name"], item.get("arguments"), _extra(item))
             for item in items
             if item.get("type") == "function_call"
         ]
@@ -48,7 +56,13 @@ class OpenAIResponses(Dialect):
     def write_calls(self, calls: Sequence[ToolCall]) -> list[dict[str, Any]]:
         """One item for each."""
         return [
-            {"type": "function_call", "call_id": call.id, "name": call.name, "arguments": to_text(call.arguments)}
+            {
+                "type": "function_call",
+                "call_id": call.id,
+                "name": call.name,
+                "arguments": to_text(call.arguments),
+                **call.extra,
+            }
             for call in calls
         ]
 
@@ -65,6 +79,10 @@ class OpenAIResponses(Dialect):
             if item.get("type") == "function_call":
                 done = kind.endswith("done")
                 whole = item.get("arguments") if done else None
-                yield CallPart(index, item["call_id"], item["name"], arguments=whole, ends=done)
+                yield CallPart(index, item["call_id"], item["name"], arguments=whole, ends=done, extra=_extra(item))
         elif kind == "response.function_call_arguments.delta":
             yield CallPart(index, text=event["delta"])
+
+
+def _extra(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {ASYNC: True} if item.get(ASYNC) else {}

@@ -11,13 +11,14 @@ Calls and results are those of `constellation_tools.dialects`.
 from __future__ import annotations
 
 from .approvals import Answer, Approval, DirectoryLedger, Ledger, MemoryLedger
+from .background import Delivery, PendingCall
 from .batch import CallBatch
 from .events import CallChanged, CallProgress
-from .execution import Approver, Observer
 from .hooks import ToolHook
 from .life import CallState
 from .policy import Decision, Policy, Rule, Verdict
 from .runner import ToolRunner
+from .settings import Approver, Invoke, Observer
 from .usage import ToolUsage
 
 __all__ = [
@@ -29,10 +30,13 @@ __all__ = [
     "CallProgress",
     "CallState",
     "Decision",
+    "Delivery",
     "DirectoryLedger",
+    "Invoke",
     "Ledger",
     "MemoryLedger",
     "Observer",
+    "PendingCall",
     "Policy",
     "Rule",
     "ToolHook",

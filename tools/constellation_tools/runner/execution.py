@@ -1,58 +1,33 @@
-"""One call on its way: hooks, validation, policy, approval, a seat, tries, hooks again, and always one result."""
+"""One call on its way: through the gate, to a seat, in tries, past hooks, and to one result whatever happens."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import anyio
-import anyio.to_thread
+from anyio.abc import TaskGroup
 from pydantic_core import to_jsonable_python
 
 from ..context import ToolContext
 from ..dialects import ToolResult
 from ..errors import ApprovalMismatch, CallRefused, ToolCancelled, ToolFailed, ToolTimeout, UnknownTool
-from ..retry import Retry
 from ..tool import Tool
 from . import hooks as hooking
 from .admission import Seat
-from .approvals import Answer, Approval, Ledger, check, digest_of, new_id
+from .background import Background
 from .batch import cancelled
-from .events import CallChanged, CallProgress
-from .hooks import ToolHook
+from .gate import Gate
 from .life import CallState, Step
 from .output import failed, limited, size_of
-from .policy import Policy, Verdict, effective
-from .record import Record
+from .record import CURRENT, Record
 from .seats import Seats
+from .settings import Settings
+from .telling import Teller
 from .usage import ToolUsage
-
-Approver = Callable[[Approval], Awaitable[Answer | None]]
-"""Asks somebody; None leaves the call waiting in its batch."""
-
-Observer = Callable[[CallChanged | CallProgress], None]
-"""Is told what happens to calls."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What a runner was made with."""
-
-    find: Callable[[str], Tool[..., Any]]
-    policy: Policy
-    approver: Approver | None
-    hooks: Sequence[ToolHook]
-    device: str
-    context: ToolContext
-    timeout_s: float | None
-    max_output_bytes: int
-    retry: Retry
-    ledger: Ledger
-    observer: Observer | None
-    unit: Callable[[], float]
 
 
 @dataclass(slots=True)
@@ -62,14 +37,22 @@ class Execution:
     Attributes:
         settings: What the runner was made with.
         seats: Where calls wait for their turn.
+        gate: What every call has to pass.
+        teller: Tells whoever watches.
         usage: Counters by tool.
         active: Calls under way.
+        background: Those of them that have been answered with a handle.
+        group: What they run in, while there is such.
     """
 
     settings: Settings
     seats: Seats
+    gate: Gate
+    teller: Teller
     usage: dict[str, ToolUsage] = field(default_factory=dict)
     active: set[Record] = field(default_factory=set)
+    background: Background = field(default_factory=Background)
+    group: TaskGroup | None = None
     _idle: anyio.Event | None = None
 
     def expect(self, records: Iterable[Record]) -> None:
@@ -80,108 +63,86 @@ class Execution:
                 record.parent.children.add(record)
                 continue
             with contextlib.suppress(UnknownTool):  # which is told when it is the call's turn
-                self.seats.reserve(_seat_of(record, self.settings.find(record.call.name)))
+                tool = self.settings.find(record.call.name)
+                if tool is not self.settings.wait_tool:
+                    self.seats.reserve(_seat_of(record, tool))
 
     async def settle(self, record: Record) -> None:
-        """Bring a call to its end, or to where it waits for somebody to decide; cancellation is an end, too."""
+        """Bring a call to its end, or to where it waits for somebody to decide; cancellation is an end, too.
+
+        A background call has its end later, and its acknowledgement now.
+        """
         try:
             with record.scope:
                 if await self._prepared(record):
+                    if self._goes_on_later(record):
+                        return
                     await self._performed(record)
         finally:
             self.give_up([record])
 
     def give_up(self, records: Iterable[Record]) -> None:
-        """Count calls as under way no more; those that have not ended were cancelled."""
+        """Count calls as under way no more; those that have not ended, and will not later, were cancelled."""
         for record in records:
-            if not record.paused:
-                self._end(record, Step.CANCEL, cancelled(record.call, record.reason))
-            self.active.discard(record)
-            self.seats.leave(record.key)
-            if record.parent is not None:
-                record.parent.children.discard(record)
+            if not record.handle:
+                self._close(record)
+
+    def _goes_on_later(self, record: Record) -> bool:
+        """Let a background call go on without its caller, if it is one."""
+        if not record.in_background or self.group is None:
+            return False
+        record.acknowledgement = self.background.begin(record)
+        record.scope = anyio.CancelScope()  # the one that it has belongs to its caller
+        self.group.start_soon(self._later, record)
+        return True
+
+    async def _later(self, record: Record) -> None:
+        try:
+            with record.scope:
+                if record.explanation:
+                    with self._refusals(record):
+                        await self.gate.approve(record, record.explanation)
+                if not record.life.state.settled:
+                    await self._performed(record)
+        finally:
+            self._close(record)
+
+    def _close(self, record: Record) -> None:
+        if not record.paused:
+            self._end(record, Step.CANCEL, cancelled(record.call, record.reason, record.error))
+        self.active.discard(record)
+        self.seats.leave(record.key)
+        if record.parent is not None:
+            record.parent.children.discard(record)
         if self._idle is not None and not self.active:
             self._idle.set()
 
     async def idle(self) -> None:
-        """Wait until no call is under way."""
+        """Wait until no call is under way; background calls whose task has never begun end here."""
+        for record in [record for record in self.active if record.handle]:
+            self._close(record)
         while self.active:
             self._idle = anyio.Event()
             await self._idle.wait()
 
     async def _prepared(self, record: Record) -> bool:
-        """Whether a call may run now; else it has ended, or waits for somebody to decide."""
+        """Whether a call may go on; else it has ended, or waits for somebody to decide."""
+        known: ToolResult | None = None
+        with self._refusals(record):
+            known = await self.gate.check(record)
+        if known is not None:
+            self._end(record, Step.COMPLETE, known, size_of(known))
+        return not record.life.state.settled and not record.paused
+
+    @contextlib.contextmanager
+    def _refusals(self, record: Record) -> Iterator[None]:
+        """What is raised before a call runs is its end."""
         try:
-            known = await self._checked(record)
+            yield
         except (CallRefused, ApprovalMismatch) as error:
             self._fail(record, Step.REFUSE, error)
         except Exception as error:  # tools, hooks and approvers raise whatever they like
             self._fail(record, Step.FAIL, error)
-        else:
-            if known is not None:
-                self._end(record, Step.COMPLETE, known, size_of(known))
-        return not record.life.state.settled and not record.paused
-
-    async def _checked(self, record: Record) -> ToolResult | None:
-        """Take a call through hooks, validation, policy and approval; returns a result where a hook knows it."""
-        settings = self.settings
-        tool = record.tool = settings.find(record.call.name)
-        if record.call.problem is not None:
-            raise ToolFailed(record.call.problem)
-        if record.entry.approval is None:  # else hooks have had their say before it was put aside
-            record.call, known = await hooking.before(settings.hooks, record.call, tool)
-            if known is not None:
-                return known
-        call = record.call
-        converted = tool.validate(call.arguments, resolve=settings.context.path)
-        seen = to_jsonable_python(converted, fallback=str, bytes_mode="base64", serialize_unknown=True)
-        decision = settings.policy.decide(
-            tool.name,
-            effective(tool.input_schema, seen),
-            device=settings.device,
-            requires_approval=tool.requires_approval,
-        )
-        if decision.verdict is Verdict.DENY:
-            raise CallRefused(f"{tool.name} is not allowed here: {decision.explanation}")
-        if decision.verdict is Verdict.ASK or record.entry.approval is not None:
-            await self._approve(record, tool, decision.explanation)
-        return None
-
-    async def _approve(self, record: Record, tool: Tool[..., Any], explanation: str) -> None:
-        """Have a call approved, or put it aside.
-
-        Raises:
-            CallRefused: somebody refuses it, nobody can be asked, or the approval was used before.
-            ApprovalMismatch: the approval was given for another call.
-        """
-        call, entry, settings = record.call, record.entry, self.settings
-        try:
-            digest = digest_of(tool.name, tool.input_schema, call.arguments, settings.device)
-        except (TypeError, ValueError) as error:
-            raise CallRefused(f"{tool.name} needs approval, which can't be asked for: {error}") from error
-        if entry.approval is None:
-            entry.call = call
-            entry.approval = Approval(
-                new_id(), call.id, tool.name, call.arguments, digest, explanation, tool.description, settings.device
-            )
-        self.seats.leave(record.key)  # nobody waits behind a person
-        self._take(record, Step.ASK)
-        answer = entry.answer
-        if answer is None and settings.approver is not None:
-            answer = await settings.approver(entry.approval)
-        if answer is None:
-            if record.parent is not None:
-                raise CallRefused(f"{tool.name} needs approval, and nobody can be asked while another tool waits")
-            record.paused = True
-            return
-        check(answer, entry.approval, digest)
-        entry.answer = answer
-        if not answer.granted:
-            by, why = (f" by {answer.by}" if answer.by else ""), (f": {answer.reason}" if answer.reason else "")
-            raise CallRefused(f"this call of {tool.name} was refused{by}{why}")
-        if not await anyio.to_thread.run_sync(settings.ledger.spend, answer.approval):
-            raise CallRefused(f"the approval of this call of {tool.name} has been used already; ask again")
-        self._take(record, Step.GRANT)
 
     async def _performed(self, record: Record) -> None:
         """Run a call that may run, and end it with what comes of it."""
@@ -210,25 +171,34 @@ class Execution:
         """Try until it works, or it is not worth another try; a call that waits for its next try holds no seat."""
         retry = tool.retry or self.settings.retry
         while True:
-            self._take(record, Step.ENQUEUE)
+            self.teller.take(record, Step.ENQUEUE)
             async with self._seat(record, tool):
-                self._take(record, Step.START)
+                self.teller.take(record, Step.START)
                 try:
                     return await self._once(record, tool)
                 except Exception as error:
-                    delay_s = retry.delay_s(error, record.tries, self.settings.unit(), idempotent=tool.idempotent)
+                    delay_s = retry.delay_s(error, record.life.tries, self.settings.unit(), idempotent=tool.idempotent)
                     if delay_s is None:
                         raise
-                self._take(record, Step.BACK_OFF)
+                self.teller.take(record, Step.BACK_OFF)
             await anyio.sleep(delay_s)
 
     async def _once(self, record: Record, tool: Tool[..., Any]) -> Any:
         limit_s = self.settings.timeout_s if tool.timeout_s is None else None
         record.running = True
+        token = CURRENT.set(record)
         try:
             with anyio.move_on_after(limit_s) as scope:
-                value = await tool.call(record.call.arguments, self._context(record))
+                value = await self.settings.invoke(tool, record.call.arguments, self._context(record))
+        except BaseExceptionGroup as group:
+            stopped, others = group.split(anyio.get_cancelled_exc_class())
+            if stopped is None or not isinstance(others, Exception):
+                raise
+            # A tool with tasks of its own raises this as well while it is cancelled, and cancelled it is all the same.
+            record.error = others
+            raise stopped from None
         finally:
+            CURRENT.reset(token)
             record.running = False
             for child in list(record.children):
                 child.cancel("the tool that made this call has ended")
@@ -261,6 +231,9 @@ class Execution:
     @contextlib.asynccontextmanager
     async def _seat(self, record: Record, tool: Tool[..., Any]) -> AsyncIterator[None]:
         """A seat; calls that tools make have that of the model's call that they stem from."""
+        if tool is self.settings.wait_tool:  # what it waits for needs the seats
+            yield
+            return
         if record.parent is None:
             async with self.seats.seat(_seat_of(record, tool)):
                 yield
@@ -276,12 +249,7 @@ class Execution:
 
     def _progress(self, record: Record, text: str | None, fraction: float | None, data: Any) -> None:
         self.settings.context.progress(text, fraction=fraction, data=data)
-        if self.settings.observer is not None:
-            self.settings.observer(CallProgress(record.call, text, fraction, data))
-
-    def _take(self, record: Record, step: Step) -> None:
-        if record.life.take(step, anyio.current_time()):
-            self._tell(record)
+        self.teller.progress(record, text, fraction, data)
 
     def _fail(self, record: Record, step: Step, error: Exception) -> None:
         record.error = error
@@ -294,6 +262,11 @@ class Execution:
             return
         life.take(step, anyio.current_time())
         record.result = result
+        if life.state is not CallState.COMPLETED:
+            for undo in record.undo:
+                undo()
+        if record.handle:
+            self.background.finish(record, result)
         arguments = ToolResult("", "", to_jsonable_python(record.call.arguments, fallback=str))
         self.usage.setdefault(record.call.name, ToolUsage()).add(
             life.state,
@@ -302,12 +275,7 @@ class Execution:
             bytes_in=size_of(arguments),
             bytes_out=size or size_of(result),
         )
-        self._tell(record)
-
-    def _tell(self, record: Record) -> None:
-        if self.settings.observer is not None:
-            approval = record.entry.approval if record.result is None else None
-            self.settings.observer(CallChanged(record.call, record.life.state, record.result, approval))
+        self.teller.tell(record)
 
 
 def _seat_of(record: Record, tool: Tool[..., Any]) -> Seat:

@@ -1,8 +1,9 @@
 """The life of one call, as a table: which step may follow in which state, and what it leads to.
 
-    received ─┬─> awaiting approval ──> queued <──> running <──> input required
-              └──────────────────────────┘ ^          │
-                                           └ backing off
+    received <──> awaiting approval
+        └───────> queued ──> running ──> completed
+                    ^           │
+                    └─ backing off
 
 Every state but the four of its end may be followed by `fail`, `refuse` or `cancel`. A call ends once: steps that come
 later, such as the result of a call that has been cancelled, change nothing and are counted. No clock is read here.
@@ -22,7 +23,6 @@ class CallState(StrEnum):
     AWAITING_APPROVAL = "awaiting_approval"
     QUEUED = "queued"
     RUNNING = "running"
-    INPUT_REQUIRED = "input_required"
     BACKING_OFF = "backing_off"
     COMPLETED = "completed"
     FAILED = "failed"
@@ -47,8 +47,6 @@ class Step(StrEnum):
     GRANT = "grant"
     ENQUEUE = "enqueue"
     START = "start"
-    REQUIRE_INPUT = "require_input"
-    TAKE_INPUT = "take_input"
     BACK_OFF = "back_off"
     COMPLETE = "complete"
     FAIL = "fail"
@@ -60,7 +58,6 @@ _SETTLED = frozenset({CallState.COMPLETED, CallState.FAILED, CallState.REFUSED, 
 
 _TASK_STATUS: Mapping[CallState, str] = {
     CallState.AWAITING_APPROVAL: "input_required",
-    CallState.INPUT_REQUIRED: "input_required",
     CallState.COMPLETED: "completed",
     CallState.FAILED: "failed",
     CallState.REFUSED: "failed",
@@ -83,12 +80,10 @@ TRANSITIONS: Mapping[CallState, Mapping[Step, CallState]] = {
     CallState.AWAITING_APPROVAL: {Step.GRANT: CallState.RECEIVED, **_ENDS},
     CallState.QUEUED: {Step.START: CallState.RUNNING, **_ENDS},
     CallState.RUNNING: {
-        Step.REQUIRE_INPUT: CallState.INPUT_REQUIRED,
         Step.BACK_OFF: CallState.BACKING_OFF,
         Step.COMPLETE: CallState.COMPLETED,
         **_ENDS,
     },
-    CallState.INPUT_REQUIRED: {Step.TAKE_INPUT: CallState.RUNNING, **_ENDS},
     CallState.BACKING_OFF: {Step.ENQUEUE: CallState.QUEUED, **_ENDS},
 }
 """What each step leads to; states of the end have none."""
@@ -105,16 +100,14 @@ class CallLife:
     Attributes:
         state: Where it stands.
         tries: How often it has been started.
-        running_s: Seconds that it has run so far, over all tries; waiting, also for input, does not count.
+        running_s: Seconds that it has run so far, over all tries; waiting does not count.
         late: Steps that came after its end.
-        delivered: Whether its result has been handed out.
     """
 
     state: CallState = CallState.RECEIVED
     tries: int = 0
     running_s: float = 0.0
     late: int = 0
-    delivered: bool = False
     _started_s: float | None = field(default=None, repr=False)
 
     def take(self, step: Step, now_s: float) -> bool:
@@ -140,11 +133,4 @@ class CallLife:
             self.running_s += now_s - self._started_s
             self._started_s = None
         self.state = following
-        return True
-
-    def deliver(self) -> bool:
-        """Hand out the result; only the first time after the end is it there to be handed out."""
-        if not self.state.settled or self.delivered:
-            return False
-        self.delivered = True
         return True

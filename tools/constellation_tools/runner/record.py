@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -33,7 +34,11 @@ class Record:
         result: What has become of it, once it has ended.
         error: What its tool has raised at last.
         reason: Why it is being cancelled.
+        explanation: Why it still has to be approved, once it goes on in the background.
         paused: Whether it has been put aside until somebody decides.
+        handle: What it goes by in the background; empty where it does not go on there.
+        acknowledgement: What its caller was told when it went there.
+        undo: What is to be undone should it not complete.
         running: Whether its tool runs, and may call others.
     """
 
@@ -47,15 +52,19 @@ class Record:
     result: ToolResult | None = None
     error: Exception | None = None
     reason: str = ""
+    explanation: str = ""
     paused: bool = False
+    handle: str = ""
+    acknowledgement: ToolResult | None = None
+    undo: list[Callable[[], None]] = field(default_factory=list)
     running: bool = False
     key: int = field(default_factory=lambda: next(KEYS))
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     @property
-    def tries(self) -> int:
-        """How often its tool has been started."""
-        return self.life.tries
+    def in_background(self) -> bool:
+        """Whether it may be answered with a handle: calls that tools make are waited for."""
+        return self.parent is None and self.tool is not None and self.tool.background
 
     def child(self, name: str, arguments: dict[str, Any]) -> Record:
         """The record of a call that the tool of this one makes."""
@@ -67,3 +76,7 @@ class Record:
         if not self.life.state.settled:
             self.reason = self.reason or reason
             self.scope.cancel()
+
+
+CURRENT: ContextVar[Record] = ContextVar("constellation_tools.current_call")
+"""The call whose tool runs in this task."""

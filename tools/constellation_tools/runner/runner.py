@@ -8,7 +8,6 @@ from types import TracebackType
 from typing import Any, Self
 
 import anyio
-from anyio.abc import TaskGroup
 
 from ..context import ToolContext
 from ..dialects import ToolCall
@@ -16,13 +15,18 @@ from ..retry import Retry
 from ..tool import Tool
 from ..toolset import Toolset
 from .approvals import Ledger, MemoryLedger
+from .background import Background, Delivery, PendingCall
 from .batch import CallBatch
-from .execution import Approver, Execution, Observer, Settings
+from .execution import Execution
+from .gate import Gate
 from .hooks import ToolHook
 from .policy import Policy
 from .record import Record
 from .seats import Seats
+from .settings import Approver, Invoke, Observer, Settings
+from .telling import Teller
 from .usage import ToolUsage
+from .waiting import wait_tool
 
 MAX_CONCURRENT = 16
 MAX_OUTPUT_BYTES = 100_000
@@ -33,6 +37,7 @@ class ToolRunner:
 
     Attributes:
         tools: What can be called. Tools that are added or taken away while it runs are seen.
+        wait_tool: Waits for background calls; offer it to models that take no results later than at once.
     """
 
     def __init__(
@@ -51,6 +56,7 @@ class ToolRunner:
         ledger: Ledger | None = None,
         on_event: Observer | None = None,
         unit: Callable[[], float] = random.random,
+        invoke: Invoke | None = None,
     ) -> None:
         """Set a runner up.
 
@@ -68,6 +74,7 @@ class ToolRunner:
             ledger: Remembers which approvals have been used; in memory when None.
             on_event: Is told what happens to calls. What it raises ends the runner.
             unit: Draws a number from [0, 1), for the waits between tries.
+            invoke: Runs a tool that may run, such as in another process; `Tool.call` when None.
 
         Raises:
             ToolDefinitionError: a function can't be a tool, or two tools share a name.
@@ -76,8 +83,10 @@ class ToolRunner:
         if max_output_bytes < 1 or (timeout_s is not None and timeout_s <= 0):
             raise ValueError("limits of a runner have to be more than 0")
         self.tools = tools if isinstance(tools, Toolset) else Toolset(tools)
+        background = Background()
+        self.wait_tool = wait_tool(background)
         settings = Settings(
-            find=lambda name: self.tools.get(name),
+            find=self._find,
             policy=policy or Policy(),
             approver=approver,
             hooks=tuple(hooks),
@@ -87,11 +96,12 @@ class ToolRunner:
             max_output_bytes=max_output_bytes,
             retry=retry or Retry(),
             ledger=ledger or MemoryLedger(),
-            observer=on_event,
             unit=unit,
+            invoke=invoke or _call,
+            wait_tool=self.wait_tool,
         )
-        self._execution = Execution(settings, Seats(max_concurrent))
-        self._group: TaskGroup | None = None
+        seats, teller = Seats(max_concurrent), Teller(on_event)
+        self._execution = Execution(settings, seats, Gate(settings, seats, teller), teller, background=background)
 
     async def __aenter__(self) -> Self:
         """Begin.
@@ -99,26 +109,26 @@ class ToolRunner:
         Raises:
             RuntimeError: it is in use already.
         """
-        if self._group is not None:
+        if self._execution.group is not None:
             raise RuntimeError("this runner is in use already; make another one")
-        self._group = anyio.create_task_group()
-        await self._group.__aenter__()
+        self._execution.group = await anyio.create_task_group().__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Cancel what is still under way, and wait for it to be gone."""
-        assert self._group is not None  # it was entered
+        group, self._execution.group = self._execution.group, None
+        assert group is not None  # it was entered
         self.cancel(reason="the runner was closed")
-        with anyio.CancelScope(shield=True):
-            await self._execution.idle()
-        group, self._group = self._group, None
-        if isinstance(error, Exception):
-            # The group would wrap it; whoever has raised it shall see it as it is.
-            await group.__aexit__(None, None, None)
-        else:
-            await group.__aexit__(kind, error, traceback)
+        try:
+            if isinstance(error, Exception):  # which the group would wrap; whoever has raised it shall see it as it is
+                await group.__aexit__(None, None, None)
+            else:
+                await group.__aexit__(kind, error, traceback)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._execution.idle()
 
     async def run(self, calls: CallBatch | Iterable[ToolCall]) -> CallBatch:
         """Run calls, and return them with their results.
@@ -129,10 +139,13 @@ class ToolRunner:
         Cancelling this from outside cancels all calls; a batch that was passed in then has their results all the same,
         but for those that had been put aside already.
 
+        A call of a background tool is answered with a handle as soon as it may run; `wait` and `collect` have its
+        result later.
+
         Raises:
             RuntimeError: the runner's block has not been entered, or has been left.
         """
-        if self._group is None:
+        if self._execution.group is None:
             raise RuntimeError("a runner runs within its block: async with ToolRunner(...) as runner")
         batch = calls if isinstance(calls, CallBatch) else CallBatch(calls)
         records = [Record(entry.call, entry) for entry in batch.entries if entry.result is None]
@@ -144,25 +157,63 @@ class ToolRunner:
         finally:
             self._execution.give_up(records)
             for record in records:
-                record.entry.result = record.result
+                record.entry.result = record.acknowledgement or record.result
         return batch
 
     def cancel(self, id: str | None = None, *, reason: str = "") -> int:
         """Cancel calls: they end with a result that says so.
 
         Args:
-            id: Which; all that are under way when None.
+            id: Which, by the call's id or its handle; all that are under way when None.
             reason: Why, for the model.
 
         Returns:
             How many were under way.
         """
-        found = [record for record in self._execution.active if id is None or record.call.id == id]
+        found = [record for record in self._execution.active if id is None or id in (record.call.id, record.handle)]
         for record in found:
             record.cancel(reason)
         return len(found)
 
     @property
+    def pending(self) -> list[PendingCall]:
+        """The background calls that go on, in the order that they began."""
+        return self._execution.background.pending
+
+    def collect(self) -> list[Delivery]:
+        """Take the results of background calls that have ended, in the order that they have; each is handed out once.
+
+        After the runner's block there are those that were cancelled because of its end.
+        """
+        return self._execution.background.take()
+
+    async def wait(
+        self, handles: Iterable[str] | None = None, *, for_all: bool = False, timeout_s: float | None = None
+    ) -> list[Delivery]:
+        """Wait for background calls, and take the results of those that have ended.
+
+        Args:
+            handles: Which; all whose results have not been taken when None.
+            for_all: Whether to wait until all of them have ended, in place of one.
+            timeout_s: For how long, in seconds; None for as long as it takes.
+
+        Raises:
+            UnknownHandle: there is no such call, or its result has been taken.
+        """
+        wanted = None if handles is None else list(handles)
+        await self._execution.background.wait(wanted, for_all=for_all, timeout_s=timeout_s)
+        return self._execution.background.take(wanted)
+
+    @property
     def usage(self) -> Mapping[str, ToolUsage]:
         """Counters by tool, of all calls that have ended."""
         return self._execution.usage
+
+    def _find(self, name: str) -> Tool[..., Any]:
+        if name == self.wait_tool.name and name not in self.tools:
+            return self.wait_tool
+        return self.tools.get(name)
+
+
+async def _call(tool: Tool[..., Any], arguments: Mapping[str, Any], context: ToolContext) -> Any:
+    return await tool.call(arguments, context)
