@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..runner.approvals import Approval, check, digest_of, new_id
-from ..runner.execution import Approver
+from ..runner import Approval, Approver
+from ..runner.approvals import check, digest_of, new_id
 from .elicitation import Elicit, Elicitation, ElicitationAnswer
 
 TOOL = "mcp_question"
