@@ -106,3 +106,11 @@ def long(size: int) -> str:
 def launch(where: str) -> str:
     """Launch something."""
     return f"launched to {where}"
+
+
+@tool(background=True)
+async def brew(context: ToolContext) -> str:
+    """Brew tea, which takes a while."""
+    context.progress("the water boils", fraction=0.5)
+    await anyio.sleep(0.05)
+    return "tea"

@@ -96,6 +96,10 @@ async def test_the_server_everything_is_a_toolset_over_stdio(node_program: NodeP
     async with entered(server, elicit=elicit) as tools:
         await check_everything(tools, reports)
         assert "declined" in str(await tools.get("all_trigger-elicitation-request").call({})).lower()
+        progress = len(reports.lines)
+        report = await tools.get("all_simulate-research-query").call({"topic": "tea"}, reports.context)
+        assert "# Research Report" in report
+        assert any(text for text, _, _ in reports.lines[progress:])
     assert asked
 
 

@@ -141,3 +141,29 @@ async def test_a_url_at_which_nobody_listens_is_named() -> None:
     with pytest.raises(McpUnavailable, match=r"'127\.0\.0\.1:9' can't be used: it can't be reached"):
         async with entered(McpServer(url="http://127.0.0.1:9/mcp")):
             pass
+
+
+# --- tasks ------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_call_that_becomes_a_task_is_followed_to_its_end(server: McpServer, reports: Any) -> None:
+    async def elicit(question: Elicitation) -> ElicitationAnswer:
+        return ElicitationAnswer("decline")
+
+    async with entered(server, elicit=elicit) as tools:
+        report = tools.get("sdk_report")
+        assert await report.call({"how": "well"}, reports.context) == "a report"
+        assert {text for text, _, _ in reports.lines} == {"now working"}
+        assert await report.call({"how": "asks"}) == "a report in decline"
+        with pytest.raises(ToolFailed, match="no ink"):
+            await report.call({"how": "fails"})
+
+
+async def test_a_task_that_nobody_waits_for_is_cancelled(server: McpServer, tmp_path: Path, until: Until) -> None:
+    mark = tmp_path / "mark"
+    async with entered(server) as tools:
+        async with anyio.create_task_group() as group:
+            group.start_soon(tools.get("sdk_report").call, {"how": str(mark)})
+            await until(mark.exists)
+            group.cancel_scope.cancel()
+        await until(Path(f"{mark}.cancelled").exists)

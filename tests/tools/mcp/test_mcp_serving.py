@@ -64,7 +64,7 @@ async def test_all_that_a_client_may_want_of_tools(
 
 async def check_declarations(tools: dict[str, Any]) -> None:
     assert list(tools)[:4] == ["double", "pack", "shout", "work"]
-    assert len(tools) == 12
+    assert len(tools) == 13
     double = tools["double"]
     assert double.description == "Double a number."
     assert double.input_schema["properties"] == {"n": {"type": "integer", "description": "The number."}}
@@ -110,6 +110,9 @@ async def check_progress(client: Client) -> None:
         told.append((progress, total, message))
 
     assert (await client.call_tool("work", {}, progress_callback=progress)).structured_content == {"result": "done"}
+    brewed = await client.call_tool("brew", {}, progress_callback=progress)
+    assert brewed.structured_content == {"result": "tea"}
+    assert told.pop() == (0.5, 1.0, "the water boils")
     assert sorted(told) == [(1 / 3, 1.0, "step 1"), (2 / 3, 1.0, "step 2"), (1.0, 1.0, "step 3")]
 
 

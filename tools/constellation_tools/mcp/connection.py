@@ -42,6 +42,9 @@ _PROGRESS_CHARS = 2_000
 _SESSION_GONE = "Session terminated"
 """What the SDK says of a request whose session the server does not know any more."""
 
+_SDKS_WORDS = ("Connection closed", "SSE stream")
+"""How the SDK begins to say that an answer will not come."""
+
 T = TypeVar("T")
 
 log = logging.getLogger("constellation.mcp")
@@ -73,6 +76,12 @@ class Connection:
         self._introduced = False
         self.ended = anyio.Event()
         self.reason = ""
+
+    def wants_task(self, tool: mcp_types.Tool) -> bool:
+        """Whether calls of a tool have to be made as tasks of the older protocol."""
+        capability = self.client.server_capabilities.tasks
+        can = capability is not None and capability.requests is not None and capability.requests.tools is not None
+        return can and tool.execution is not None and tool.execution.task_support == "required"
 
     @property
     def client(self) -> Client:
@@ -118,20 +127,35 @@ class Connection:
                 return found
         raise McpMisbehaved("its list of tools has no end")
 
-    async def call(self, name: str, arguments: dict[str, Any], context: ToolContext) -> Any:
+    async def call(self, name: str, arguments: dict[str, Any], context: ToolContext, *, as_task: bool = False) -> Any:
         """Call a tool by the server's name for it, and return what comes back as JSON types.
+
+        Args:
+            name: The tool.
+            arguments: Its arguments.
+            context: Takes progress and files.
+            as_task: Whether the server takes calls of this tool only as tasks of the older protocol.
 
         Raises:
             ToolFailed: the server says that the tool failed, or refuses the call.
             NotAsked, AnswerLost: the server can't be asked, or did not answer.
             McpMisbehaved: it answered with what is no result.
         """
+        from .tasks import call_as_task, tell
 
         async def told(progress: float, total: float | None, message: str | None) -> None:
             fraction = min(1.0, max(0.0, progress / total)) if total else None
             context.progress(cleaned(message, _PROGRESS_CHARS) or None, fraction=fraction)
 
-        result = await self._ask(lambda: self.client.call_tool(name, arguments, progress_callback=told))
+        token = tell.set(lambda message: context.progress(cleaned(message, _PROGRESS_CHARS)))
+        try:
+            if as_task:
+                ttl_s = self._server.limits.call_s
+                result = await self._ask(lambda: call_as_task(self.client.session, name, arguments, ttl_s))
+            else:
+                result = await self._ask(lambda: self.client.call_tool(name, arguments, progress_callback=told))
+        finally:
+            tell.reset(token)
         return await result_of(result, context)
 
     async def read_resource(self, uri: str, context: ToolContext) -> Any:
@@ -218,7 +242,9 @@ class Connection:
         if over_http and error.code == INVALID_REQUEST and error.message == _SESSION_GONE:
             self.end("it has forgotten the session")
             return NotAsked(self.reason)
-        lost = error.code in (ANSWER_LOST, CONNECTION_CLOSED, PARSE_ERROR) if over_http else self.ended.is_set()
+        # Servers use the SDK's code for a lost connection for errors of their own, too.
+        is_sdks = error.code == CONNECTION_CLOSED and error.message.startswith(_SDKS_WORDS)
+        lost = is_sdks or error.code in (ANSWER_LOST, PARSE_ERROR) if over_http else self.ended.is_set()
         if lost:
             return AnswerLost(self.reason or message)
         return ToolFailed(f"the MCP server {self._server.label} refuses: {message or f'error {error.code}'}")
@@ -238,6 +264,8 @@ async def open_connection(
     from mcp import Client
     from mcp_types import Implementation
 
+    from .tasks import TasksExtension
+
     connection = Connection(server, list_changed)
     transport = http_transport(server) if server.url else stdio_transport(server, connection.end)
     client = Client(
@@ -245,6 +273,7 @@ async def open_connection(
         message_handler=connection.take_message,
         elicitation_callback=None if elicit is None else answering(elicit, server.label),
         client_info=Implementation(name="constellation", version=metadata.version("constellation-agents")),
+        extensions=[TasksExtension()],
         cache=None,
     )
     try:

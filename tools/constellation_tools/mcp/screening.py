@@ -1,4 +1,8 @@
-"""Lists of tools on their way to the SDK, without the tools that are none: for the SDK, one of them spoils the list."""
+"""What the SDK would refuse as a whole, made good on its way there.
+
+One tool that is none spoils a list of tools: it is taken out. A call that has become a task of the older protocol has a
+result that is none: it becomes one without content, with the task in its `_meta`.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,9 @@ if TYPE_CHECKING:
     from mcp.client._transport import ReadStream, TransportStreams
     from mcp.shared.message import SessionMessage
 
+TASK_KEY = "constellation/task"
+"""Where, in the `_meta` of a result, the task is that a server of the older protocol has made of a call."""
+
 _NAME_CHARS = 100
 
 log = logging.getLogger("constellation.mcp")
@@ -23,7 +30,7 @@ log = logging.getLogger("constellation.mcp")
 
 @asynccontextmanager
 async def screened(transport: AbstractAsyncContextManager[TransportStreams], label: str) -> AsyncIterator[Any]:
-    """The streams of a transport, with what is no tool taken out of lists of tools; each is warned of.
+    """The streams of a transport, with what comes from it made good; tools that are left out are warned of.
 
     Args:
         transport: The transport.
@@ -34,7 +41,7 @@ async def screened(transport: AbstractAsyncContextManager[TransportStreams], lab
 
 
 class _Screened:
-    """A stream of messages that goes through `without_nontools`."""
+    """A stream of messages that are made good."""
 
     def __init__(self, inner: ReadStream[SessionMessage | Exception], label: str) -> None:
         self._inner = inner
@@ -68,8 +75,11 @@ class _Screened:
     def _screen(self, item: SessionMessage | Exception) -> SessionMessage | Exception:
         if not isinstance(item, Exception):
             result = getattr(item.message, "result", None)
-            if isinstance(result, dict) and isinstance(result.get("tools"), list):
-                result["tools"] = [tool for tool in result["tools"] if self._is_tool(tool)]
+            if isinstance(result, dict):
+                if isinstance(result.get("tools"), list):
+                    result["tools"] = [tool for tool in result["tools"] if self._is_tool(tool)]
+                elif isinstance(result.get("task"), dict) and "content" not in result:
+                    result.update(content=[], _meta={TASK_KEY: result.pop("task")})
         return item
 
     def _is_tool(self, tool: Any) -> bool:

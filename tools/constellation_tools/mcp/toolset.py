@@ -219,8 +219,13 @@ class McpToolset(Toolset):
             self._notify(self)
 
     async def _call(self, tool: str, arguments: dict[str, Any], context: ToolContext) -> Any:
-        may_repeat = any(each.name == tool and is_idempotent(each, self.server) for each in self._listed)
-        return await self._ask(f"tool {tool!r}", lambda to: to.call(tool, arguments, context), may_repeat=may_repeat)
+        found = next((each for each in self._listed if each.name == tool), None)
+
+        async def call(to: Connection) -> Any:
+            return await to.call(tool, arguments, context, as_task=found is not None and to.wants_task(found))
+
+        may_repeat = found is not None and is_idempotent(found, self.server)
+        return await self._ask(f"tool {tool!r}", call, may_repeat=may_repeat)
 
     async def _call_list_resources(self, arguments: dict[str, Any], context: ToolContext) -> Any:
         return await self.resources()

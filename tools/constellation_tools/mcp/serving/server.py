@@ -15,7 +15,7 @@ import anyio
 import anyio.to_thread
 
 from ...context import ToolContext
-from ...dialects import ToolCall
+from ...dialects import ToolCall, ToolResult
 from ...errors import ApprovalMismatch, ArtifactUnavailable, InvalidDocument, UnknownTool
 from ...runner import Answer, Approval, CallBatch, CallChanged, CallProgress, Policy, ToolRunner
 from ...toolset import Toolset
@@ -107,13 +107,23 @@ class _Served:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(relay.run)
                 await self.runner.run(batch)
+                result = None if batch.approvals else await self._awaited(batch.results[0])
                 relay.close()
         finally:
             del self._calls[id]
-        if batch.approvals:
+        if result is None:
             return question(batch)
-        (result,) = batch.results
         return await anyio.to_thread.run_sync(answer_of, result, tool, self._files, self._limits)
+
+    async def _awaited(self, result: ToolResult) -> ToolResult:
+        """A result, also of a call that goes on in the background: clients wait for it like for any other."""
+        if not result.pending:
+            return result
+        try:
+            (delivery,) = await self.runner.wait([result.id])
+        finally:
+            self.runner.cancel(result.id)
+        return delivery.result
 
     def _progress(self, event: CallChanged | CallProgress) -> None:
         if isinstance(event, CallProgress) and event.call.id in self._calls:
