@@ -67,7 +67,8 @@ class _Shelf:
         fitting = [tool for tool in toolset if self._owner.get(tool.name, toolset) is toolset]
         for tool in toolset:
             if tool not in fitting:
-                log.warning("the tool %s of the MCP server %s is left out: the name is taken", tool.name, toolset.name)
+                label = toolset.server.label
+                log.warning("the tool %s of the MCP server %s is left out: the name is taken", tool.name, label)
         for name in gone:
             del self._owner[name]
         self._offer(toolset, fitting, gone)

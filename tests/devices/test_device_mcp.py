@@ -114,21 +114,23 @@ async def test_a_star_that_is_cancelled_is_cancelled_at_the_server(tmp_path: Pat
     assert "requestId" in json.loads(told.read_text())
 
 
-async def test_what_a_device_offers_follows_its_server(tmp_path: Path) -> None:
+async def test_what_a_device_offers_follows_its_server_which_takes_no_name_that_is_taken(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     spec = DeviceSpec(name="d", root=tmp_path / "root", state_dir=tmp_path / "state")
-    server = McpServer(name="raw", command=[*RAW.split(), "forgets-tools", str(tmp_path / "mark")])
+    server = McpServer(name="raw", prefix="", command=[*RAW.split(), "forgets-tools", str(tmp_path / "mark")])
     with open_home(spec, durable=False) as home, anyio.fail_after(PATIENCE_S):
         async with DeviceAgent(spec, home, worker_processes=False) as agent:
             async with attached_servers([server], agent, home.tools):
                 before = {tool.name: tool for tool in agent.profile.tools}
-                assert {"files_read", "raw_die", "raw_echo"} <= before.keys()
-                tool = agent._tools["raw_once"]
-                await tool.call({})
-                while "raw_new" not in {tool.name for tool in agent.profile.tools}:
+                assert {"files_read", "die", "echo"} <= before.keys()
+                await agent._tools["once"].call({})
+                while "new" not in {tool.name for tool in agent.profile.tools}:
                     await anyio.sleep(0.01)
-                after = {tool.name for tool in agent.profile.tools}
-    assert {"raw_die", "raw_hang", "raw_once"} <= before.keys() - after
-    assert "files_read" in after
+                after = {tool.name: tool for tool in agent.profile.tools}
+    assert {"die", "hang", "once"} <= before.keys() - after.keys()
+    assert after["files_read"] == before["files_read"]
+    assert "the tool files_read of the MCP server 'raw' is left out: the name is taken" in caplog.text
 
 
 async def test_tools_of_an_mcp_toolset_are_offered_by_devices_in_this_process(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A server of the older protocol in plain Python that starts at once, and misbehaves as its first argument says.
 
-good [FILE for cancellations] | flood-stderr | greets | chatters | endless-line | leaves-child FILE | never-starts
+    good [FILE for cancellations and numbers of answers] | flood-stderr | greets | chatters | endless-line
+    leaves-child FILE | never-starts
 crashes-at-start | forgets-tools FILE | bad-result | many-tools | odd-tools | endless-pages
 """
 
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 MODE = sys.argv[1] if len(sys.argv) > 1 else "good"
+asked: dict[str, Any] = {}
 FILE = Path(sys.argv[2]) if len(sys.argv) > 2 else Path("/nowhere")
 
 
@@ -33,10 +35,27 @@ def text(words: str) -> dict[str, Any]:
 
 
 def tools() -> list[dict[str, Any]]:
-    listed = [tool(name) for name in ("echo", "die", "hang", "once", "noise", "pid", "flood")]
+    listed = [
+        tool(name)
+        for name in (
+            "echo",
+            "die",
+            "hang",
+            "once",
+            "noise",
+            "pid",
+            "flood",
+            "ask",
+            "sound",
+            "junk",
+            "inside",
+            "both",
+            "silent",
+        )
+    ]
     listed.append(tool("safe_die", annotations={"readOnlyHint": True}))
     if MODE == "forgets-tools" and FILE.exists():
-        return [tool("echo"), tool("new")]
+        return [tool("echo"), tool("new"), tool("files_read")]
     if MODE == "bad-result":
         output = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
         listed += [tool("wrong", outputSchema=output), tool("nothing")]
@@ -93,6 +112,30 @@ def call(name: str, arguments: dict[str, Any], params: dict[str, Any]) -> dict[s
             )
             say({"method": "notifications/tools/list_changed"})
         return text("flooded")
+    if name == "ask":
+        asked["call"], asked["left"], asked["answers"] = params["_id"], arguments["times"], []
+        for number in range(arguments["times"]):
+            form = {
+                "message": f"May\x1b I? {number}",
+                "requestedSchema": arguments.get("schema", {"type": "object", "properties": {}}),
+            }
+            page = {"mode": "url", "message": "Look", "url": "https://example.org/", "elicitationId": "1"}
+            question = page if arguments.get("url") else form
+            say({"id": f"q{number}", "method": "elicitation/create", "params": question})
+        return None
+    if name == "sound":
+        return {"content": [{"type": "audio", "data": "c291bmQ=", "mimeType": "audio/wav"}]}
+    if name == "junk":
+        return {"content": [{"type": "image", "data": "not base64!", "mimeType": "image/png"}]}
+    if name == "inside":
+        return {"content": [{"type": "resource", "resource": {"uri": "notes://a", "text": "words"}}]}
+    if name == "both":
+        return {
+            "content": [{"type": "audio", "data": "c291bmQ=", "mimeType": "audio/wav"}],
+            "structuredContent": {"n": 1},
+        }
+    if name == "silent":
+        return {"content": []}
     if name == "once":
         FILE.touch()
         say({"method": "notifications/tools/list_changed"})
@@ -106,6 +149,14 @@ def call(name: str, arguments: dict[str, Any], params: dict[str, Any]) -> dict[s
 
 def answer(message: dict[str, Any]) -> None:
     method, params, id = message.get("method"), message.get("params") or {}, message.get("id")
+    if method is None:
+        asked["left"] -= 1
+        asked["answers"].append(message.get("result") or message.get("error"))
+        if Path("/nowhere") != FILE:
+            FILE.write_text(str(len(asked["answers"])))
+        if not asked["left"]:
+            say({"id": asked["call"], "result": text(json.dumps(asked["answers"]))})
+        return
     if method == "initialize":
         capabilities = {"tools": {"listChanged": True}}
         info = {"name": "raw", "version": "1"}
@@ -117,7 +168,7 @@ def answer(message: dict[str, Any]) -> None:
             page["nextCursor"] = "more"
         say({"id": id, "result": page})
     elif method == "tools/call":
-        result = call(params["name"], params.get("arguments") or {}, params)
+        result = call(params["name"], params.get("arguments") or {}, {**params, "_id": id})
         if result is not None:
             say({"id": id, "result": result})
     elif method == "ping":

@@ -269,7 +269,7 @@ async def test_tools_become_others_when_the_server_says_so(raw: Raw, tmp_path: P
         die = tools.get("raw_die")
         await tools.get("raw_once").call({})
         await changed.wait()
-        assert tools.names == ("raw_echo", "raw_new")
+        assert tools.names == ("raw_echo", "raw_new", "raw_files_read")
         assert await tools.get("raw_echo").call({}) == "{}"
         with pytest.raises(McpCallLost):  # who holds an old tool still calls what the server makes of it
             await die.call({})
@@ -283,7 +283,7 @@ async def test_a_server_that_comes_back_with_other_tools_is_believed(raw: Raw, t
         with pytest.raises(McpCallLost):
             await tools.get("raw_die").call({})
         await changed.wait()
-        assert tools.names == ("raw_echo", "raw_new")
+        assert tools.names == ("raw_echo", "raw_new", "raw_files_read")
 
 
 async def test_only_so_many_calls_are_made_at_once(raw: Raw, caplog: pytest.LogCaptureFixture) -> None:
