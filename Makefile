@@ -8,13 +8,15 @@
 #   make simulate   run simulated worlds in which everything fails; SEEDS=10000 FROM=0 says which
 #   make chaos   kill hubs and devices while 5,000 stars run; ARGS="--stars 500 --kills 10" goes to it
 #   make fuzz   give the protocol a million spoilt frames, messages and connections; INPUTS=10000 FROM=0 says which
+#   make node    install the servers and clients in JavaScript that tests of MCP use; needs Node.js 20 and npm
 #   make clean   remove everything that was made here, the environment included
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help environment demo test check lint types layers docs cover wheel ci bench chaos simulate fuzz clean
+.PHONY: help environment demo test check lint types layers docs cover wheel ci bench chaos simulate fuzz node clean
 
 BIN := .venv/bin
+NODE := tests/tools/mcp/node
 PACKAGES := constellation constellation_protocol constellation_tools constellation_devices constellation_bench
 
 SEEDS := 1000
@@ -83,7 +85,14 @@ simulate: environment
 fuzz: environment
 	@$(BIN)/python -m constellation.testing.fuzz --inputs $(INPUTS) --from $(FROM) $(ARGS)
 
+node: $(NODE)/node_modules/.package-lock.json
+
+$(NODE)/node_modules/.package-lock.json: $(NODE)/package-lock.json
+	@echo "node: npm"
+	@npm install --prefix $(NODE) --no-save --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
 clean:
 	rm -rf .venv .venv.lock .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .import-linter.log \
-		.coverage* htmlcov build dist
+		.coverage* htmlcov build dist $(NODE)/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

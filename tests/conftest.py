@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
@@ -14,6 +17,8 @@ from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from .postgres_server import PostgresServer
+
+NODE_MODULES = Path(__file__).parent / "tools" / "mcp" / "node" / "node_modules"
 
 ON_CI = os.environ.get("CI", "") not in ("", "0", "false")
 
@@ -34,6 +39,9 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "requires(program, ...): needs these programs; skipped where one is missing, and failed on CI"
     )
     config.addinivalue_line(
+        "markers", "requires_node: needs Node.js and what `make node` installs; skipped and failed in the same way"
+    )
+    config.addinivalue_line(
         "markers", "requires_module(module, ...): needs these Python modules; skipped and failed in the same way"
     )
 
@@ -44,6 +52,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         for program in marker.args:
             if shutil.which(program) is None:
                 _miss(f"the program {program!r}")
+    if item.get_closest_marker("requires_node") and not (shutil.which("node") and NODE_MODULES.is_dir()):
+        _miss("Node.js and what `make node` installs")
     for marker in item.iter_markers("requires_module"):
         for module in marker.args:
             if find_spec(module) is None:
@@ -85,6 +95,28 @@ def _command(process: psutil.Process) -> str:
 
 def _is_pythons_own(process: psutil.Process) -> bool:
     return _PYTHONS_OWN in _command(process)
+
+
+@pytest.fixture(scope="session")
+def node_program() -> Callable[[str], list[str]]:
+    """The command of a program that `make node` has installed; for tests that are marked with `requires_node`."""
+    return lambda name: ["node", str((NODE_MODULES / ".bin" / name).resolve())]
+
+
+@pytest.fixture(scope="module")
+def everything_url(node_program: Callable[[str], list[str]]) -> Iterator[str]:
+    """The URL of the MCP server `everything`, which takes its port from the environment and says when it listens."""
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        port = bound.getsockname()[1]
+    command = [*node_program("mcp-server-everything"), "streamableHttp"]
+    environment = {**os.environ, "PORT": str(port)}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stderr is not None
+        try:
+            assert any(str(port) in line for line in process.stderr)
+            yield f"http://127.0.0.1:{port}/mcp"
+        finally:
+            process.terminate()
 
 
 @pytest.fixture(scope="session")

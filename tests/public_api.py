@@ -24,6 +24,8 @@ PACKAGES = (
     "constellation.testing.models.conformance",
     "constellation_tools",
     "constellation_tools.dialects",
+    "constellation_tools.mcp",
+    "constellation_tools.mcp.serving",
     "constellation_tools.runner",
     "constellation_devices",
     "constellation_protocol",

@@ -136,8 +136,16 @@ class DeviceAgent:
             elsewhere=elsewhere,
         )
 
-    def offer(self, tools: Iterable[Tool[..., Any]]) -> None:
-        """Offer further tools; one of a name that is already offered replaces it."""
+    def offer(self, tools: Iterable[Tool[..., Any]], *, withdraw: Iterable[str] = ()) -> None:
+        """Offer further tools; one of a name that is already offered replaces it.
+
+        Args:
+            tools: The tools.
+            withdraw: Names of tools that are offered no more, unless they are among the further ones; what runs of
+                them goes on.
+        """
+        for name in withdraw:
+            self._tools.pop(name, None)
         self._tools.update({tool.name: tool for tool in tools})
         if self._session is not None:
             self._session.say(ProfileUpdate(profile=self.profile))

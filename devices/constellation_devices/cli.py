@@ -24,6 +24,7 @@ from constellation_protocol import ProtocolError, Refused
 from constellation_protocol.errors import BadTlsFiles
 from constellation_protocol.kinds import DeviceSpec
 from constellation_protocol.messages import Identifier
+from constellation_tools.mcp import BadMcpServer, McpServer, read_servers
 
 from .errors import BadDeviceSetup
 from .secret_environment import TOKEN_VARIABLE, take_token
@@ -62,6 +63,16 @@ def device(
     tools: Annotated[
         list[str] | None, typer.Option(help="Tools to offer, module:attr or file.py:attr; may be repeated.")
     ] = None,
+    mcp: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="An MCP server whose tools to offer, [NAME=]COMMAND or [NAME=]URL; the tools of one with a name begin "
+            "with it. May be repeated.",
+        ),
+    ] = None,
+    mcp_config: Annotated[
+        Path | None, typer.Option(help='File with more of them, as {"mcpServers": {"NAME": {"command": ...}}}.')
+    ] = None,
     root: Annotated[
         Path | None, typer.Option(help="Directory that file, shell and python tools are confined to; else a fresh one.")
     ] = None,
@@ -89,6 +100,7 @@ def device(
 
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     sys.path.extend(path for path in import_path or () if path not in sys.path)
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # a line for each request to an MCP server helps nobody
     threads = threading.enumerate()
     try:
         settings = DeviceSettings(
@@ -107,15 +119,21 @@ def device(
             tls=_tls(url, ca, cert, key),
             linger_s=linger,
             grace_s=grace,
+            mcp=_mcp_servers(mcp, mcp_config),
         )
         code = 0
         with suppress(KeyboardInterrupt):
             anyio.run(lambda: run_device(settings, ready=lambda: _tell_ready(ready_fd)))
-    except (BadDeviceSetup, BadTlsFiles) as error:
+    except (BadDeviceSetup, BadTlsFiles, BadMcpServer) as error:
         code = _complain(str(error), 2)
     except (Refused, ProtocolError) as error:
         code = _complain(str(error), 1)
     _leave(code, threads)
+
+
+def _mcp_servers(given: Sequence[str] | None, config: Path | None) -> list[McpServer]:
+    servers = [] if config is None else read_servers(config)
+    return servers + [McpServer.parse(text) for text in given or ()]
 
 
 def _tell_ready(ready_fd: int | None) -> None:

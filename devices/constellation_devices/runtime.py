@@ -12,6 +12,7 @@ import logging
 import random
 import signal
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from ssl import SSLContext
@@ -22,9 +23,11 @@ from anyio.abc import TaskGroup
 from constellation_protocol import ReconnectPolicy, Refused, TransportClosed, dial
 from constellation_protocol.kinds import DeviceSpec
 from constellation_protocol.tasks import background
+from constellation_tools.mcp import McpServer
 
 from .agent import DeviceAgent
 from .home import open_home
+from .mcp_servers import attached_servers
 
 MEND_S = 5.0
 """How long a device that has several orchestrators tries to mend its session with one before it goes to the next."""
@@ -46,6 +49,7 @@ class DeviceSettings:
         grace_s: How long running work may take to finish when the device is told to stop, in seconds.
         tls: Settings for a `wss://` URL; the system's when None.
         reconnect: How long it waits between tries to connect; when it gives up follows from `linger_s`.
+        mcp: MCP servers whose tools it offers.
     """
 
     spec: DeviceSpec
@@ -55,6 +59,7 @@ class DeviceSettings:
     grace_s: float
     tls: SSLContext | None = None
     reconnect: ReconnectPolicy = DEFAULT_RECONNECT
+    mcp: Sequence[McpServer] = ()
 
 
 async def run_device(settings: DeviceSettings, *, ready: Callable[[], None]) -> None:
@@ -70,8 +75,9 @@ async def run_device(settings: DeviceSettings, *, ready: Callable[[], None]) -> 
         RemoteProtocolError: what answers at the URL is no orchestrator.
     """
     with open_home(settings.spec, durable=True) as home:
-        async with DeviceAgent(settings.spec, home, worker_processes=True) as agent:
+        async with DeviceAgent(settings.spec, home, worker_processes=True) as agent, AsyncExitStack() as stack:
             await agent.look_around()
+            await stack.enter_async_context(attached_servers(settings.mcp, agent, home.tools))
             ready()
             async with background() as task_group:
                 task_group.start_soon(_obey_signals, agent, settings.grace_s, task_group)

@@ -14,9 +14,9 @@ from constellation.cli import main
 from constellation.cli.errors import OUTPUT_CLOSED
 
 DOCS = Path(__file__).parents[2] / "docs" / "cli.md"
-OWN = ["run", "resume", "validate", "show", "runs", "dump", "replay", "gc", "serve", "devices", "version"]
+OWN = ["run", "resume", "validate", "show", "runs", "dump", "replay", "gc", "serve", "devices", "mcp", "version"]
 TOKENS = ["tokens create", "tokens list", "tokens revoke"]
-TOOLS = ["tools call", "tools check", "tools list", "tools show"]
+TOOLS = ["tools call", "tools check", "tools list", "tools serve", "tools show"]
 
 
 def sections() -> dict[str, str]:

@@ -15,7 +15,10 @@ from .errors import ToolDefinitionError
 from .results import Results, names_matter
 from .signature import read_signature, underlying_function
 
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+MAX_NAME = 64
+"""The most characters of a tool's name."""
+
+_NAME = re.compile(rf"[A-Za-z0-9_-]{{1,{MAX_NAME}}}")
 
 
 class Definition:
@@ -91,6 +94,6 @@ def checked_name(name: str) -> str:
     """
     if not _NAME.fullmatch(name):
         raise ToolDefinitionError(
-            f"{name!r} can't be a tool's name: give 1 to 64 letters, digits, '_' or '-' with name=..."
+            f"{name!r} can't be a tool's name: give 1 to {MAX_NAME} letters, digits, '_' or '-' with name=..."
         )
     return name

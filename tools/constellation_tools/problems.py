@@ -25,7 +25,7 @@ def problems_of(
     found: dict[str, tuple[list[str], str]] = {}
     for detail in details:
         place = place_of(detail, arguments)
-        path = _path(place)
+        path = path_text(place)
         expected, got = _expected(detail, known if len(place) == 1 else ()), _got(detail)
         alternatives, _ = found.setdefault(path, ([], got))
         if expected not in alternatives:
@@ -61,7 +61,8 @@ def place_of(detail: ErrorDetails, arguments: Any) -> tuple[str | int, ...]:
     return tuple(place)
 
 
-def _path(place: tuple[str | int, ...]) -> str:
+def path_text(place: Iterable[str | int]) -> str:
+    """Write a place among arguments as people do: `items[2].name`."""
     steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in place)
     return "".join(steps).removeprefix(".") or "arguments"
 

@@ -6,7 +6,7 @@ other form for, such as text for a date. Calls whose arguments fit never come he
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -90,17 +90,17 @@ def _with_text_parsed(arguments: Mapping[str, Any], details: list[ErrorDetails])
         return None
     changed: Any = arguments
     for place, parsed in places.items():
-        changed = _replaced(changed, place, parsed)
+        changed = replaced(changed, place, parsed)
     result: Mapping[str, Any] = changed
     return result
 
 
-def _replaced(value: Any, place: tuple[str | int, ...], new: Any) -> Any:
-    """A copy of a value with another one in one place."""
+def replaced(value: Any, place: Sequence[str | int], new: Any) -> Any:
+    """A copy of a value with another one in one place, which leads through mappings and lists alone."""
     if not place:
         return new
     first, rest = place[0], place[1:]
     if isinstance(value, Mapping):
-        return {**value, first: _replaced(value[first], rest, new)}
-    assert isinstance(first, int)  # places lead through mappings and lists alone
-    return [*value[:first], _replaced(value[first], rest, new), *value[first + 1 :]]
+        return {**value, first: replaced(value[first], rest, new)}
+    assert isinstance(first, int)
+    return [*value[:first], replaced(value[first], rest, new), *value[first + 1 :]]

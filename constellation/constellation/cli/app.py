@@ -12,10 +12,11 @@ from .extensions import extensions, load_command
 from .gc import gc
 from .graphs import show, validate
 from .hub import devices, serve
+from .mcp import mcp
 from .run import resume, run
 from .runs import runs
 from .tokens import TOKENS
-from .tools import TOOLS
+from .tools_serve import TOOLS
 from .version import version
 
 
@@ -46,7 +47,7 @@ def make_app() -> Any:
         help="Run a workflow as a graph of tasks across many machines.",
     )
     app.callback()(_global_options)
-    for command in (run, validate, show, runs, resume, dump, replay, gc, serve, devices, version):
+    for command in (run, validate, show, runs, resume, dump, replay, gc, serve, devices, mcp, version):
         app.command()(command)
     app.add_typer(TOKENS, name="tokens")
     app.add_typer(TOOLS, name="tools")

@@ -105,8 +105,8 @@ def check_choice(hub: str | None, token_file: Path | None, own: Mapping[str, obj
         raise BadInput("--token-file goes with --hub: devices that are started here get tokens by themselves")
 
 
-def read_token(token_file: Path | None) -> str | None:
-    """The token in a file, else in the environment; None when there is neither.
+def read_token(token_file: Path | None, *, option: str = "--token-file") -> str | None:
+    """The token in the file that an option names, else in the environment; None when there is neither.
 
     Raises:
         BadInput: the file can't be read, or holds no token.
@@ -117,11 +117,11 @@ def read_token(token_file: Path | None) -> str | None:
         with token_file.open("rb") as file:
             token = file.read(MAX_TOKEN_BYTES + 1).decode("ascii").strip()
     except OSError as error:
-        raise BadInput(f"--token-file {token_file} can't be read: {error.strerror}") from error
+        raise BadInput(f"{option} {token_file} can't be read: {error.strerror}") from error
     except UnicodeDecodeError:
         token = ""
     if not token or len(token) > MAX_TOKEN_BYTES or not token.isprintable():
-        raise BadInput(f"--token-file {token_file} holds no token: it should be one line of text and nothing else")
+        raise BadInput(f"{option} {token_file} holds no token: it should be one line of text and nothing else")
     return token
 
 

@@ -128,7 +128,7 @@ async def run_process(
                 await process.wait()
                 # What the program has left running would hold its pipes open, and this call with them.
                 with anyio.CancelScope(shield=True):
-                    await anyio.to_thread.run_sync(_kill_family, process.pid, mark)
+                    await anyio.to_thread.run_sync(kill_family, process.pid, mark)
                 family_gone = True
     finally:
         with anyio.CancelScope(shield=True):
@@ -137,7 +137,7 @@ async def run_process(
                     os.killpg(process.pid, signal.SIGKILL)
                 await process.wait()
             if not family_gone:
-                await anyio.to_thread.run_sync(_kill_family, process.pid, mark)
+                await anyio.to_thread.run_sync(kill_family, process.pid, mark)
             await process.aclose()
     if scope.cancelled_caught:
         raise ToolTimeout(tool, timeout_s, (out.text() + err.text())[-_TIMEOUT_OUTPUT_CHARACTERS:])
@@ -157,8 +157,8 @@ async def _feed(stream: anyio.abc.ByteSendStream, data: bytes) -> None:
             await stream.send(data)
 
 
-def _kill_family(session: int, mark: str) -> None:
-    """Kill what is left of a session and all that carries the mark; looks again until nothing is found."""
+def kill_family(session: int, mark: str) -> None:
+    """Kill what is left of a session and all that carries the mark; looks again until nothing is found. Blocks."""
     for attempt in range(_KILL_PASSES):
         family = [process for process in psutil.process_iter() if _belongs(process, session, mark)]
         if not family:
