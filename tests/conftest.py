@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
-    from .postgres_server import PostgresServer
+    from constellation.testing.postgres import PostgresServer
 
 ON_CI = os.environ.get("CI", "") not in ("", "0", "false")
 
@@ -90,7 +90,7 @@ def _is_pythons_own(process: psutil.Process) -> bool:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """A PostgreSQL server of the tests' own, for as long as they run."""
-    from .postgres_server import PostgresServer
+    from constellation.testing.postgres import PostgresServer
 
     if find_spec("psycopg") is None:
         _miss("the module 'psycopg'")
