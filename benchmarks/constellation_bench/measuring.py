@@ -2,8 +2,8 @@
 
 python -m constellation_bench.measuring MODULE:FUNCTION QUESTION FOLDER ANSWER
 
-QUESTION is a file with a JSON object of keyword arguments, FOLDER an empty directory, ANSWER the file for the JSON that the
-function returns. What the function has started and not stopped is killed in the end.
+QUESTION is a file with a JSON object of keyword arguments, FOLDER an empty directory, ANSWER the file for the JSON that
+the function returns. What the function has started and not stopped is killed in the end.
 """
 
 from __future__ import annotations

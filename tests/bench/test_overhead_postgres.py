@@ -1,4 +1,4 @@
-"""The overhead benchmark with PostgreSQL: durability read back, the server's CPU time, and what is said without a server."""
+"""The overhead benchmark with PostgreSQL: durability read back, the server's CPU time, and what is said without one."""
 
 from __future__ import annotations
 
@@ -90,7 +90,9 @@ def test_without_psycopg_the_case_is_left_out_with_what_to_install(
 def test_a_database_that_can_not_be_reached_ends_it_and_its_password_is_not_told(capsys: Out) -> None:
     assert main([*POSTGRES, "--store", "postgresql://someone:s3cretword@127.0.0.1:1/nothing"]) == 1
     out, err = capsys.readouterr()
-    assert "error: the measurement has no database: the journal postgresql://someone@127.0.0.1:1/nothing can't be" in err
+    assert (
+        "error: the measurement has no database: the journal postgresql://someone@127.0.0.1:1/nothing can't be" in err
+    )
     assert "s3cretword" not in out + err
 
 

@@ -1,14 +1,15 @@
 """The PostgreSQL database of the case `journaled_postgres`: one that is given, or a server that is started for it.
 
-Each sample has a schema of its own there, which is dropped after it. Where the server's processes can be seen from here,
-their CPU time is known.
+Each sample has a schema of its own there, which is dropped after it. Where the server's processes can be seen from
+here, their CPU time is known.
 """
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 OPTIONS = ("listen_addresses=", "log_min_messages=fatal")
 """How a server that is started differs from one as PostgreSQL comes: it is reached by a socket alone, and is quiet."""
 
-SOCKET_PATH_BYTES = 60
-"""How long the path of a directory may be that a socket's directory is made in: on Linux 107 bytes are for all."""
+SOCKET_PATH_LENGTH = 60
+"""How long the path of a directory may be that a socket's directory is made in: on Linux all may take 107 bytes."""
 
 SAME_PROCESS_S = 5.0
 """How far the server's clock may be from this machine's when both tell when a process has begun."""
@@ -89,12 +90,11 @@ async def open_database(url: str | None, folder: Path) -> AsyncIterator[Database
     """
     if find_spec("psycopg") is None:
         raise DatabaseMissing("psycopg not installed: pip install 'constellation-agents[postgres]'")
-    async with AsyncExitStack() as stack:
-        if url is None:
-            url, about = await stack.enter_async_context(_own_server(folder))
-        else:
-            about = without_password(url)
-        yield await run_sync(_found, url, about)
+    if url is not None:
+        yield await run_sync(_found, url, without_password(url))
+        return
+    async with _own_server(folder) as (own, about):
+        yield await run_sync(_found, own, about)
 
 
 @asynccontextmanager
@@ -107,8 +107,7 @@ async def _own_server(folder: Path) -> AsyncIterator[tuple[str, str]]:
             "no PostgreSQL server to start here (initdb and pg_ctl): install one, on Debian the package postgresql, "
             "or give a database by --store postgresql://…"
         )
-    reached = PostgresServer.can_enter(folder) and len(bytes(folder.resolve())) <= SOCKET_PATH_BYTES
-    server = PostgresServer(within=folder if reached else None, options=OPTIONS)
+    server = PostgresServer(within=folder if _can_hold_a_socket(folder) else None, options=OPTIONS)
     try:
         await run_sync(server.__enter__)
     except (ServerFailed, OSError) as error:
@@ -120,6 +119,12 @@ async def _own_server(folder: Path) -> AsyncIterator[tuple[str, str]]:
     finally:
         with anyio.CancelScope(shield=True):
             await run_sync(server.__exit__, None, None, None)
+
+
+def _can_hold_a_socket(folder: Path) -> bool:
+    from constellation.testing.postgres import PostgresServer
+
+    return len(os.path.realpath(folder)) <= SOCKET_PATH_LENGTH and PostgresServer.can_enter(folder)
 
 
 def _found(url: str, about: str) -> Database:

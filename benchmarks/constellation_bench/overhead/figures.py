@@ -16,8 +16,8 @@ class Figures:
         name: The case, or the peer.
         stars: How many stars a run had.
         repeats: How many runs were measured.
-        cpu_us_per_star: CPU microseconds per star of all processes together, those of a database's server included where
-            they are known; of an edit, for cases that edit.
+        cpu_us_per_star: CPU microseconds per star of all processes together, those of a database's server included
+            where they are known; of an edit, for cases that edit.
         client_cpu_us_per_star: Those of all processes but that server's.
         own_cpu_us_per_star: Those of the process that submits alone.
         server_cpu_us_per_star: Those of the database's server; None where there is none, or they are not known.
@@ -45,11 +45,11 @@ class Figures:
 
 
 def figures_of_runs(name: str, samples: Sequence[Mapping[str, Any]]) -> Figures:
-    """The figures of runs; see `measure.Sample` for what a sample is. Those of our cases tell their `durability` too."""
+    """The figures of runs; see `measure.Sample` for what a sample is. Those of our cases tell `durability` too."""
     stars = samples[0]["stars"]
 
     def per_star(seconds: Sequence[float]) -> float:
-        return round(1e6 * median(seconds) / stars, 2)
+        return round(1e6 * median(seconds) / float(stars), 2)
 
     served = [sample["server_cpu_s"] for sample in samples if sample["server_cpu_s"] is not None]
     clients = [sample["own_cpu_s"] + sample["others_cpu_s"] for sample in samples]

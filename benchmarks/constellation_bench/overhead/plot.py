@@ -43,7 +43,9 @@ def draw(survey: Survey, file: Path) -> None:
     )
     for number, (_, figures, _) in enumerate(bars):
         if figures.server_cpu_us_per_star:
-            axes.barh(number, figures.server_cpu_us_per_star, left=figures.client_cpu_us_per_star, color="black", alpha=0.3)
+            axes.barh(
+                number, figures.server_cpu_us_per_star, left=figures.client_cpu_us_per_star, color="black", alpha=0.3
+            )
     axes.bar_label(shown, fmt="{:,.3g}", padding=3)
     axes.invert_yaxis()
     axes.set_xscale("log")

@@ -1,4 +1,4 @@
-"""A PostgreSQL server for tests and measurements: in a directory of its own, on a Unix socket, durable as in production."""
+"""A PostgreSQL server for tests and measurements: in a directory of its own, on a Unix socket, and durable."""
 
 from __future__ import annotations
 
@@ -68,7 +68,9 @@ class PostgresServer:
                 account = pwd.getpwnam(USER)
                 os.chown(self.directory, account.pw_uid, account.pw_gid)
                 self._identity = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
-            self._run("initdb", "--username=tester", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-instructions")
+            self._run(
+                "initdb", "--username=tester", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-instructions"
+            )
             self.start()
         except BaseException:
             shutil.rmtree(self.directory)

@@ -21,7 +21,7 @@ class OwnCase(Protocol):
     """A module beside this one."""
 
     def orchestrator(self, folder: Path, store: str | None) -> AbstractAsyncContextManager[Orchestrator]:
-        """What carries the graph out, with files in a folder, and the database at the URL `store` where it needs one."""
+        """What carries the graph out, with files in a folder, and the database at the URL `store` if it needs one."""
 
 
 def measure(
