@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
-    from .postgres_server import PostgresServer
+    from constellation.testing.postgres import PostgresServer
 
 NODE_MODULES = Path(__file__).parent / "tools" / "mcp" / "node" / "node_modules"
 
@@ -122,7 +122,7 @@ def everything_url(node_program: Callable[[str], list[str]]) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """A PostgreSQL server of the tests' own, for as long as they run."""
-    from .postgres_server import PostgresServer
+    from constellation.testing.postgres import PostgresServer
 
     if find_spec("psycopg") is None:
         _miss("the module 'psycopg'")

@@ -49,6 +49,18 @@ def disk_folder(folder: Path | None) -> Path:
     return folder
 
 
+def check_store(store: str | None) -> None:
+    """See that what was given as `--store` is the URL of a PostgreSQL database.
+
+    Raises:
+        BadInput: it is not.
+    """
+    from constellation.cli.errors import BadInput
+
+    if store is not None and not store.startswith(("postgresql://", "postgres://")):
+        raise BadInput("--store takes the postgresql:// URL of a database; without it none has to be given")
+
+
 def tell(line: str) -> None:
     """Say what is going on, to whoever waits."""
     sys.stderr.write(line + "\n")

@@ -63,13 +63,17 @@ async def measured_apart(function: str, arguments: Mapping[str, Any], *, within:
 class _Exchange:
     """The files by which two processes exchange what one asks and the other answers.
 
+    Everybody may read a process's command line, so that arguments, which may hold a URL's password, are in a file.
+
     Attributes:
         folder: The directory for what is measured.
+        question: The arguments.
         answer: What the function has returned.
         said: What the process has printed.
     """
 
     folder: Path
+    question: Path
     answer: Path
     said: Path
 
@@ -77,12 +81,13 @@ class _Exchange:
     def within(cls, place: Path) -> _Exchange:
         folder = place / "folder"
         folder.mkdir()
-        return cls(folder, place / "answer.json", place / "said.txt")
+        return cls(folder, place / "question.json", place / "answer.json", place / "said.txt")
 
     async def begin(self, function: str, arguments: Mapping[str, Any]) -> Process:
         """Start the process, in a session of its own: a Ctrl-C at the terminal is for this process to pass on."""
         program = [sys.executable, "-m", f"{__package__}.measuring"]
-        command = [*program, function, json.dumps(arguments), str(self.folder), str(self.answer)]
+        self.question.write_text(json.dumps(arguments), encoding="utf-8")  # in a directory of this user's alone
+        command = [*program, function, str(self.question), str(self.folder), str(self.answer)]
         output = os.open(self.said, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             return await anyio.open_process(

@@ -22,12 +22,15 @@ from constellation_bench.overhead.survey import Survey
 from constellation_bench.overhead.table import print_survey
 
 
-def run_sample(own_s: float, others_s: float, wall_s: float = 1.0) -> dict[str, float]:
-    return {"stars": 1000, "wall_s": wall_s, "own_cpu_s": own_s, "others_cpu_s": others_s}
+def run_sample(
+    own_s: float, others_s: float, wall_s: float = 1.0, *, server_s: float | None = None, **more: str
+) -> dict[str, object]:
+    cpu = {"own_cpu_s": own_s, "others_cpu_s": others_s, "server_cpu_s": server_s}
+    return {"stars": 1000, "wall_s": wall_s, **cpu, **more}
 
 
 def figures(name: str, cpu_us: float) -> Figures:
-    return Figures(name, 100, 1, cpu_us, cpu_us, cpu_us, 0.0, {})
+    return Figures(name, 100, 1, cpu_us, cpu_us, cpu_us, None, cpu_us, 0.0, {})
 
 
 def test_all_processes_count_together_and_the_spread_is_that_of_the_sum() -> None:
@@ -37,10 +40,19 @@ def test_all_processes_count_together_and_the_spread_is_that_of_the_sum() -> Non
         "stars": 1000,
         "repeats": 3,
         "cpu_us_per_star": 400.0,
+        "client_cpu_us_per_star": 400.0,
         "own_cpu_us_per_star": 200.0,
+        "server_cpu_us_per_star": None,
         "wall_us_per_star": 2000.0,
         "spread": 1.0,
     }
+
+
+def test_what_the_database_takes_is_part_of_the_sum_and_told_apart() -> None:
+    samples = [run_sample(0.1, 0.0, server_s=taken, durability="fsync=on") for taken in (0.05, 0.02, 0.03)]
+    found = figures_of_runs("x", samples).as_json()
+    assert (found["cpu_us_per_star"], found["client_cpu_us_per_star"]) == (130.0, 100.0)
+    assert (found["server_cpu_us_per_star"], found["durability"]) == (30.0, "fsync=on")
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0.0, 1), (0.01, 1), (0.5, 50), (0.99, 99), (0.991, 100), (1.0, 100)])

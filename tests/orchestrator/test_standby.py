@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from faulty_journal import FaultyJournal, install
 
-from constellation import Approval, Orchestrator, Run, TaskConstellation
+from constellation import AdmissionRefused, Approval, Orchestrator, Run, TaskConstellation
 from constellation.graph.documents import dump
 from constellation.journal import JournalUnavailable, Record, RunBusy
 from constellation.journal.memory import MemoryJournal
-from constellation.orchestrator import run_book
+from constellation.orchestrator import intake, run_book
 from constellation.orchestrator import standby as module
 from constellation.orchestrator.credentials import Grant
 from constellation.orchestrator.errors import RunInUse
@@ -216,7 +216,7 @@ async def test_a_device_without_work_is_to_come_again_when_the_journal_cannot_be
 async def joined(hub: Orchestrator, name: str, **told: Any) -> AsyncIterator[tuple[Link, list[Message]]]:
     """A device that the test plays, over a real connection; and the messages of it that were acknowledged."""
     acked: list[Message] = []
-    hello = Hello(device=name, token="t", profile=DeviceProfile(tools=(ToolInfo(name="work"),)), **told)
+    hello = Hello(device=name, token="t", profile=DeviceProfile(slots=2, tools=(ToolInfo(name="work"),)), **told)
     with anyio.fail_after(20):
         async with dial(hub.url, lambda: hello, on_acked=acked.extend) as link:
             yield link, acked
@@ -310,3 +310,148 @@ async def test_what_a_hub_notes_of_its_runs_is_not_for_others_to_say(journal: Fa
             await hub.submit(graph, info={"hub": False})
         run = await hub.submit(graph, info={"mine": 1})
         assert (await journal.run(run.id)).info == {"mine": 1, "hub": True}
+
+
+# --- runs follow one another ----------------------------------------------------------------------------------------
+
+
+def going_on(name: str) -> TaskConstellation:
+    """A graph whose run does not end when a device is lost."""
+    graph = graph_of(name)
+    graph.star("ask", Approval("Go on?"))
+    return graph
+
+
+async def taken_from(hub: Orchestrator, journal: FaultyJournal, run: Run, *, by: Orchestrator) -> None:
+    """Another hub takes a run up whose claim was lost."""
+    await journal.release(run.id, owner=hub._book.owner)
+    await until(lambda: run.id in by._book.runs)
+    hub._book.engine.disown(RunId(run.id), RunBusy(run.id, by._book.owner, 60.0, at=1.0))
+    await until(lambda: run.id not in hub._book.runs)
+
+
+@pytest.mark.parametrize("strays", ["older", "younger"])
+async def test_runs_that_a_device_works_for_at_two_hubs_come_together_so_that_one_of_them_lets_it_in(
+    journal: FaultyJournal, monkeypatch: pytest.MonkeyPatch, strays: str
+) -> None:
+    async with standing_by(journal) as (one, _), joined(one, "d", elsewhere=True) as (link, _):
+        await one.wait_for_devices(1)
+        runs = sorted([await one.submit(going_on(name)) for name in ("a", "b")], key=lambda run: run.id)
+        assigned: list[Message] = []
+        while len(assigned) < 2:
+            assigned += await link.receive()
+        work = tuple(sorted(message.attempt for message in assigned if isinstance(message, Assign)))
+        monkeypatch.setattr(run_book, "owner_name", lambda: OTHER)
+        async with standing_by(journal) as (two, _):
+            await taken_from(one, journal, runs[0 if strays == "older" else 1], by=two)
+            with pytest.raises(LinkClosed):
+                await link.receive()
+            hubs, tries = [one, two], 0
+            while True:  # as a device with two URLs does
+                hub = hubs[tries % 2]
+                tries += 1
+                try:
+                    async with joined(hub, "d", elsewhere=True, running=work):
+                        break
+                except Refused:
+                    await anyio.sleep(0.01)
+            expected = two if strays == "older" else one
+            assert hub is expected
+            assert {run.id for run in runs} <= expected._book.runs.keys()
+
+
+async def test_a_device_does_not_move_runs_by_naming_work_that_is_not_its_own_or_without_another_place_to_go(
+    journal: FaultyJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with standing_by(journal) as (hub, _), joined(hub, "d") as (link, _):
+        await hub.wait_for_devices(1)
+        run = await hub.submit(going_on("own"))
+        (assign,) = await link.receive()
+        assert isinstance(assign, Assign)
+        await hub_run(journal, "0-older")
+        works = (assign.attempt, "0-older/ask/1")
+        told: list[tuple[str, dict[str, Any]]] = [
+            ("another", {"running": works, "elsewhere": True}),
+            ("d", {"running": (f"{run.id}/none/1", works[1]), "elsewhere": True}),
+            ("d", {"running": works}),
+        ]
+        for name, said in told:
+            with pytest.raises(Refused, match="works for run 0-older"):
+                async with joined(hub, name, **said):
+                    pass
+            assert run.id in hub._book.runs
+        with pytest.raises(Refused, match="works for run 0-older"):
+            async with joined(hub, "d", running=works, elsewhere=True):
+                pass
+        with pytest.raises(RunInUse, match="device d works for it and for run 0-older"):
+            await run.wait()
+        looks: list[object] = []
+        runs = journal.runs
+
+        async def look(**options: Any) -> Any:
+            looks.append(options)
+            return await runs(**options)
+
+        monkeypatch.setattr(journal, "runs", look)
+        await until(lambda: len(looks) > 3)
+        assert run.id not in hub._book.runs, "it is left to the other hub for a while"
+        await journal.acquire(run.id, owner=OTHER, at=time.time(), lease_s=LEASE_S)
+
+
+# --- a hub without devices calls for those of others ------------------------------------------------------------------
+
+
+async def test_devices_come_to_the_hub_that_a_graph_is_submitted_to(
+    journal: FaultyJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reports: list[str] = []
+    async with AsyncExitStack() as stack:
+        one, _ = await stack.enter_async_context(standing_by(journal))
+        monkeypatch.setattr(run_book, "owner_name", lambda: OTHER)
+        two, _ = await stack.enter_async_context(standing_by(journal))
+
+        async def submit() -> None:
+            run = await one.submit(graph_of("called"))
+            reports.append((await run.wait()).state)
+
+        async with joined(two, "d", elsewhere=True) as (link, _), anyio.create_task_group() as tasks:
+            await two.wait_for_devices(1)
+            tasks.start_soon(submit)
+            with pytest.raises(LinkClosed, match="this hub stands by"):
+                await link.receive()
+            with pytest.raises(Refused, match="this hub stands by"):
+                async with joined(two, "d", elsewhere=True):
+                    pass
+            async with joined(one, "d", elsewhere=True) as (link, _):
+                (assign,) = await link.receive()
+                assert isinstance(assign, Assign)
+                await link.send(
+                    Accept(attempt=assign.attempt, epoch=assign.epoch),
+                    Result(attempt=assign.attempt, epoch=assign.epoch, status="succeeded"),
+                )
+                await until(lambda: reports)
+    assert reports == ["succeeded"]
+
+
+async def test_a_graph_that_no_device_comes_for_is_refused_and_leaves_nothing_in_the_journal(
+    journal: FaultyJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with standing_by(journal) as (hub, _):
+        with anyio.move_on_after(0.05) as given_up:
+            await hub.submit(graph_of("of somebody who does not wait"))
+        assert given_up.cancelled_caught
+        monkeypatch.setattr(intake, "CALL_S", 0.02)
+        with pytest.raises(AdmissionRefused, match="no device is connected"):
+            await hub.submit(graph_of("in vain"))
+        async with joined(hub, "d"):
+            await hub.wait_for_devices(1)
+            with pytest.raises(AdmissionRefused, match="no connected device"):
+                await hub.submit(graph_of("unsuited", "another"))
+        assert await journal.runs() == []
+        assert hub._book.planners == {}, "else it would keep devices here"
+
+
+async def test_a_hub_whose_journal_is_its_own_refuses_at_once(tmp_path: Path) -> None:
+    async with Orchestrator.serve(journal=":memory:", home=tmp_path) as hub:
+        with anyio.fail_after(intake.CALL_S / 2), pytest.raises(AdmissionRefused):
+            await hub.submit(graph_of("alone"))

@@ -47,15 +47,14 @@ def chaos(
     """Whether anything is lost or done twice while hubs and devices are killed and connections are cut."""
     from constellation.cli.errors import BadInput
 
-    from ..commands import carry_out, disk_folder, tell
+    from ..commands import carry_out, check_store, disk_folder, tell
     from ..errors import BenchError, PromiseBroken
     from .figures import figures, print_figures
     from .plan import Kind
     from .run import Chaos, carry_out_chaos
     from .showing import Showing
 
-    if store is not None and not store.startswith(("postgresql://", "postgres://")):
-        raise BadInput("--store takes the postgresql:// URL of a database; leave it out for a file")
+    check_store(store)
     if freezes and store is None:
         raise BadInput("--freezes takes another hub that takes over: give --store")
     wanted = Chaos(

@@ -31,17 +31,26 @@ def overhead(
         typer.Option(help=f"A peer: {', '.join(PEERS)}, or {NO_PEER}; may be repeated. Else all.", metavar="NAME"),
     ] = None,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds that one measurement may take.")] = TIMEOUT_S,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            help="The postgresql:// URL of a database for journaled_postgres; else a server is started for it, where "
+            "there is one to start.",
+            metavar="URL",
+        ),
+    ] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the figures; .png or .svg.", metavar="FILE")] = None,
     folder: Folder = None,
     as_json: AsJson = False,
 ) -> int:
     """What a star costs in CPU time, beside other tools that carry out the same graph."""
-    from ..commands import carry_out, disk_folder, tell, wide_console
+    from ..commands import carry_out, check_store, disk_folder, tell, wide_console
     from .survey import survey
     from .table import print_survey
 
     cases = [CASES[name] for name in dict.fromkeys(case or CaseName)]
     peers = chosen_peers(peer)
+    check_store(store)
     if plot is not None:
         check_plot(plot)
     place = disk_folder(folder)
@@ -55,6 +64,7 @@ def overhead(
             repeats=repeats,
             folder=place,
             timeout_s=timeout,
+            store=store,
             progress=tell,
         )
         if plot is not None:

@@ -1,4 +1,4 @@
-"""CPU time of the processes that this one has started."""
+"""CPU time of other processes: of those that this one has started, and of a server."""
 
 from __future__ import annotations
 
@@ -14,9 +14,28 @@ def others_cpu_s() -> float:
     """
     this = psutil.Process()
     times = this.cpu_times()
-    taken_s = times.children_user + times.children_system
-    for child in this.children(recursive=True):
+    return times.children_user + times.children_system + _descendants_cpu_s(this)
+
+
+def server_cpu_s(pid: int) -> float:
+    """CPU seconds that a process has taken so far with all its descendants, those that have ended included.
+
+    Raises:
+        psutil.Error: there is no such process.
+    """
+    server = psutil.Process(pid)
+    return _cpu_s(server) + _descendants_cpu_s(server)
+
+
+def _descendants_cpu_s(process: psutil.Process) -> float:
+    taken_s = 0.0
+    for child in process.children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
-            times = child.cpu_times()
-            taken_s += times.user + times.system + times.children_user + times.children_system
+            taken_s += _cpu_s(child)
     return taken_s
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    """Of a process itself, and of its children that have ended."""
+    times = process.cpu_times()
+    return float(times.user + times.system + times.children_user + times.children_system)

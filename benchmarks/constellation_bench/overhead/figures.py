@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from statistics import median
 from typing import Any
 
@@ -16,8 +16,11 @@ class Figures:
         name: The case, or the peer.
         stars: How many stars a run had.
         repeats: How many runs were measured.
-        cpu_us_per_star: CPU microseconds per star of all processes together; of an edit, for cases that edit.
+        cpu_us_per_star: CPU microseconds per star of all processes together, those of a database's server included
+            where they are known; of an edit, for cases that edit.
+        client_cpu_us_per_star: Those of all processes but that server's.
         own_cpu_us_per_star: Those of the process that submits alone.
+        server_cpu_us_per_star: Those of the database's server; None where there is none, or they are not known.
         wall_us_per_star: Microseconds of elapsed time per star.
         spread: The distance between the largest and the smallest run, as a share of the median.
         more: Further figures of this case.
@@ -27,30 +30,41 @@ class Figures:
     stars: int
     repeats: int
     cpu_us_per_star: float
+    client_cpu_us_per_star: float
     own_cpu_us_per_star: float
+    server_cpu_us_per_star: float | None
     wall_us_per_star: float
     spread: float
     more: Mapping[str, Any]
 
     def as_json(self) -> dict[str, Any]:
         """As one flat object."""
-        shown = {field: getattr(self, field) for field in self.__slots__ if field != "more"}
-        return {**shown, **self.more}
+        shown: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        more = shown.pop("more")
+        return {**shown, **more}
 
 
 def figures_of_runs(name: str, samples: Sequence[Mapping[str, Any]]) -> Figures:
-    """The figures of runs; see `measure.Sample` for what a sample is."""
+    """The figures of runs; see `measure.Sample` for what a sample is. Those of our cases tell `durability` too."""
     stars = samples[0]["stars"]
-    both = [1e6 * (sample["own_cpu_s"] + sample["others_cpu_s"]) / stars for sample in samples]
+
+    def per_star(seconds: Sequence[float]) -> float:
+        return round(1e6 * median(seconds) / float(stars), 2)
+
+    served = [sample["server_cpu_s"] for sample in samples if sample["server_cpu_s"] is not None]
+    clients = [sample["own_cpu_s"] + sample["others_cpu_s"] for sample in samples]
+    together = [client + (sample["server_cpu_s"] or 0.0) for client, sample in zip(clients, samples, strict=True)]
     return Figures(
         name=name,
         stars=stars,
         repeats=len(samples),
-        cpu_us_per_star=round(median(both), 2),
-        own_cpu_us_per_star=round(median(1e6 * sample["own_cpu_s"] / stars for sample in samples), 2),
-        wall_us_per_star=round(median(1e6 * sample["wall_s"] / stars for sample in samples), 2),
-        spread=spread(both),
-        more={},
+        cpu_us_per_star=per_star(together),
+        client_cpu_us_per_star=per_star(clients),
+        own_cpu_us_per_star=per_star([sample["own_cpu_s"] for sample in samples]),
+        server_cpu_us_per_star=per_star(served) if served else None,
+        wall_us_per_star=per_star([sample["wall_s"] for sample in samples]),
+        spread=spread(together),
+        more={"durability": samples[-1]["durability"]} if "durability" in samples[-1] else {},
     )
 
 

@@ -12,6 +12,7 @@ SUFFIXES = (".png", ".svg")
 _COLOURS = {
     CaseName.IN_PROCESS: "tab:blue",
     CaseName.JOURNALED: "tab:orange",
+    CaseName.JOURNALED_POSTGRES: "tab:red",
     CaseName.WEBSOCKET: "tab:green",
     CaseName.EDIT_MIDDLE: "tab:gray",
     CaseName.EDIT_BATCH: "tab:gray",
@@ -40,11 +41,17 @@ def draw(survey: Survey, file: Path) -> None:
         hatch=[hatch for *_, hatch in bars],
         edgecolor="white",
     )
+    for number, (_, figures, _) in enumerate(bars):
+        if figures.server_cpu_us_per_star:
+            axes.barh(
+                number, figures.server_cpu_us_per_star, left=figures.client_cpu_us_per_star, color="black", alpha=0.3
+            )
     axes.bar_label(shown, fmt="{:,.3g}", padding=3)
     axes.invert_yaxis()
     axes.set_xscale("log")
     axes.margins(x=0.15)
     axes.set_xlabel(
-        "CPU time per star in µs, all processes (grey: per edit)\nhatched: peers, in the colour of our case"
+        "CPU time per star in µs, all processes (grey: per edit)\n"
+        "hatched: peers, in the colour of our case; dark: the database's server"
     )
     picture.savefig(file)

@@ -12,6 +12,7 @@ from .edits.figures import figures_of_batch, figures_of_middle
 from .figures import Figures, figures_of_runs
 
 MEASURE_RUN = f"{__package__}.measure:measure"
+MEASURE_CASE = f"{__package__}.cases.measure:measure"
 
 Summarise = Callable[[str, Sequence[Mapping[str, Any]]], Figures]
 
@@ -21,6 +22,7 @@ class CaseName(StrEnum):
 
     IN_PROCESS = "in_process"
     JOURNALED = "journaled"
+    JOURNALED_POSTGRES = "journaled_postgres"
     WEBSOCKET = "websocket"
     EDIT_MIDDLE = "edit_middle"
     EDIT_BATCH = "edit_batch"
@@ -36,6 +38,7 @@ class Case:
         function: What measures it, `module:name`.
         arguments: Arguments of that besides the number of stars.
         summarise: Makes figures of what that returns.
+        in_database: Whether it needs a PostgreSQL database, which the arguments `store` and `server` are about.
     """
 
     name: CaseName
@@ -43,10 +46,12 @@ class Case:
     function: str
     arguments: Mapping[str, Any]
     summarise: Summarise
+    in_database: bool = False
 
 
-def _run_case(name: CaseName, about: str) -> Case:
-    return Case(name, about, MEASURE_RUN, {"module": f"{__package__}.cases.{name}"}, figures_of_runs)
+def _run_case(name: CaseName, about: str, *, durable: bool = True, in_database: bool = False) -> Case:
+    arguments = {"module": f"{__package__}.cases.{name}", "durable": durable}
+    return Case(name, about, MEASURE_CASE, arguments, figures_of_runs, in_database)
 
 
 def _edit_case(name: CaseName, about: str, module: str, summarise: Summarise) -> Case:
@@ -56,8 +61,9 @@ def _edit_case(name: CaseName, about: str, module: str, summarise: Summarise) ->
 CASES: Mapping[CaseName, Case] = {
     case.name: case
     for case in (
-        _run_case(CaseName.IN_PROCESS, "devices in this process, no journal"),
+        _run_case(CaseName.IN_PROCESS, "devices in this process, no journal", durable=False),
         _run_case(CaseName.JOURNALED, "devices in this process, journal in SQLite"),
+        _run_case(CaseName.JOURNALED_POSTGRES, "the same, journal in PostgreSQL", in_database=True),
         _run_case(CaseName.WEBSOCKET, "two device processes over WebSocket, journal in SQLite"),
         _edit_case(CaseName.EDIT_MIDDLE, "a line added or removed", "middle", figures_of_middle),
         _edit_case(CaseName.EDIT_BATCH, "100 operations rolled back", "batch", figures_of_batch),

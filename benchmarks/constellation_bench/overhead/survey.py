@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from ..errors import BenchError
 from ..machine import file_system, host
 from ..processes import measured_apart
+from .database import Database, DatabaseMissing, open_database
 from .figures import Figures, figures_of_runs
 from .subjects import MEASURE_RUN, Case, Peer
 
@@ -25,13 +27,15 @@ class Survey:
         host: The machine, and the file system that journals were on.
         cases: Our own figures.
         peers: Those of peers, each with its peer.
-        skipped: Peers that are not installed, with how to install them.
+        database: The PostgreSQL database that was measured with, JSON; None when there was none.
+        skipped: Peers that are not installed, and cases that lack what they need, with what to do about it.
         failed: Peers that could not be measured, with what went wrong.
     """
 
     host: dict[str, Any]
     cases: list[Figures] = field(default_factory=list)
     peers: list[tuple[Peer, Figures]] = field(default_factory=list)
+    database: dict[str, Any] | None = None
     skipped: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
 
@@ -44,6 +48,7 @@ class Survey:
         """For programs."""
         return {
             "host": self.host,
+            "database": self.database,
             "cases": [figures.as_json() for figures in self.cases],
             "peers": [
                 {
@@ -68,6 +73,7 @@ async def survey(
     repeats: int,
     folder: Path,
     timeout_s: float,
+    store: str | None,
     progress: Progress,
 ) -> Survey:
     """Measure cases and peers.
@@ -83,6 +89,8 @@ async def survey(
         repeats: How many rounds there are.
         folder: Where files of runs are kept meanwhile.
         timeout_s: How long one sample may take.
+        store: The URL of the database for cases that need one; a server is started for them when None. Where that is
+            not possible they are skipped.
         progress: Is told what is going on.
 
     Raises:
@@ -92,24 +100,48 @@ async def survey(
     found.skipped = {peer.name: reason for peer in peers if (reason := peer.missing()) is not None}
     present = [peer for peer in peers if peer.name not in found.skipped]
     samples: dict[str, list[Mapping[str, Any]]] = {}
-    for round_number in range(1, repeats + 1):
-        for case in cases:
-            progress(f"round {round_number} of {repeats}: {case.name}, {stars:,} stars")
-            arguments = {**case.arguments, "stars": stars}
-            sample = await measured_apart(case.function, arguments, within=folder, timeout_s=timeout_s)
-            samples.setdefault(case.name, []).append(sample)
-        for peer in present:
-            if peer.name in found.failed:
-                continue
-            progress(f"round {round_number} of {repeats}: {peer.name}, {peer_stars:,} stars")
-            arguments = {"module": peer.module, "stars": peer_stars}
+    async with AsyncExitStack() as stack:
+        database = None
+        if any(case.in_database for case in cases):
             try:
-                sample = await measured_apart(MEASURE_RUN, arguments, within=folder, timeout_s=timeout_s)
-            except BenchError as error:
-                found.failed[peer.name] = str(error)
+                database = await stack.enter_async_context(open_database(store, folder))
+            except DatabaseMissing as missing:
+                found.skipped |= {case.name.value: str(missing) for case in cases if case.in_database}
             else:
-                samples.setdefault(peer.name, []).append(sample)
-    found.cases = [case.summarise(case.name.value, samples[case.name]) for case in cases]
+                found.database = database.as_json()
+        measured_cases = [case for case in cases if case.name not in found.skipped]
+        for round_number in range(1, repeats + 1):
+            for case in measured_cases:
+                progress(f"round {round_number} of {repeats}: {case.name}, {stars:,} stars")
+                arguments = {**case.arguments, "stars": stars}
+                async with _placed(case, database) as where:
+                    sample = await measured_apart(
+                        case.function, {**arguments, **where}, within=folder, timeout_s=timeout_s
+                    )
+                samples.setdefault(case.name, []).append(sample)
+            for peer in present:
+                if peer.name in found.failed:
+                    continue
+                progress(f"round {round_number} of {repeats}: {peer.name}, {peer_stars:,} stars")
+                arguments = {"module": peer.module, "stars": peer_stars}
+                try:
+                    sample = await measured_apart(MEASURE_RUN, arguments, within=folder, timeout_s=timeout_s)
+                except BenchError as error:
+                    found.failed[peer.name] = str(error)
+                else:
+                    samples.setdefault(peer.name, []).append(sample)
+    found.cases = [case.summarise(case.name.value, samples[case.name]) for case in measured_cases]
     measured = [peer for peer in present if peer.name not in found.failed]
     found.peers = [(peer, figures_of_runs(peer.name, samples[peer.name])) for peer in measured]
     return found
+
+
+@asynccontextmanager
+async def _placed(case: Case, database: Database | None) -> AsyncIterator[Mapping[str, Any]]:
+    """Where a case's journal is, as arguments for what measures it."""
+    if not case.in_database:
+        yield {}
+        return
+    assert database is not None
+    async with database.schema() as url:
+        yield {"store": url, "server": database.server}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rich.console import Console
 from rich.table import Table
 
+from .figures import Figures
 from .subjects import CASES, CaseName
 from .survey import Survey
 
@@ -24,16 +27,28 @@ def print_survey(survey: Survey, console: Console) -> None:
     edits = _edits(survey)
     if edits.row_count:
         console.print(edits)
+    for case in survey.cases:
+        if said := case.more.get("durability"):
+            console.print(f"{case.name}: {said}")
+    if survey.database is not None:
+        console.print(_database(survey.database))
     for name, reason in survey.skipped.items():
         console.print(f"skipped {name}: {reason}")
     for name, reason in survey.failed.items():
         console.print(f"failed {name}: {reason}")
 
 
+def _database(database: dict[str, Any]) -> str:
+    shown = f"PostgreSQL {database['version']}: {database['about']}"
+    if database["server_cpu_known"]:
+        return shown
+    return f"{shown}; its processes can't be seen from here, so that its CPU time is not counted"
+
+
 def _runs(survey: Survey) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("", no_wrap=True)
-    for head in ("CPU µs/star", "spread", "wall µs/star", "stars", "ratio"):
+    for head in ("CPU µs/star", "of the server", "spread", "wall µs/star", "stars", "ratio"):
         table.add_column(head, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     for case in survey.cases:
@@ -42,6 +57,7 @@ def _runs(survey: Survey) -> Table:
         table.add_row(
             case.name,
             f"{case.cpu_us_per_star:,.1f}",
+            _served(case),
             f"{case.spread:.0%}",
             f"{case.wall_us_per_star:,.1f}",
             f"{case.stars:,}",
@@ -64,12 +80,17 @@ def _add_peers(table: Table, survey: Survey, *, against: str) -> None:
             table.add_row(
                 f"  {peer.name}",
                 f"{figures.cpu_us_per_star:,.1f}",
+                _served(figures),
                 f"{figures.spread:.0%}",
                 f"{figures.wall_us_per_star:,.1f}",
                 f"{figures.stars:,}",
                 _ratio(ratio),
                 peer.about,
             )
+
+
+def _served(figures: Figures) -> str:
+    return f"{figures.server_cpu_us_per_star:,.1f}" if figures.server_cpu_us_per_star is not None else ""
 
 
 def _ratio(ratio: float | None) -> str:

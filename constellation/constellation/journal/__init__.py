@@ -1,6 +1,6 @@
 """An append-only journal of runs: what has happened, durable before anything follows from it."""
 
-from .base import INITIAL_STATE, MAX_BODY_BYTES, Journal, Record, RunSummary
+from .base import INITIAL_STATE, MAX_BODY_BYTES, Durability, Journal, Record, RunSummary
 from .errors import (
     AmbiguousRun,
     JournalClosed,
@@ -23,6 +23,7 @@ __all__ = [
     "INITIAL_STATE",
     "MAX_BODY_BYTES",
     "AmbiguousRun",
+    "Durability",
     "Journal",
     "JournalClosed",
     "JournalCorrupt",

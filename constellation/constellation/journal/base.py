@@ -68,6 +68,19 @@ class RunSummary:
     info: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Durability:
+    """What a store says of the connection that writes.
+
+    Attributes:
+        survives_power_cut: Whether what a call has made durable is there after a power cut too.
+        settings: What that follows from, by the store's own names.
+    """
+
+    survives_power_cut: bool
+    settings: Mapping[str, str]
+
+
 class Journal(Protocol):
     """An append-only store of runs.
 
@@ -154,6 +167,10 @@ class Journal(Protocol):
         Raises:
             RunNotFound: there is no such run.
         """
+
+    async def durability(self) -> Durability:
+        """Ask the store how durable it is; one that inherits this promises nothing."""
+        return Durability(survives_power_cut=False, settings={})
 
     async def compact(self) -> None:
         """Give the space of what was deleted back; a store that does so by itself inherits this, which does nothing.

@@ -18,7 +18,7 @@ from typing import Any
 import psycopg
 from psycopg import errors as pg
 
-from .base import INITIAL_STATE, Record
+from .base import INITIAL_STATE, Durability, Record
 from .errors import RunBusy, RunExists, RunNotFound, SequenceConflict
 from .group_commit import Outdated
 from .postgres_server import Connection, PostgresServer, restored, stored
@@ -211,6 +211,14 @@ class PostgresWriter:
         self._heads.pop(run, None)
         if self._execute("DELETE FROM constellation_runs WHERE run = %s", (stored(run),)).rowcount == 0:
             raise RunNotFound(run)
+
+    # --- the connection ---
+
+    def durability(self) -> Durability:
+        """What the server says of this connection; see `Journal.durability`."""
+        query = "SELECT current_setting('fsync'), current_setting('synchronous_commit')"
+        fsync, commits = self._execute(query, ()).fetchall()[0]
+        return Durability(fsync == "on" and commits != "off", {"fsync": fsync, "synchronous_commit": commits})
 
 
 def _chunks(rows: Sequence[_Row]) -> Iterator[Sequence[_Row]]:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .base import INITIAL_STATE, Record
+from .base import INITIAL_STATE, Durability, Record
 from .errors import RunBusy, RunExists, RunNotFound, SequenceConflict
 from .sqlite_file import translate
 
@@ -23,6 +23,9 @@ ROWS_PER_STATEMENT = 64
 
 MAX_HEADS = 10_000
 """How many runs' last sequence numbers are remembered; beyond that all are forgotten and read again."""
+
+_SYNCHRONOUS = ("OFF", "NORMAL", "FULL", "EXTRA")
+"""What the numbers mean that `PRAGMA synchronous` answers with."""
 
 _INSERTS = tuple(
     "INSERT INTO records (run, seq, at, kind, crc, body) VALUES " + ",".join(["(?,?,?,?,?,?)"] * rows)
@@ -156,3 +159,13 @@ class SqliteWriter:
         self._heads.pop(run, None)
         if self.connection.execute("DELETE FROM runs WHERE run = ?", (run,)).rowcount == 0:
             raise RunNotFound(run)
+
+    # --- the connection ---
+
+    def durability(self) -> Durability:
+        """What SQLite says of this connection; see `Journal.durability`."""
+        (mode,) = self.connection.execute("PRAGMA journal_mode").fetchone()
+        (level,) = self.connection.execute("PRAGMA synchronous").fetchone()
+        settings = {"journal_mode": mode, "synchronous": f"{level} ({_SYNCHRONOUS[level]})"}
+        # In WAL mode NORMAL does not wait for the log when it commits.
+        return Durability(level >= _SYNCHRONOUS.index("FULL"), settings)

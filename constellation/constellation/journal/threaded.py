@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 import anyio
 from anyio.to_thread import run_sync
 
-from .base import Journal, Record, RunSummary, check_sizes, info_text
+from .base import Durability, Journal, Record, RunSummary, check_sizes, info_text
 from .errors import JournalClosed
 from .group_commit import GroupCommitter, Writer
 from .paging import RecordPages
@@ -44,6 +44,9 @@ class StoreWriter(Writer, Protocol):
 
     def delete(self, run: str) -> None:
         """Remove a run with its records."""
+
+    def durability(self) -> Durability:
+        """What holds for this connection."""
 
 
 class StoreReader(Protocol):
@@ -115,6 +118,12 @@ class ThreadedJournal(Journal):
     async def delete(self, run: str) -> None:
         """Implement `Journal.delete`."""
         await self._committer.submit(lambda writer: writer.delete(run))
+
+    async def durability(self) -> Durability:
+        """Implement `Journal.durability`."""
+        told: list[Durability] = []
+        await self._committer.submit(lambda writer: told.append(writer.durability()))
+        return told[-1]
 
     async def aclose(self) -> None:
         """Implement `Journal.aclose`; not cut short by cancellation."""

@@ -27,8 +27,8 @@ Clock = Callable[[], float]
 class EngineCarrier(Carrier, Protocol):
     """Carries out what the engine's scheduler wants done; never waits."""
 
-    def lost(self, run: RunId, error: JournalError) -> set[RunId]:
-        """Another writer has a run: let go of it and of those it is nested with, and return them all.
+    def lost(self, run: RunId, error: Exception) -> set[RunId]:
+        """Another writer has a run, or is to have it: let go of it and of those it is nested with, and return them all.
 
         It may have been let go of before; several ways lead to that being noticed.
         """
@@ -63,7 +63,7 @@ class Engine:
         self._carrier = carrier
         self._inbox: list[_Item] = []
         self._in_hand: list[_Item] = []
-        self._disowned: list[tuple[RunId, JournalError]] = []
+        self._disowned: list[tuple[RunId, Exception]] = []
         self._wake = anyio.Event()
         self._stopped = False
 
@@ -108,8 +108,8 @@ class Engine:
         """Have nothing more to do with a run: it has ended, or someone else has it."""
         self._turns.let_go(run)
 
-    def disown(self, run: RunId, error: JournalError) -> None:
-        """Let go of a run that another writer is known to have, without waiting.
+    def disown(self, run: RunId, error: Exception) -> None:
+        """Let go of a run that another writer is known to have, or is to have, without waiting.
 
         It is done between two turns: one that is being stored may be about this run.
         """

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -22,9 +23,9 @@ from ..scheduling import (
 )
 from ..scheduling import events as ev
 from ..scheduling.run import RECONCILE_S
-from .admission import admit
+from .admission import admit, find_problems
 from .engine import check_size
-from .errors import CannotResume, DecisionNeeded, OrchestratorStopped, RunInUse
+from .errors import AdmissionRefused, CannotResume, DecisionNeeded, OrchestratorStopped, RunInUse
 from .planning import Planner
 from .recovery import MAX_RUNS, claim, read_family, replay
 from .run import LocalRun
@@ -36,6 +37,11 @@ FLEET_KEY = "fleet"
 HUB_KEY = "hub"
 """What a run's info holds that was submitted to a hub: other hubs on its journal go on with it."""
 
+CALL_S = 10.0
+"""How long a hub at which no device is connected waits for those of other hubs before it refuses a graph, in seconds.
+
+They look at the journal every five seconds, and the devices need a moment to get here."""
+
 MANY_STARS = 1000
 """From how many stars on it pays to spare the collector of garbage the looks at a graph that is run."""
 
@@ -46,12 +52,14 @@ class Intake:
     Attributes:
         fleet: The id of the devices that runs are noted to have run on, when those can be brought back.
         at_hub: Whether they are noted to have been submitted to a hub.
+        shared: Whether other hubs may use the journal, and have devices.
         planner: Looks at the stars of runs that have none of their own.
     """
 
     def __init__(self, book: RunBook, planner: Planner | None) -> None:
         self.fleet: str | None = None
         self.at_hub = False
+        self.shared = False
         self._book = book
         self.planner = planner
 
@@ -68,7 +76,10 @@ class Intake:
             if key in (info or {}):
                 raise ValueError(f"{key!r} can't be among a run's info: the orchestrator notes there where it was run")
         await self._book.offer(graph.functions)
-        admit(graph, self._book.profiles)
+        profiles = self._book.profiles
+        problems = find_problems(graph, profiles)
+        if problems and (profiles or not (self.at_hub and self.shared)):
+            raise AdmissionRefused(problems)
         run = new_run_id()
         planner = planner if planner is not None else self.planner
         options = replace(options if options is not None else RunOptions(), review=planner is not None)
@@ -84,22 +95,41 @@ class Intake:
         if len(graph) >= MANY_STARS:
             count_as_old()
         # Shielded for as long as the journal takes: a run is in it with its first record, or not at all.
-        with anyio.CancelScope(shield=True):
-            await self._begin(started, graph.name, kept, planner)
+        with anyio.CancelScope(shield=True) as shield:
+            async with self._entered(run, graph.name, started.at, kept, planner):
+                if problems:
+                    shield.shield = False
+                    await self._call_devices(graph)
+                    shield.shield = True
+                await self._book.engine.ask(started)
         return self._book.runs[run]
 
-    async def _begin(self, started: ev.RunStarted, name: str, info: Mapping[str, Any], planner: Planner | None) -> None:
-        run = started.run
-        await self._book.journal.create_run(run, name=name, at=started.at, info=info)
+    @asynccontextmanager
+    async def _entered(
+        self, run: RunId, name: str, at: float, info: Mapping[str, Any], planner: Planner | None
+    ) -> AsyncIterator[None]:
+        """Have a run in the journal, claimed and said to go on; what is raised in here removes it again."""
+        await self._book.journal.create_run(run, name=name, at=at, info=info)
         self._book.planners[run] = planner
         try:
-            await claim(self._book.journal, run, owner=self._book.owner, at=started.at)
-            await self._book.journal.set_state(run, "running", at=started.at)
-            await self._book.engine.ask(started)
-        except (GraphError, SchedulingError, OrchestratorStopped):
+            await claim(self._book.journal, run, owner=self._book.owner, at=at)
+            await self._book.journal.set_state(run, "running", at=at)
+            yield
+        except (GraphError, SchedulingError, OrchestratorStopped, AdmissionRefused, anyio.get_cancelled_exc_class()):
             del self._book.planners[run]
-            await self._book.journal.delete(run)
+            with anyio.CancelScope(shield=True):
+                await self._book.journal.delete(run)
             raise
+
+    async def _call_devices(self, graph: TaskConstellation) -> None:
+        """Wait until devices are here that can carry a graph out; raises AdmissionRefused when they don't come.
+
+        The run is in the journal by now: hubs that have none themselves send their devices to where one goes on.
+        """
+        with anyio.move_on_after(CALL_S):
+            while find_problems(graph, self._book.profiles):
+                await self._book.hub.wait_changed()
+        admit(graph, self._book.profiles)
 
     async def resume(self, run: str, *, planner: Planner | None = None, rerun_unknown: bool = False) -> LocalRun:
         """See `Orchestrator.resume`."""

@@ -229,6 +229,7 @@ class Orchestrator:
             self.door.allow(self.token)
             self.door.open_to(tokens if tokens is not None else self.home / TOKENS_FILE)
             self._intake.at_hub = True
+            self._intake.shared = journal not in FLEETING
             standby = Standby(self._book, self._intake)
             async with standby.serving(self, host, port, ssl=ssl, limits=limits):
                 with self._stopping_first():

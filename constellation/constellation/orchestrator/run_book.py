@@ -120,10 +120,27 @@ class RunBook:
         while True:
             await anyio.sleep(LEASE_S / 3)
             for run in [run for run in self.runs.values() if run.log.finished is None and run.machine.parent is None]:
+                if run.machine.run not in self.runs:
+                    continue  # it was let go of while the others were renewed
                 try:
                     await self.journal.acquire(run.id, owner=self.owner, at=self.engine.clock(), lease_s=LEASE_S)
                 except RunBusy as busy:
                     self.engine.disown(run.machine.run, busy)
+
+    async def give_up(self, run: RunId, why: Exception) -> None:
+        """Let another orchestrator on the journal have a run that has not ended, with those nested in it."""
+        held = self.runs[run]
+        self.engine.disown(run, why)
+        while self.runs.get(run) is held:
+            await self.lost_one.wait()
+        await self.journal.release(run, owner=self.owner)
+
+    def outermost(self, run: RunId) -> RunId:
+        """The run in hand that one in hand is nested in, at whatever depth; itself when it is in none."""
+        machine = self.runs[run].machine
+        while machine.parent is not None and machine.parent[0] in self.runs:
+            machine = self.runs[machine.parent[0]].machine
+        return machine.run
 
     # --- what runs need ----------------------------------------------------------------------------------------------
 
@@ -227,14 +244,11 @@ class RunBook:
         if run is not None:
             self._tasks.start_soon(self._finish, run, run_finished(run.log.next_seq, at, command, run.machine))
 
-    def lost(self, run: RunId, error: JournalError) -> set[RunId]:
+    def lost(self, run: RunId, error: Exception) -> set[RunId]:
         """See `EngineCarrier.lost`."""
         if run not in self.runs:
             return {run}
-        top = self.runs[run].machine
-        while top.parent is not None and top.parent[0] in self.runs:
-            top = self.runs[top.parent[0]].machine
-        family = {top.run}
+        family = {self.outermost(run)}
         for held in self.runs.values():  # outer runs come before those nested in them
             if held.machine.parent is not None and held.machine.parent[0] in family:
                 family.add(held.machine.run)

@@ -5,11 +5,15 @@ stopped, and whichever hub looks next takes the run up. The journal lets only on
 records of an owner that comes back too late.
 
 Devices follow the runs: a hub that has none, while other hubs have, sends those away that know other hubs.
+
+Runs follow one another: when a device works for runs of several hubs, which happens when those of a hub that is gone
+were taken up by several, they all go to the hub that has the oldest of them. Otherwise each hub would have the device
+wait for the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -20,7 +24,7 @@ from constellation_protocol.messages import Hello
 from constellation_protocol.tasks import background
 
 from ..journal import AmbiguousRun, JournalUnavailable, RunNotFound
-from ..scheduling import RunId
+from ..scheduling import AttemptId, DeviceId, RunId
 from ..scheduling.events import parse_attempt
 from .credentials import Grant
 from .errors import CannotResume, OrchestratorStopped, RunInUse
@@ -51,6 +55,7 @@ class Standby:
         self._book = book
         self._intake = intake
         self._unreadable: set[str] = set()  # runs that this release can't go on with
+        self._given_up: dict[RunId, float] = {}  # runs that another hub is to have, and until when they are left to it
 
     @asynccontextmanager
     async def serving(
@@ -81,8 +86,11 @@ class Standby:
             run = RunId(summary.run)
             if summary.parent is not None or FLEET_KEY in summary.info:
                 continue
-            if run in self._book.runs or run in self._unreadable:
+            if run in self._book.runs or run in self._book.planners or run in self._unreadable:
+                continue  # those with planners only are on their way in
+            if self._given_up.get(run, 0.0) > self._book.engine.clock():
                 continue
+            self._given_up.pop(run, None)
             try:
                 await self._intake.take_up(run, self._intake.planner, False)
             except CannotResume:
@@ -102,19 +110,24 @@ class Standby:
         Raises:
             Refused: the device is to try again later or elsewhere, or there is no room for it.
         """
-        attempts = (parse_attempt(attempt) for attempt in (*hello.running, *hello.finished))
-        for run in sorted({where[0] for where in attempts if where is not None} - self._book.runs.keys()):
+        at_work = [where[0] for attempt in _attempts(hello) if (where := parse_attempt(attempt)) is not None]
+        elsewhere: dict[RunId, RunId] = {}
+        for run in sorted(set(at_work) - self._book.runs.keys()):
             try:
-                belongs_elsewhere = await self._is_going_on(run)
+                top = await self._going_on(run)
             except JournalUnavailable as error:
                 raise Refused("limit", f"the journal can't be read to find run {run}: {error}", retry=True) from error
-            if belongs_elsewhere:
-                raise Refused(
-                    "limit",
-                    f"this device works for run {run}, which another hub has, or had and has not been taken over from "
-                    f"yet; that takes up to {LEASE_S + LOOK_S:g} s",
-                    retry=True,
-                )
+            if top is not None:
+                elsewhere[run] = top
+        if elsewhere:
+            if hello.elsewhere:
+                await self._give_way(hello, min(elsewhere.values()))
+            raise Refused(
+                "limit",
+                f"this device works for run {min(elsewhere)}, which another hub has, or had and has not been taken "
+                f"over from yet; that takes up to {LEASE_S + LOOK_S:g} s",
+                retry=True,
+            )
         if hello.elsewhere:
             try:
                 stands_by = await self._stands_by()
@@ -141,15 +154,45 @@ class Standby:
             HUB_KEY in summary.info and RunId(summary.run) not in self._unreadable for summary in going_on
         )
 
-    async def _is_going_on(self, run: str) -> bool:
-        """Whether a run that is not in hand here, or the one that it is nested in, is to be gone on with by a hub."""
+    async def _going_on(self, run: RunId) -> RunId | None:
+        """The run that one is nested in, or itself, if it is not in hand here and is to be gone on with by a hub."""
         while True:
             try:
                 summary = await self._book.journal.run(run)
             except (RunNotFound, AmbiguousRun):
-                return False
+                return None
             if summary.run != run or run in self._book.runs or run in self._unreadable:
-                return False
+                return None
             if summary.parent is None:
-                return summary.state == "running" and FLEET_KEY not in summary.info
-            run = summary.parent
+                return run if summary.state == "running" and FLEET_KEY not in summary.info else None
+            run = RunId(summary.parent)
+
+    async def _give_way(self, hello: Hello, oldest: RunId) -> None:
+        """Let the hub with the `oldest` of a device's other runs have those in hand here too, if all are younger."""
+        device = DeviceId(hello.device)
+        mine = {self._book.outermost(run) for run in self._runs_of(device, _attempts(hello))}
+        if not mine or min(mine) < oldest:
+            return
+        why = RunInUse(f"device {device} works for it and for run {oldest}, which that orchestrator has")
+        for run in sorted(mine):
+            self._given_up[run] = self._book.engine.clock() + LEASE_S + LOOK_S
+            await self._book.give_up(run, why)
+
+    def _runs_of(self, device: DeviceId, attempts: Iterable[str]) -> Iterator[RunId]:
+        """The runs in hand, not ended, that a device may work for with these attempts.
+
+        An attempt that was given up as lost is not known any more, though its device may still be at it.
+        """
+        for attempt in attempts:
+            where = parse_attempt(attempt)
+            held = self._book.runs.get(where[0]) if where is not None else None
+            if where is None or held is None or held.machine.ended or where[1] not in held.machine.graph:
+                continue
+            known = held.machine.attempts.get(AttemptId(attempt))
+            if known is None or known.device == device:
+                yield where[0]
+
+
+def _attempts(hello: Hello) -> Iterator[str]:
+    yield from hello.running
+    yield from hello.finished

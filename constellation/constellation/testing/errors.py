@@ -2,9 +2,10 @@
 
 TestingError
 ├── InvariantBreached   the simulated world saw something that must never happen: a bug in what it drives
-└── ScriptError         a script was not followed
-    ├── UnexpectedStep  something was asked that the script does not have next
-    └── UnusedSteps     the test ended before the script did
+├── ScriptError         a script was not followed
+│   ├── UnexpectedStep  something was asked that the script does not have next
+│   └── UnusedSteps     the test ended before the script did
+└── ServerFailed        a PostgreSQL server for a test can't be made, started or stopped
 """
 
 from __future__ import annotations
@@ -51,3 +52,10 @@ class UnexpectedStep(ScriptError):
 
 class UnusedSteps(ScriptError):
     """Raised at the end when steps of a script were never asked for."""
+
+
+class ServerFailed(TestingError):
+    """Raised when a program of a PostgreSQL server fails; says which, and what it said last."""
+
+    def __init__(self, program: str, said: str) -> None:
+        super().__init__(f"{program} failed: {said}")

@@ -7,15 +7,9 @@ from pathlib import Path
 
 from constellation import Orchestrator
 
-from ..subject import Prepare
-from .runs import opened_orchestrator, prepared
+from .runs import opened_orchestrator
 
 
-def orchestrator(folder: Path) -> AbstractAsyncContextManager[Orchestrator]:
-    """The orchestrator of this case."""
-    return opened_orchestrator(folder, kind="local", journal=":none:")
-
-
-def opened(folder: Path) -> AbstractAsyncContextManager[Prepare]:
+def orchestrator(folder: Path, store: str | None = None) -> AbstractAsyncContextManager[Orchestrator]:
     """An orchestrator with local devices."""
-    return prepared(orchestrator(folder))
+    return opened_orchestrator(folder, kind="local", journal=":none:")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 from constellation import DeviceSpec, Orchestrator, TaskConstellation
@@ -36,22 +35,20 @@ def opened_orchestrator(folder: Path, *, kind: str, journal: str | Path) -> Abst
     return Orchestrator.local(devices, kind=kind, journal=journal, home=folder / "home")
 
 
-@asynccontextmanager
-async def prepared(opening: AbstractAsyncContextManager[Orchestrator]) -> AsyncIterator[Prepare]:
-    """Make graphs ready for an orchestrator: see `Subject`."""
-    async with opening as orchestrator:
+def preparing(orchestrator: Orchestrator) -> Prepare:
+    """What makes graphs ready for an orchestrator."""
 
-        async def prepare(dag: Dag) -> Run:
-            graph = make_graph(dag)
-            waited_for = {source for upstream in dag for source in upstream}
-            ends = {star_id(number) for number in range(len(dag)) if number not in waited_for}
+    async def prepare(dag: Dag) -> Run:
+        graph = make_graph(dag)
+        waited_for = {source for upstream in dag for source in upstream}
+        ends = {star_id(number) for number in range(len(dag)) if number not in waited_for}
 
-            async def run() -> int:
-                submitted = await orchestrator.submit(graph)
-                outputs = await submitted.result()
-                # A star runs only when all before it have succeeded: with the last ones, all have.
-                return len(dag) if outputs.keys() == ends else 0
+        async def run() -> int:
+            submitted = await orchestrator.submit(graph)
+            outputs = await submitted.result()
+            # A star runs only when all before it have succeeded: with the last ones, all have.
+            return len(dag) if outputs.keys() == ends else 0
 
-            return run
+        return run
 
-        yield prepare
+    return prepare

@@ -5,10 +5,11 @@ from __future__ import annotations
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
-from ..subject import Prepare
-from .runs import opened_orchestrator, prepared
+from constellation import Orchestrator
+
+from .runs import opened_orchestrator
 
 
-def opened(folder: Path) -> AbstractAsyncContextManager[Prepare]:
+def orchestrator(folder: Path, store: str | None = None) -> AbstractAsyncContextManager[Orchestrator]:
     """An orchestrator with device processes and a journal."""
-    return prepared(opened_orchestrator(folder, kind="process", journal=folder / "journal.db"))
+    return opened_orchestrator(folder, kind="process", journal=folder / "journal.db")

@@ -41,7 +41,9 @@ def _figures(
         stars=samples[0]["stars"],
         repeats=len(samples),
         cpu_us_per_star=round(median(shown), 2),
+        client_cpu_us_per_star=round(median(shown), 2),
         own_cpu_us_per_star=round(median(shown), 2),
+        server_cpu_us_per_star=None,
         wall_us_per_star=round(median(1e6 * sample["wall_s"] / edits for sample in samples), 2),
         spread=spread([median([cost for kind in headline for cost in sample["cpu_us"][kind]]) for sample in samples]),
         more={
