@@ -25,8 +25,24 @@ from constellation_protocol.errors import BadTlsFiles
 from constellation_protocol.kinds import DeviceSpec
 from constellation_protocol.messages import Identifier
 
+from .agent_options import (
+    A2A,
+    AllowTool,
+    AskTool,
+    Budget,
+    ContextTokens,
+    DenyTool,
+    Instructions,
+    MaxSteps,
+    MaxTime,
+    MaxTokens,
+    Model,
+    ModelPrices,
+    Transcripts,
+    agent_of,
+)
 from .errors import BadDeviceSetup
-from .secret_environment import TOKEN_VARIABLE, take_token
+from .secret_environment import TOKEN_VARIABLE, take_agent_key, take_token
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -81,6 +97,19 @@ def device(
         list[str] | None, typer.Option(help="A further directory to import tools from; may be repeated.")
     ] = None,
     ready_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
+    model: Model = None,
+    a2a: A2A = None,
+    instructions: Instructions = "",
+    context_tokens: ContextTokens = None,
+    max_steps: MaxSteps = 50,
+    max_tokens: MaxTokens = None,
+    max_time: MaxTime = None,
+    budget: Budget = None,
+    prices: ModelPrices = None,
+    allow_tool: AllowTool = None,
+    ask_tool: AskTool = None,
+    deny_tool: DenyTool = None,
+    transcripts: Transcripts = None,
 ) -> None:
     """Run a device agent on this machine until it is told to stop."""
     import anyio
@@ -91,6 +120,21 @@ def device(
     sys.path.extend(path for path in import_path or () if path not in sys.path)
     threads = threading.enumerate()
     try:
+        agent = agent_of(
+            model,
+            a2a,
+            instructions=instructions,
+            context_tokens=context_tokens,
+            max_steps=max_steps,
+            max_tokens=max_tokens,
+            max_time_s=max_time,
+            budget_usd=budget,
+            prices_usd=prices,
+            allow=tuple(allow_tool or ()),
+            ask=tuple(ask_tool or ()),
+            deny=tuple(deny_tool or ()),
+            transcripts=transcripts,
+        )
         settings = DeviceSettings(
             spec=DeviceSpec(
                 name=_checked_name(name or socket.gethostname()),
@@ -101,12 +145,14 @@ def device(
                 root=root,
                 state_dir=state_dir,
                 allow_hosts=tuple(allow_host or ()),
+                agent=agent,
             ),
             urls=tuple(_checked_url(place) for place in url),
             token=_read_token(token_file),
             tls=_tls(url, ca, cert, key),
             linger_s=linger,
             grace_s=grace,
+            agent_key=take_agent_key(agent),
         )
         code = 0
         with suppress(KeyboardInterrupt):

@@ -25,6 +25,7 @@ from constellation_protocol.tasks import background
 
 from .agent import DeviceAgent
 from .home import open_home
+from .prompts.opening import open_prompter
 
 MEND_S = 5.0
 """How long a device that has several orchestrators tries to mend its session with one before it goes to the next."""
@@ -42,6 +43,7 @@ class DeviceSettings:
         spec: The device.
         urls: The WebSocket URLs of its orchestrator, and of those that may take over from it, in order of preference.
         token: What lets it in.
+        agent_key: The key of its model, or the token of its A2A agent; None to leave the environment's to the client.
         linger_s: How long it goes on without an orchestrator, in seconds.
         grace_s: How long running work may take to finish when the device is told to stop, in seconds.
         tls: Settings for a `wss://` URL; the system's when None.
@@ -53,6 +55,7 @@ class DeviceSettings:
     token: str | None = field(repr=False)
     linger_s: float
     grace_s: float
+    agent_key: str | None = field(default=None, repr=False)
     tls: SSLContext | None = None
     reconnect: ReconnectPolicy = DEFAULT_RECONNECT
 
@@ -70,7 +73,10 @@ async def run_device(settings: DeviceSettings, *, ready: Callable[[], None]) -> 
         RemoteProtocolError: what answers at the URL is no orchestrator.
     """
     with open_home(settings.spec, durable=True) as home:
-        async with DeviceAgent(settings.spec, home, worker_processes=True) as agent:
+        async with (
+            open_prompter(settings.spec, home, key=settings.agent_key) as prompter,
+            DeviceAgent(settings.spec, home, worker_processes=True, prompter=prompter) as agent,
+        ):
             await agent.look_around()
             ready()
             async with background() as task_group:
