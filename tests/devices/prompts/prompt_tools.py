@@ -60,3 +60,9 @@ def page() -> str:
 def environment() -> dict[str, str]:
     """Tell what this process has in its environment."""
     return dict(os.environ)
+
+
+@tool(idempotent=True)
+def environment_of_the_device() -> str:
+    """Tell what the process around this one was started with."""
+    return Path(f"/proc/{os.getppid()}/environ").read_text()
