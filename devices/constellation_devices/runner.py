@@ -24,7 +24,7 @@ from .execution import Executor
 from .failures import TIMEOUT, describe_failure
 from .files import ToolFiles
 from .home import DeviceHome
-from .outputs import PackedOutput, pack_inline, pack_output
+from .outputs import NOTHING, PackedOutput, pack_inline, pack_output
 from .prompts.work import Prompter
 from .slots import Slots
 from .workers import WorkerPool
@@ -150,14 +150,12 @@ class AttemptRunner:
             self._settle(attempt, "succeeded", packed)
 
     async def _run(self, attempt: Attempt) -> None:
-        packed: PackedOutput | None = None
+        packed = NOTHING
         error: ErrorInfo | None = None
         try:
             if not attempt.is_stopping():
                 output = await self._executor.call(attempt)
-                packed = pack_inline(output, max_inline_bytes=self._max_inline_bytes, store=self._store)
-                if packed is None:
-                    packed = await pack_output(output, max_inline_bytes=self._max_inline_bytes, store=self._store)
+                packed = await pack_output(output, max_inline_bytes=self._max_inline_bytes, store=self._store)
         except (Exception, SystemExit) as failure:
             error = describe_failure(failure)
         except BaseException:
@@ -187,22 +185,23 @@ class AttemptRunner:
             self._settle(attempt, "cancelled", error=ErrorInfo(type="Cancelled", message=attempt.stop_message))
 
     def _settle(
-        self, attempt: Attempt, status: Status, packed: PackedOutput | None = None, *, error: ErrorInfo | None = None
+        self, attempt: Attempt, status: Status, packed: PackedOutput = NOTHING, *, error: ErrorInfo | None = None
     ) -> None:
         if attempt.settled:
             return
         attempt.settled = True
-        attempt.carries_files = packed is not None and bool(packed.artifacts)
+        if packed.artifacts:
+            attempt.carries_files = True
         del self.running[attempt.id]
         self._settled(
             Result(
                 attempt=attempt.id,
                 epoch=self.epoch,
                 status=status,
-                output=None if packed is None else packed.output,
+                output=packed.output,
                 error=error,
                 started_at=attempt.started_at,
                 duration_s=time.perf_counter() - attempt.started,
-                artifacts=() if packed is None else packed.artifacts,
+                artifacts=packed.artifacts,
             )
         )

@@ -19,8 +19,6 @@ from constellation.llm import (
     Model,
     ModelAddress,
     ModelMisconfigured,
-    ModelRequest,
-    ModelResponse,
     Prices,
     TextDelta,
     ToolSpec,
@@ -83,6 +81,7 @@ class ModelPrompter:
     async def run(self, work: PromptWork, place: Workplace) -> Any:
         """Carry out a prompt; see `Prompter`."""
         reporter = Reporter(place.report)
+        watch = _Watch(reporter)
         offer = ToolOffer((tool for name, tool in place.tools.items() if name not in OWN_TOOLS), self._dialect)
         runner = ToolRunner(
             Toolset(place.tools.values()),
@@ -91,7 +90,7 @@ class ModelPrompter:
             device=self._device,
             context=place.context,
             max_output_bytes=MAX_RESULT_BYTES,
-            on_event=lambda event: _tell(event, reporter),
+            on_event=watch.take,
             invoke=place.invoke,
         )
         waits = any(tool.background for tool in place.tools.values())
@@ -106,7 +105,7 @@ class ModelPrompter:
         try:
             with anyio.move_on_after(loop.spent.limits.time_s):
                 async with runner:
-                    end = await self._carry_out(loop, offer, runner, reporter)
+                    end = await self._carry_out(loop, offer, runner, watch)
         finally:
             where = await self._keep_transcript(loop, work)
         if isinstance(end, Finish):
@@ -116,18 +115,16 @@ class ModelPrompter:
         message = speakable(scrub(end.message, self._secrets)[:4_000])
         raise WorkFailed(ErrorInfo(type=end.type, message=message, details=details))
 
-    async def _carry_out(self, loop: AgentLoop, offer: ToolOffer, runner: ToolRunner, reporter: Reporter) -> Command:
+    async def _carry_out(self, loop: AgentLoop, offer: ToolOffer, runner: ToolRunner, watch: _Watch) -> Command:
         """Do what the loop commands until it has come to an end, and return that."""
         command = loop.begin(anyio.current_time())
         while not isinstance(command, Finish | Fail):
             match command:
                 case Ask():
-                    command = await self._ask(command, loop, runner, reporter)
+                    command = await self._ask(command, loop, runner, watch.reporter)
                 case RunCalls(calls):
-                    began = anyio.current_time()
                     batch = await runner.run(map(offer.call_of, calls))
-                    seconds = anyio.current_time() - began
-                    outcomes = [_outcome(result, seconds) for result in batch.results]
+                    outcomes = [_outcome(result, watch.seconds.pop(result.id, 0.0)) for result in batch.results]
                     arrived = [_arrived(delivery) for delivery in runner.collect()]
                     command = loop.returned(outcomes, anyio.current_time(), arrived=arrived)
                 case AwaitResults():
@@ -138,20 +135,17 @@ class ModelPrompter:
     async def _ask(self, ask: Ask, loop: AgentLoop, runner: ToolRunner, reporter: Reporter) -> Command:
         reporter.asked(ask)
         try:
-            response = await self._stream(ask.request, reporter)
+            async with self._model.stream(ask.request) as stream:
+                async for delta in stream:
+                    if isinstance(delta, TextDelta):
+                        reporter.text(delta.text, anyio.current_time())
+            response = stream.response
         except LLMError as error:
             reporter.flush()
             return loop.failed(error, anyio.current_time())
         command = loop.answered(response, anyio.current_time(), running=len(runner.pending))
         reporter.used(loop.spent.as_json())
         return command
-
-    async def _stream(self, request: ModelRequest, reporter: Reporter) -> ModelResponse:
-        async with self._model.stream(request) as stream:
-            async for delta in stream:
-                if isinstance(delta, TextDelta):
-                    reporter.text(delta.text, anyio.current_time())
-            return stream.response
 
     async def _keep_transcript(self, loop: AgentLoop, work: PromptWork) -> str | None:
         """Write down the conversation where that is wanted; returns where it is, or why it is not."""
@@ -198,11 +192,29 @@ def _arrived(delivery: Delivery) -> Outcome:
     return Outcome(result.id, result.name, result.value, result.is_error, handle=delivery.handle)
 
 
-def _tell(event: CallChanged | CallProgress, reporter: Reporter) -> None:
-    if isinstance(event, CallProgress):
-        return  # the tool's context reports that
-    if event.state is CallState.RUNNING:
-        reporter.call(event.call.name, event.call.id, "runs")
-    elif event.state.settled and event.result is not None:
-        problem = event.result.text if event.result.is_error else None
-        reporter.call(event.call.name, event.call.id, event.state.value, problem)
+class _Watch:
+    """Sees what happens to calls: reports it, and knows how long each of them ran.
+
+    Attributes:
+        reporter: Who reports it.
+        seconds: How long calls ran that have ended, by their ids.
+    """
+
+    def __init__(self, reporter: Reporter) -> None:
+        self.reporter = reporter
+        self.seconds: dict[str, float] = {}
+        self._began: dict[str, float] = {}
+
+    def take(self, event: CallChanged | CallProgress) -> None:
+        """Take in an event of the runner; what tools report themselves comes another way."""
+        if isinstance(event, CallProgress):
+            return
+        call = event.call
+        if event.state is CallState.RUNNING:
+            self._began[call.id] = anyio.current_time()
+            self.reporter.call(call.name, call.id, "runs")
+        elif event.state.settled and event.result is not None:
+            now = anyio.current_time()
+            self.seconds[call.id] = now - self._began.pop(call.id, now)
+            problem = event.result.text if event.result.is_error else None
+            self.reporter.call(call.name, call.id, event.state.value, problem)
