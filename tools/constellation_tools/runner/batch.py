@@ -12,6 +12,7 @@ from ..dialects import ToolCall, ToolResult
 from ..errors import ApprovalMismatch, ApprovalsPending
 from .approvals import Answer, Approval
 from .documents import read, write
+from .output import failed, told
 
 CANCELLED = "cancelled: this call was not carried out"
 """What is said of a call that has been cancelled for no stated reason."""
@@ -109,9 +110,10 @@ class CallBatch:
         return batch
 
 
-def cancelled(call: ToolCall, reason: str = "") -> ToolResult:
-    """The result of a call that was cancelled."""
-    return ToolResult(call.id, call.name, f"cancelled: {reason}" if reason else CANCELLED, is_error=True)
+def cancelled(call: ToolCall, reason: str = "", error: Exception | None = None) -> ToolResult:
+    """The result of a call that was cancelled, with what its tool has raised beside that."""
+    text = f"cancelled: {reason}" if reason else CANCELLED
+    return failed(call.id, call.name, text if error is None else f"{text}; while it was stopped: {told(error)}")
 
 
 @dataclass(slots=True)

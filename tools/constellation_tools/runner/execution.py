@@ -109,7 +109,7 @@ class Execution:
 
     def _close(self, record: Record) -> None:
         if not record.paused:
-            self._end(record, Step.CANCEL, cancelled(record.call, record.reason))
+            self._end(record, Step.CANCEL, cancelled(record.call, record.reason, record.error))
         self.active.discard(record)
         self.seats.leave(record.key)
         if record.parent is not None:
@@ -190,6 +190,13 @@ class Execution:
         try:
             with anyio.move_on_after(limit_s) as scope:
                 value = await self.settings.invoke(tool, record.call.arguments, self._context(record))
+        except BaseExceptionGroup as group:
+            stopped, others = group.split(anyio.get_cancelled_exc_class())
+            if stopped is None or not isinstance(others, Exception):
+                raise
+            # A tool with tasks of its own raises this as well while it is cancelled, and cancelled it is all the same.
+            record.error = others
+            raise stopped from None
         finally:
             CURRENT.reset(token)
             record.running = False
