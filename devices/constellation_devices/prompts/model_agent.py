@@ -152,12 +152,14 @@ class ModelPrompter:
         folder = self._transcripts
         if folder is None:
             return None
+        document = transcript(loop.history, self._secrets)
+        where = ""
         with anyio.CancelScope(shield=True):
             try:
-                document = transcript(loop.history, self._secrets)
-                return str(await anyio.to_thread.run_sync(write_transcript, folder, work.attempt, document))
+                where = str(await anyio.to_thread.run_sync(write_transcript, folder, work.attempt, document))
             except OSError as error:
-                return f"not written: {error}"
+                where = f"not written: {error}"
+        return where
 
 
 @asynccontextmanager

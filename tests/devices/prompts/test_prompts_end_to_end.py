@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -19,6 +20,7 @@ from constellation import DeviceSpec, Event, ModelAgent, Orchestrator, Prompt, R
 from constellation.llm import Conversation
 from constellation.orchestrator.events import StarProgress, StarSettled
 from constellation.testing.models import Called, Fault, Gate, ModelServer, Reply, SeenRequest
+from constellation_devices import DeviceNotStarted
 
 pytestmark = [pytest.mark.anyio, pytest.mark.e2e]
 
@@ -357,3 +359,24 @@ async def test_each_step_carries_what_is_known_of_the_workflow() -> None:
         ttl_s = request["vllm_xargs"].pop("kv_ttl_s", None)
         request["vllm_xargs"]["knows how long"] = ttl_s is not None and ttl_s < PATIENCE_S
     assert seen == json.loads(HINTS.read_text())
+
+
+@pytest.mark.parametrize("kind", ["local", "process"])
+async def test_a_model_that_can_not_be_keeps_its_device_from_starting(kind: str) -> None:
+    spec = DeviceSpec("desk", agent=ModelAgent("nonsense"))
+    with pytest.raises(DeviceNotStarted, match="'nonsense' is no model"):
+        async with Orchestrator.local([spec], kind=kind):
+            pass
+
+
+async def test_run_gives_its_devices_a_model(tmp_path: Path) -> None:
+    file = tmp_path / "flow.yaml"
+    file.write_text("name: flow\nstars:\n  ask: {work: {instruction: Say hello.}}\n")
+    async with ModelServer(["hello"]) as server:
+        command = [Path(sys.executable).with_name("constellation"), "run", str(file), "--devices", "1", "--json"]
+        with anyio.fail_after(PATIENCE_S):
+            done = await anyio.run_process(
+                [*command, "--model", server.model], env={**os.environ, "CONSTELLATION_HOME": str(tmp_path / "home")}
+            )
+    settled = [event for event in map(json.loads, done.stdout.splitlines()) if event["event"] == "star_settled"]
+    assert [event["output"] for event in settled] == ["hello"]
