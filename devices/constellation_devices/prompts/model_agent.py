@@ -82,9 +82,10 @@ class ModelPrompter:
         """Carry out a prompt; see `Prompter`."""
         reporter = Reporter(place.report)
         watch = _Watch(reporter)
-        offer = ToolOffer((tool for name, tool in place.tools.items() if name not in OWN_TOOLS), self._dialect)
+        tools = [tool for name, tool in place.tools.items() if name not in OWN_TOOLS]
+        offer = ToolOffer(tools, self._dialect)
         runner = ToolRunner(
-            Toolset(place.tools.values()),
+            Toolset(tools),
             policy=self._policy,
             approver=nobody_to_ask,
             device=self._device,
@@ -93,13 +94,15 @@ class ModelPrompter:
             on_event=watch.take,
             invoke=place.invoke,
         )
-        waits = any(tool.background for tool in place.tools.values())
-        specs = [*offer.specs, *([ToolSpec.of(runner.wait_tool)] if waits else [])]
+        specs = list(offer.specs)
+        if any(tool.background for tool in tools):
+            specs.append(ToolSpec.of(runner.wait_tool))
         try:
             loop = AgentLoop(work, tools=specs, settings=self._settings, pauses=self._pauses, now=anyio.current_time())
         except InvalidRequest as error:
             raise WorkFailed(ErrorInfo(type="InvalidArguments", message=str(error))) from error
-        for name, reason in offer.skipped.items():
+        hidden = dict.fromkeys(place.tools.keys() & OWN_TOOLS, "the agent has one of its own")
+        for name, reason in {**offer.skipped, **hidden}.items():
             place.report(f"the tool {name} is not offered to the model: {reason}")
         end: Command = Fail(LIMIT_REACHED, f"the prompt was ended: it took longer than {loop.spent.limits.time_s} s")
         try:

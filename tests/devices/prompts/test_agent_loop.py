@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from loop_driver import WORK, Driver, Later, said, shown, use, with_output
+from loop_driver import WORK, Driver, Later, Step, said, shown, use, with_output
 
 from constellation.llm import ConnectionLost, ContextOverflow, InvalidRequest, ToolResult, ToolUse, Usage
 from constellation_devices.prompts.commands import Fail, Finish
@@ -303,3 +306,39 @@ def test_where_even_the_summary_is_too_long_a_list_of_the_calls_stays() -> None:
 def test_a_task_that_is_too_long_by_itself_fails() -> None:
     overflow = ContextOverflow("too long", provider="vllm", status=400)
     assert Driver([overflow]).run() == Fail("ContextOverflow", "the model did not answer: vllm answered 400: too long")
+
+
+OVERFLOW = ContextOverflow("too long", provider="vllm", status=400)
+PARTS = st.lists(st.sampled_from(["some text ", "tool", "unknown", "read_more", "answer", "later"]), max_size=4)
+STEPS = st.lists(st.one_of(PARTS, st.just("overflow")), max_size=12)
+
+
+@given(STEPS, st.sampled_from([None, 1_500, 100_000]), st.booleans(), st.sampled_from([0, 40]))
+def test_whatever_the_model_does_it_ends_and_no_call_is_without_its_result(
+    script: list[list[str] | str], context_tokens: int | None, structured: bool, tokens: int
+) -> None:
+    def steps() -> Iterator[Step]:
+        for number, step in enumerate(script):
+            if isinstance(step, str):
+                yield OVERFLOW
+                continue
+            yield said(
+                *(part if part.endswith(" ") else use(part, id=f"{number}-{at}") for at, part in enumerate(step)),
+                tokens=(tokens, 0),
+            )
+
+    driver = Driver(
+        [*steps(), *([said("{}", tokens=(tokens, 0))] * 30)],
+        tools={"tool": lambda given: "x" * 3_000, "later": lambda given: Later("h", "y" * 3_000)},
+        work=with_output(VERDICT) if structured else WORK,
+        context_tokens=context_tokens,
+        limits=AgentLimits(steps=20),
+    )
+    command = driver.loop.begin(0)
+    while not isinstance(command, Finish | Fail):
+        command = driver.follow(command)
+    assert len(driver.asked) <= 20
+    for ask in driver.asked:
+        assert pairs_are_whole(ask.request.messages)
+        assert ask.request.messages[0].role == "system"
+        assert "Count the lines." in ask.request.messages[1].text

@@ -219,6 +219,14 @@ async def test_the_step_limit_is_told_with_what_was_used() -> None:
     assert server.requests[1].body["tool_choice"] == "none"
 
 
+async def test_the_time_limit_ends_what_hangs() -> None:
+    async with ModelServer([Reply("never", gate=Gate())]) as server:
+        went = await course(one_star(), server, kind="local", max_time_s=0.3)
+        await server.requests[0].left.wait()
+    assert went.error["type"] == "AgentLimitReached"
+    assert "longer than 0.3 s" in went.error["message"]
+
+
 async def test_a_budget_is_kept_with_the_prices_given() -> None:
     calls = Reply(calls=(Called("square", {"number": 1}),))
     async with ModelServer([calls]) as server:
