@@ -34,6 +34,9 @@ Status = Literal["succeeded", "failed", "cancelled"]
 TIMEOUT_GRACE_S = 2.0
 """How long work that has run out of time may take to stop by itself."""
 
+_UNSETTLED_S = 0.01
+"""For how long results of work that is done on the spot are gathered, to be kept and told together."""
+
 
 class AttemptRunner:
     """Runs attempts until it is left; then what still runs is stopped at once and comes back no more.
@@ -51,7 +54,7 @@ class AttemptRunner:
         worker_processes: bool,
         fetch: Callable[[ArtifactInfo], Awaitable[None]],
         reported: Callable[[Attempt], None],
-        settled: Callable[[Result], None],
+        settled: Callable[[Sequence[Result]], None],
         tools: Mapping[str, Tool[..., Any]],
         prompter: Prompter | None,
     ) -> None:
@@ -63,7 +66,7 @@ class AttemptRunner:
             worker_processes: Whether blocking tools run in processes of their own.
             fetch: Brings a file that an attempt's arguments refer to into the store.
             reported: Called when an attempt has something new to report.
-            settled: Called once for each attempt, with its result.
+            settled: Called with results, once for each attempt.
             tools: What the device offers; may change.
             prompter: Carries out prompts; None where nothing does.
         """
@@ -116,30 +119,40 @@ class AttemptRunner:
 
     def begin(self, attempts: Sequence[Attempt]) -> None:
         """Start attempts that have their slots; those that can be done on the spot are done on return."""
-        for attempt in attempts:
-            if attempt.instant:
-                self._run_at_once(attempt)
-                continue
-            if attempt.limit_s is not None:
-                self._alarms.set(attempt.limit_s, attempt, "timeout")
-            self._slots.start(attempt)
+        results: list[Result] = []
+        try:
+            for attempt in attempts:
+                if attempt.instant:
+                    result = self._run_at_once(attempt)
+                    if result is not None:
+                        results.append(result)
+                        if result.duration_s > _UNSETTLED_S:
+                            self._settled(results)
+                            results = []
+                    continue
+                if attempt.limit_s is not None:
+                    self._alarms.set(attempt.limit_s, attempt, "timeout")
+                self._slots.start(attempt)
+        finally:
+            if results:
+                self._settled(results)
 
     def stop(self, attempt: Attempt, reason: StopReason, message: str, *, grace_s: float) -> None:
         """Stop an attempt; its result comes within `grace_s` seconds, whatever its tool does."""
         if attempt.begin_stop(reason, grace_s, message):
             self._alarms.set(grace_s, attempt, "give-up")
 
-    def _run_at_once(self, attempt: Attempt) -> None:
+    def _run_at_once(self, attempt: Attempt) -> Result | None:
+        """Run an instant attempt; None when its result has to wait for a file to be written."""
         try:
             output = self._executor.call_at_once(attempt)
             packed = pack_inline(output, max_inline_bytes=self._max_inline_bytes, store=self._store)
         except (Exception, SystemExit) as error:
-            self._settle(attempt, "failed", error=describe_failure(error))
-            return
+            return self._end(attempt, "failed", error=describe_failure(error))
         if packed is None:
             self._task_group.start_soon(self._settle_with_file, attempt, output, name="device output")
-        else:
-            self._settle(attempt, "succeeded", packed)
+            return None
+        return self._end(attempt, "succeeded", packed)
 
     async def _settle_with_file(self, attempt: Attempt, output: Any) -> None:
         try:
@@ -187,21 +200,24 @@ class AttemptRunner:
     def _settle(
         self, attempt: Attempt, status: Status, packed: PackedOutput = NOTHING, *, error: ErrorInfo | None = None
     ) -> None:
-        if attempt.settled:
-            return
+        if not attempt.settled:
+            self._settled([self._end(attempt, status, packed, error=error)])
+
+    def _end(
+        self, attempt: Attempt, status: Status, packed: PackedOutput = NOTHING, *, error: ErrorInfo | None = None
+    ) -> Result:
+        """Give an attempt's slot back, and make its result, which is yet to be told."""
         attempt.settled = True
         if packed.artifacts:
             attempt.carries_files = True
         del self.running[attempt.id]
-        self._settled(
-            Result(
-                attempt=attempt.id,
-                epoch=self.epoch,
-                status=status,
-                output=packed.output,
-                error=error,
-                started_at=attempt.started_at,
-                duration_s=time.perf_counter() - attempt.started,
-                artifacts=packed.artifacts,
-            )
+        return Result(
+            attempt=attempt.id,
+            epoch=self.epoch,
+            status=status,
+            output=packed.output,
+            error=error,
+            started_at=attempt.started_at,
+            duration_s=time.perf_counter() - attempt.started,
+            artifacts=packed.artifacts,
         )
