@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ GARDEN = '''
 from collections.abc import Iterator
 from typing import Any
 
-from constellation_tools import ToolContext, ToolFailed, tool
+from constellation_tools import Retry, ToolContext, ToolFailed, tool
 
 
 @tool(idempotent=True, timeout_s=5)
@@ -45,6 +47,38 @@ def rows(count: int) -> Iterator[int]:
 @tool
 async def anything(x: Any):
     return x
+
+
+@tool(exclusive=True, background=True, retry=Retry(on=(KeyError,)))
+async def harvest(context: ToolContext, beds: int = 2) -> int:
+    """Bring all in.
+
+    Args:
+        beds: How many beds.
+    """
+    for bed in range(beds):
+        context.progress(f"bed {bed}\\x1b[2J", fraction=(bed + 1) / beds)
+        await context.call("water", {"bed": str(bed)})
+    return beds
+'''
+
+WAITS = '''
+import time
+from constellation_tools import ToolContext, tool
+
+@tool
+def patient(context: ToolContext) -> None:
+    """Wait and listen."""
+    context.progress("begun")
+    while True:
+        context.check_cancelled()
+        time.sleep(0.01)
+
+@tool
+def deaf(context: ToolContext) -> None:
+    """Wait and don't listen."""
+    context.progress("begun")
+    time.sleep(1000)
 '''
 
 
@@ -59,7 +93,7 @@ def test_tools_are_listed_with_their_arguments(garden: str, capsys: Out) -> None
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert lines[0] == ["NAME", "ARGUMENTS", "WHAT", "IT", "DOES"]
     assert lines[1] == ["water", "bed", "[litres]", "Water", "a", "bed."]
-    assert [line[0] for line in lines[2:]] == ["rows", "anything"]
+    assert [line[0] for line in lines[2:]] == ["rows", "anything", "harvest"]
     assert main(["tools", "list", garden, "--json"]) == 0
     first, *_ = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     assert first == {"name": "water", "description": "Water a bed.\n\nIt takes a while."}
@@ -124,7 +158,12 @@ def test_a_check_says_what_providers_make_of_a_tool_and_what_may_go_wrong(garden
 def test_a_check_fails_where_a_provider_refuses_a_tool(garden: str, capsys: Out) -> None:
     assert main(["tools", "check", garden, "--dialect", "gemini-openapi", "--dialect", "mcp", "--json"]) == 1
     checked = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [each["name"] for each in checked] == ["water", "rows", "anything"]
+    assert [each["name"] for each in checked] == ["water", "rows", "anything", "harvest"]
+    assert (checked[3]["exclusive"], checked[3]["background"]) == (True, True)
+    assert checked[3]["risks"][2:] == [
+        "it runs in the background and alone: until it has ended, nothing else runs",
+        "it is tried again after KeyError without being idempotent: be sure that nothing was done then",
+    ]
     openapi, mcp = checked[2]["dialects"]
     assert openapi["refused"] == "/properties/x: a value of any type can't be said"
     assert (mcp["refused"], mcp["lossless"]) == (None, True)
@@ -141,3 +180,38 @@ def test_a_check_fails_where_a_provider_refuses_a_tool(garden: str, capsys: Out)
             "detail": "unnamed keys are refused by the tool alone",
         }
     ]
+
+
+def test_progress_goes_to_the_person_and_other_tools_of_the_module_can_be_called(garden: str, capsys: Out) -> None:
+    assert main(["tools", "call", garden, "harvest"]) == 0
+    out, err = capsys.readouterr()
+    assert out == "2\n"
+    assert err == " 50%  bed 0\\e[2J\n100%  bed 1\\e[2J\n"
+
+
+def test_with_json_each_line_says_what_it_is(garden: str, capsys: Out) -> None:
+    def lines(*arguments: str) -> list[Any]:
+        main(["tools", "call", garden, *arguments, "--json"])
+        return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+    first, _, result = lines("harvest")
+    assert first == {"progress": {"text": "bed 0\x1b[2J", "fraction": 0.5, "data": None}}
+    assert result == {"result": 2}
+    assert lines("rows", '{"count": 2}') == [{"item": 0}, {"item": 1}]
+    (error,) = lines("water", '{"bed": "roses", "litres": 99}')
+    assert error == {"error": {"type": "ToolFailed", "message": "that would drown it"}}
+    (error,) = lines("water", "{}")
+    assert error["error"]["type"] == "InvalidArguments"
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(("tool", "told"), [("patient", ""), ("deaf", "the tool does not stop, and is left behind")])
+def test_ctrl_c_ends_a_call_also_when_the_tool_does_not_listen(
+    tool: str, told: str, home: Path, start: Callable[..., Any]
+) -> None:
+    Path("waits.py").write_text(WAITS, encoding="utf-8")
+    running = start("tools", "call", "./waits.py", tool, "--json")
+    running.until(lambda line: "begun" in line)
+    running.signal(signal.SIGINT)
+    assert running.end() == 130
+    assert (told in running.errors) if told else running.errors == ""

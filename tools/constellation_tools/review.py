@@ -35,3 +35,8 @@ def _of_calls(tool: Tool[..., Any]) -> Iterator[str]:
         yield "it runs in a thread that can't be stopped: take a ToolContext and call check_cancelled"
     if not in_thread and not tool.is_async:
         yield "it runs on the event loop: while it does, nothing else does"
+    if tool.exclusive and tool.background:
+        yield "it runs in the background and alone: until it has ended, nothing else runs"
+    if tool.retry is not None and tool.retry.on and not tool.idempotent:
+        named = ", ".join(kind.__name__ for kind in tool.retry.on)
+        yield f"it is tried again after {named} without being idempotent: be sure that nothing was done then"

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .errors import BadInput, RunBroken
+from .calling import call_tool
+from .errors import BadInput
 from .options import AsJson
-from .stopping import run_until_stopped
 
 if TYPE_CHECKING:
     from constellation_tools import Tool, Toolset
@@ -72,26 +72,14 @@ def call(
     arguments: Annotated[
         str, typer.Argument(help="Its arguments, one JSON object; - reads it from the standard input.", metavar="JSON")
     ] = "{}",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON objects, one on a line: progress, item, result or error.")
+    ] = False,
 ) -> int:
-    """Call a tool and print its result as JSON; a generator's items one by one."""
-    from constellation_tools import InvalidArguments
-
-    from ..console.output import write_text
-
-    tool = _load(module).get(name)
+    """Call a tool and print its result as JSON, a generator's items one by one; its progress goes to standard error."""
+    found = _load(module)
     given = _read(sys.stdin.read() if arguments == "-" else arguments)
-
-    async def body() -> int:
-        try:
-            async for item in tool.stream(given):
-                write_text(json.dumps(item, ensure_ascii=False))
-        except InvalidArguments:
-            raise
-        except Exception as error:  # a tool raises whatever it likes
-            raise RunBroken(f"{tool.name} failed: {type(error).__name__}: {error}") from error
-        return 0
-
-    return run_until_stopped(body)
+    return call_tool(found, found.get(name), given, as_json=as_json)
 
 
 @TOOLS.command()
@@ -160,6 +148,9 @@ def _shown(tool: Tool[..., Any]) -> dict[str, Any]:
         "runs": _runs(tool),
         "idempotent": tool.idempotent,
         "timeout_s": tool.timeout_s,
+        "exclusive": tool.exclusive,
+        "background": tool.background,
+        "requires_approval": tool.requires_approval,
         "input_schema": tool.input_schema,
         "output_schema": tool.output_schema,
     }

@@ -100,7 +100,11 @@ async def test_a_model_waits_with_a_tool_even_when_all_seats_are_taken() -> None
     kitchen = Kitchen()
     async with ToolRunner([kitchen.cook], max_concurrent=1) as runner:
         assert runner.wait_tool.input_schema["properties"].keys() == {"handles", "mode", "timeout_s"}
-        await runner.run([call("a", "cook", dish="stew"), call("b", "cook", dish="rice")])
+        await runner.run([call("a", "cook", dish="stew")])
+        with anyio.fail_after(30):
+            while runner.pending[0].state is not CallState.RUNNING:
+                await anyio.lowlevel.checkpoint()
+        await runner.run([call("b", "cook", dish="rice")])
         kitchen.ring("stew")
         with anyio.fail_after(30):
             batch = await runner.run([call("w", "wait")])

@@ -263,7 +263,9 @@ def test_cancellations_leave_no_call_without_an_end_and_nothing_behind(backend: 
             while storm.cancellations < CANCELLATIONS:
                 await storm.blow()
             assert await anyio.to_thread.run_sync(INSIDE.wait_until_none), "a tool has not been left"
-            assert living_tasks(backend) == before
+            with anyio.fail_after(JOIN_S):  # what serves a thread that was left behind ends a turn after the thread
+                while living_tasks(backend) > before:
+                    await anyio.lowlevel.checkpoint()
 
         try:
             anyio.run(main, backend=backend)

@@ -19,6 +19,7 @@ from .life import CallState
 from .policy import Decision, Policy, Rule, Verdict
 from .runner import ToolRunner
 from .settings import Approver, Invoke, Observer
+from .tracing import Tracing
 from .usage import ToolUsage
 
 __all__ = [
@@ -42,5 +43,6 @@ __all__ = [
     "ToolHook",
     "ToolRunner",
     "ToolUsage",
+    "Tracing",
     "Verdict",
 ]

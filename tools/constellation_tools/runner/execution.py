@@ -189,10 +189,10 @@ class Execution:
         token = CURRENT.set(record)
         try:
             with anyio.move_on_after(limit_s) as scope:
-                value = await self.settings.invoke(tool, record.call.arguments, self._context(record))
+                value = await self._invoked(record, tool)
         except BaseExceptionGroup as group:
             stopped, others = group.split(anyio.get_cancelled_exc_class())
-            if stopped is None or not isinstance(others, Exception):
+            if stopped is None or not isinstance(others, ExceptionGroup):
                 raise
             # A tool with tasks of its own raises this as well while it is cancelled, and cancelled it is all the same.
             record.error = others
@@ -205,6 +205,15 @@ class Execution:
         if limit_s is not None and scope.cancelled_caught:
             raise ToolTimeout(tool.name, limit_s)
         return value
+
+    async def _invoked(self, record: Record, tool: Tool[..., Any]) -> Any:
+        settings, call = self.settings, record.call
+        if settings.tracing is None:
+            return await settings.invoke(tool, call.arguments, self._context(record))
+        with settings.tracing.span(call, tool, record.life.tries) as take:
+            value = await settings.invoke(tool, call.arguments, self._context(record))
+            take(value)
+            return value
 
     def _context(self, record: Record) -> ToolContext:
         host = self.settings.context

@@ -25,6 +25,7 @@ from .record import Record
 from .seats import Seats
 from .settings import Approver, Invoke, Observer, Settings
 from .telling import Teller
+from .tracing import Tracing
 from .usage import ToolUsage
 from .waiting import wait_tool
 
@@ -57,6 +58,7 @@ class ToolRunner:
         on_event: Observer | None = None,
         unit: Callable[[], float] = random.random,
         invoke: Invoke | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         """Set a runner up.
 
@@ -74,6 +76,7 @@ class ToolRunner:
             ledger: Remembers which approvals have been used; in memory when None.
             on_event: Is told what happens to calls. What it raises ends the runner.
             unit: Draws a number from [0, 1), for the waits between tries.
+            tracing: Makes OpenTelemetry spans; none when None.
             invoke: Runs a tool that may run, such as in another process; `Tool.call` when None.
 
         Raises:
@@ -99,6 +102,7 @@ class ToolRunner:
             unit=unit,
             invoke=invoke or _call,
             wait_tool=self.wait_tool,
+            tracing=tracing,
         )
         seats, teller = Seats(max_concurrent), Teller(on_event)
         self._execution = Execution(settings, seats, Gate(settings, seats, teller), teller, background=background)

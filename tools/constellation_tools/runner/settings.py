@@ -13,6 +13,7 @@ from .approvals import Answer, Approval, Ledger
 from .events import CallChanged, CallProgress
 from .hooks import ToolHook
 from .policy import Policy
+from .tracing import Tracing
 
 Approver = Callable[[Approval], Awaitable[Answer | None]]
 """Asks somebody; None leaves the call waiting in its batch."""
@@ -46,3 +47,4 @@ class Settings:
     unit: Callable[[], float]
     invoke: Invoke
     wait_tool: Tool[..., Any]
+    tracing: Tracing | None
