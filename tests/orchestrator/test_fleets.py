@@ -276,7 +276,11 @@ async def test_tokens_are_in_nothing_that_a_run_writes_or_tells(
 
 
 def test_what_carries_out_prompts_is_noted_with_the_devices() -> None:
-    agents = (ModelAgent("openai/gpt-5", budget_usd=Decimal("0.10"), allow=["a*"]), A2AAgent("https://agent"), None)
+    agents = (
+        ModelAgent("openai/gpt-5", budget_usd=Decimal("0.10"), allow=["a*"], ask=[], deny=[]),
+        A2AAgent("https://agent"),
+        None,
+    )
     noted = fleets.FleetFile(
         kind="process",
         port=1,
