@@ -120,10 +120,10 @@ class AgentLoop:
         if self._memory.is_summing_up:
             self._memory.summed_up(response.text)
             return self._ask(now)
-        self._memory.answered(response)
+        message = self._memory.answered(response)
         if response.finish_reason == "refused":
             return Fail(NO_ANSWER, f"the model refuses: {response.text[:500] or 'it does not say why'}")
-        uses = response.message.tool_uses
+        uses = message.tool_uses
         if uses and not self._last:
             return self._take_calls(uses, now, running)
         if response.finish_reason == "length":

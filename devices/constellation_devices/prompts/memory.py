@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from constellation.llm import Message, ModelResponse, ToolResult, system, user
+from constellation.llm import Message, ModelResponse, Part, ToolResult, ToolUse, system, user
 from constellation_tools import Tool
 
 from . import compaction
@@ -56,6 +57,7 @@ class Memory:
             user(task_text(work.instruction, work.arguments, max(limit, _SPARE_CHARS))),
         )
         self._history = list(self._messages)
+        self._ids: set[str] = set()
         self._counted: tuple[int, int] | None = None
         self._overhead = 0
         self._level = 0
@@ -78,14 +80,30 @@ class Memory:
         self._messages += messages
         self._history += messages
 
-    def answered(self, response: ModelResponse) -> None:
-        """Take in an answer."""
+    def answered(self, response: ModelResponse) -> Message:
+        """Take in an answer; returns it as it is remembered, with ids of calls that no other call has."""
+        message = self._with_own_ids(response.message)
         usage = response.usage
         if usage.total_tokens:
             self._overhead = max(usage.input_tokens - compaction.estimated_tokens(self._messages), 0)
-        self.add(response.message)
+        self.add(message)
         self._counted = (len(self._messages), usage.total_tokens) if usage.total_tokens else None
         self._level = 0
+        return message
+
+    def _with_own_ids(self, message: Message) -> Message:
+        """Some servers give no ids, or the same ones in every answer."""
+        parts: list[Part] = []
+        for part in message.parts:
+            if isinstance(part, ToolUse):
+                own, number = part.id, 1
+                while not own or own in self._ids:
+                    number += 1
+                    own = f"{part.id[:32]}_{number}"
+                self._ids.add(own)
+                part = replace(part, id=own)
+            parts.append(part)
+        return replace(message, parts=tuple(parts))
 
     def result_of(self, outcome: Outcome) -> ToolResult:
         """A call's result as the model is shown it."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import anyio
 
-from constellation_tools import ToolContext, tool
+from constellation_tools import Artifact, ToolContext, tool
 
 
 @tool(idempotent=True)
@@ -66,3 +66,15 @@ def environment() -> dict[str, str]:
 def environment_of_the_device() -> str:
     """Tell what the process around this one was started with."""
     return Path(f"/proc/{os.getppid()}/environ").read_text()
+
+
+@tool(idempotent=True)
+def make_file(context: ToolContext) -> Artifact:
+    """Make a file of three bytes."""
+    return context.artifact(b"abc", name="abc.txt")
+
+
+@tool(idempotent=True)
+def measure(file: Artifact) -> int:
+    """Say how long a file is."""
+    return len(file.path.read_bytes())

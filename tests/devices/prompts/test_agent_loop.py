@@ -242,6 +242,24 @@ def test_long_results_are_shortened_and_can_be_read_on() -> None:
     assert second.startswith("<data-")
 
 
+def test_ids_that_a_server_repeats_are_told_apart() -> None:
+    texts = iter(["one " * 5_000, "two " * 5_000, "three " * 5_000])
+    driver = Driver(
+        [
+            said(use("read", id="call_0"), use("read", id="call_0")),
+            said(use("read", id="call_0")),
+            said(use("read_more", '{"source": "call_0_2"}', "call_0")),
+            said("ok"),
+        ],
+        tools={"read": lambda given: next(texts)},
+    )
+    assert driver.run() == Finish("ok")
+    calls = [part.id for message in driver.loop.messages for part in message.parts if isinstance(part, ToolUse)]
+    assert calls == ["call_0", "call_0_2", "call_0_3", "call_0_4"]
+    assert pairs_are_whole(driver.loop.messages)
+    assert "two two" in shown(driver.asked[3].request.messages[-1])
+
+
 def test_reading_on_in_what_is_not_there_is_an_error_that_can_be_repaired() -> None:
     driver = Driver([said(use("read_more", '{"source": "nothing"}')), said(use("read_more", "{")), said("ok")])
     assert driver.run() == Finish("ok")

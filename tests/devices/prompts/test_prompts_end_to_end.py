@@ -169,6 +169,27 @@ async def test_a_structured_answer_is_an_object_for_the_next_star() -> None:
     assert "failures: 'many' is not of type 'integer'" in results_of(server.requests[1])[0]
 
 
+async def test_a_model_passes_files_on_to_tools_in_worker_processes() -> None:
+    def rule(seen: SeenRequest) -> Reply:
+        if seen.messages[-1]["role"] == "tool":
+            return Reply(calls=(Called("answer", {"size": 3, "file": artifact_in(texts_of(seen)[1])}),))
+        return Reply(calls=(Called("measure", {"file": artifact_in(texts_of(seen)[1])}),))
+
+    def artifact_in(text: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(text.partition("<data-")[2].partition("\n")[2].partition("\n</data-")[0])
+        return found
+
+    graph = TaskConstellation("files")
+    made = graph.star("make", "make_file")
+    read = graph.star("read", Prompt("How long is it?", output={"type": "object"}), file=made.output)
+    graph.star("measure", "measure", file=read.output["file"])
+    async with ModelServer(rules=[rule]) as server:
+        went = await course(graph, server)
+        (measured,) = results_of(server.requests[1])
+    assert measured == "3"
+    assert went.settled["measure"].output == 3
+
+
 async def test_a_call_that_can_not_be_is_told_and_repaired() -> None:
     script = [
         Reply(calls=(Called("square", {"number": "seven"}), Called("cube", {}), Called("square", '{"number": '))),
