@@ -13,14 +13,11 @@ from constellation_protocol.kinds import A2AAgent, ModelAgent
 
 from .errors import BadDeviceSetup
 
-_PANEL = "Prompts"
-
 Model = Annotated[
     str | None,
     typer.Option(
         help="Carry out prompts with this model, such as openai/gpt-5 or vllm/qwen3@http://host:8000; its key comes "
         "from the environment.",
-        rich_help_panel=_PANEL,
     ),
 ]
 A2A = Annotated[
@@ -28,52 +25,40 @@ A2A = Annotated[
     typer.Option(
         "--a2a",
         help="Have the A2A agent at this URL carry out prompts; its token comes from A2A_TOKEN in the environment.",
-        rich_help_panel=_PANEL,
     ),
 ]
-Instructions = Annotated[
-    str, typer.Option(help="What the model is told besides its task.", rich_help_panel=_PANEL, metavar="TEXT")
-]
+Instructions = Annotated[str, typer.Option(help="What the model is told besides its task.", metavar="TEXT")]
 ContextTokens = Annotated[
     int | None,
-    typer.Option(min=1_000, help="How long a conversation the model takes, in tokens.", rich_help_panel=_PANEL),
+    typer.Option(min=1_000, help="How long a conversation the model takes, in tokens."),
 ]
-MaxSteps = Annotated[
-    int, typer.Option(min=1, help="How often the model is asked for one prompt.", rich_help_panel=_PANEL)
-]
-MaxTokens = Annotated[
-    int | None, typer.Option(min=1, help="How many tokens one prompt may use.", rich_help_panel=_PANEL)
-]
-MaxTime = Annotated[
-    float | None, typer.Option(min=0.1, help="Seconds that one prompt may take.", rich_help_panel=_PANEL)
-]
-Budget = Annotated[
-    str | None, typer.Option(help="US dollars that one prompt may cost.", rich_help_panel=_PANEL, metavar="USD")
-]
+MaxSteps = Annotated[int, typer.Option(min=1, help="How often the model is asked for one prompt.")]
+MaxTokens = Annotated[int | None, typer.Option(min=1, help="How many tokens one prompt may use.")]
+MaxTime = Annotated[float | None, typer.Option(min=0.1, help="Seconds that one prompt may take.")]
+Budget = Annotated[str | None, typer.Option(help="US dollars that one prompt may cost.", metavar="USD")]
 ModelPrices = Annotated[
     str | None,
     typer.Option(
         help="What the model costs, where its provider does not tell: US dollars for a million tokens of prompts and "
         "of answers, such as 2.50/10.",
-        rich_help_panel=_PANEL,
         metavar="IN/OUT",
     ),
 ]
 AllowTool = Annotated[
     list[str] | None,
-    typer.Option(help="Tools that the model may call, such as files_*; may be repeated.", rich_help_panel=_PANEL),
+    typer.Option(help="Tools that the model may call, such as files_*; may be repeated."),
 ]
 AskTool = Annotated[
     list[str] | None,
-    typer.Option(help="Tools that somebody has to approve first; may be repeated.", rich_help_panel=_PANEL),
+    typer.Option(help="Tools that somebody has to approve first; may be repeated."),
 ]
 DenyTool = Annotated[
     list[str] | None,
-    typer.Option(help="Tools that the model may not call; may be repeated.", rich_help_panel=_PANEL),
+    typer.Option(help="Tools that the model may not call; may be repeated."),
 ]
 Transcripts = Annotated[
     Path | None,
-    typer.Option(help="Directory in which the conversation of every prompt is kept.", rich_help_panel=_PANEL),
+    typer.Option(help="Directory in which the conversation of every prompt is kept."),
 ]
 
 
@@ -85,18 +70,25 @@ def agent_of(
     Raises:
         BadDeviceSetup: they can't be read, or don't go together.
     """
-    if a2a is not None:
-        if model is not None:
-            raise BadDeviceSetup("--model and --a2a exclude each other: a device has one agent")
-        return A2AAgent(a2a)
-    if model is None:
-        return None
-    return ModelAgent(
-        model,
+    agent = ModelAgent(
+        model or "",
         budget_usd=None if budget_usd is None else _amount("--budget", budget_usd),
         prices_usd=None if prices_usd is None else _prices(prices_usd),
         **settings,
     )
+    if model is None:
+        usual = _pairs(options_of(ModelAgent("")))
+        for option, value in _pairs(options_of(agent)):
+            if (option, value) not in usual:
+                raise BadDeviceSetup(f"{option} goes with --model, which is not given")
+        return None if a2a is None else A2AAgent(a2a)
+    if a2a is not None:
+        raise BadDeviceSetup("--model and --a2a exclude each other: a device has one agent")
+    return agent
+
+
+def _pairs(options: Sequence[str]) -> list[tuple[str, str]]:
+    return list(zip(options[::2], options[1::2], strict=True))
 
 
 def options_of(agent: ModelAgent | A2AAgent | None) -> list[str]:

@@ -312,6 +312,8 @@ def test_options_written_for_a_child_are_read_as_they_were_meant(agent: ModelAge
     ("options", "problem"),
     [
         (["--model", "openai/x", "--a2a", "https://h"], "exclude each other"),
+        (["--budget", "1"], "--budget goes with --model"),
+        (["--a2a", "https://h", "--max-steps", "7"], "--max-steps goes with --model"),
         (["--model", "openai/x", "--budget", "much"], "--budget much is no amount"),
         (["--model", "openai/x", "--budget", "-1"], "--budget -1 is no amount"),
         (["--model", "openai/x", "--prices", "2.50"], "--prices 2.50 is no pair"),
