@@ -10,13 +10,24 @@ from typing import Any
 import anyio
 import pytest
 import uvicorn
+from a2a.client.errors import A2AClientError
 from a2a.helpers import new_data_part, new_raw_part, new_task_from_user_message, new_text_message, new_text_part
 from a2a.server.agent_execution import AgentExecutor, RequestContext
 from a2a.server.events import EventQueue
 from a2a.server.request_handlers import DefaultRequestHandler
 from a2a.server.routes import create_agent_card_routes, create_jsonrpc_routes
 from a2a.server.tasks import InMemoryTaskStore, TaskUpdater
-from a2a.types import AgentCapabilities, AgentCard, AgentInterface, AgentSkill
+from a2a.types import (
+    AgentCapabilities,
+    AgentCard,
+    AgentInterface,
+    AgentSkill,
+    Artifact,
+    StreamResponse,
+    Task,
+    TaskState,
+    TaskStatus,
+)
 from starlette.applications import Starlette
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
@@ -25,12 +36,16 @@ from starlette.responses import PlainTextResponse, Response
 from constellation import A2AAgent, DeviceSpec, Orchestrator, Prompt, TaskConstellation
 from constellation.orchestrator.events import Event, StarProgress, StarSettled
 from constellation_devices import BadDeviceSetup
-from constellation_devices.prompts.a2a_agent import open_a2a_agent
+from constellation_devices.errors import WorkFailed
+from constellation_devices.prompts import a2a_agent
+from constellation_devices.prompts.a2a_agent import A2APrompter, open_a2a_agent
 from constellation_devices.prompts.a2a_reading import MAX_CHARS, TaskStory, TooMuch
+from constellation_devices.prompts.work import PromptWork, Workplace
+from constellation_tools import ToolContext
 
-pytestmark = [pytest.mark.anyio, pytest.mark.e2e]
+pytestmark = [pytest.mark.anyio, pytest.mark.e2e, pytest.mark.timeout(240)]
 
-PATIENCE_S = 60.0
+PATIENCE_S = 200.0
 
 
 @pytest.fixture
@@ -237,3 +252,57 @@ def test_an_agent_that_sends_without_end_is_stopped() -> None:
     story.take(event)
     with pytest.raises(TooMuch):
         story.take(event)
+
+
+WORKING = Task(id="t", status=TaskStatus(state=TaskState.TASK_STATE_WORKING))
+DONE = Task(
+    id="t",
+    status=TaskStatus(state=TaskState.TASK_STATE_COMPLETED),
+    artifacts=[Artifact(artifact_id="a", parts=[new_text_part("done")])],
+)
+
+
+class LosingClient:
+    """A client whose stream breaks after some events, and whose questions are answered from a list."""
+
+    def __init__(self, events: list[StreamResponse], answers: list[Task]) -> None:
+        self.events, self.answers = events, answers
+        self.asked = 0
+
+    async def send_message(self, request: object) -> AsyncIterator[StreamResponse]:
+        for event in self.events:
+            yield event
+        raise A2AClientError("the stream broke")
+
+    async def get_task(self, request: object) -> Task:
+        self.asked += 1
+        if not self.answers:
+            raise A2AClientError("nobody there")
+        return self.answers.pop(0)
+
+
+async def carried_out(client: LosingClient) -> Any:
+    async def invoke(*_: object) -> None:
+        raise AssertionError("it has no tools")
+
+    place = Workplace({}, ToolContext(), invoke, lambda *_, **__: None)
+    return await A2APrompter(client, AgentCard(name="x")).run(PromptWork("do"), place)  # type: ignore[arg-type]
+
+
+async def test_a_task_whose_stream_breaks_is_asked_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(a2a_agent, "POLL_S", (0.0, 0.0))
+    client = LosingClient([StreamResponse(task=WORKING)], [WORKING, DONE])
+    assert await carried_out(client) == "done"
+    assert client.asked == 2
+
+
+@pytest.mark.parametrize(
+    ("events", "problem"), [([StreamResponse(task=WORKING)], "does not say how"), ([], "has not taken the task")]
+)
+async def test_an_agent_that_is_gone_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, events: list[StreamResponse], problem: str
+) -> None:
+    monkeypatch.setattr(a2a_agent, "POLL_S", (0.0, 0.0))
+    with pytest.raises(WorkFailed, match=problem) as caught:
+        await carried_out(LosingClient(events, []))
+    assert caught.value.info.type == "AgentLost"
