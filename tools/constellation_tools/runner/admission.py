@@ -40,6 +40,7 @@ class Admission:
     _ready: set[int] = field(default_factory=set)
     _running: dict[int, Seat] = field(default_factory=dict)
     _by_tool: Counter[str] = field(default_factory=Counter)
+    _alone: bool = False
 
     def __post_init__(self) -> None:
         """Raises ValueError: no call could ever run."""
@@ -71,14 +72,21 @@ class Admission:
         seat = self._running.pop(key, None)
         if seat is not None:
             self._by_tool[seat.tool] -= 1
+            self._alone = False
         self._waiting.pop(key, None)
         self._ready.discard(key)
         return list(self._admitted())
 
+    @property
+    def _full(self) -> bool:
+        return self._alone or len(self._running) >= self.most
+
     def _admitted(self) -> Iterator[int]:
+        if self._full:
+            return
         unready = False
         for key, seat in list(self._waiting.items()):
-            if len(self._running) >= self.most or any(running.exclusive for running in self._running.values()):
+            if self._full:
                 return
             if seat.exclusive and (self._running or unready or key not in self._ready):
                 return  # nobody overtakes it, or it might wait for ever
@@ -91,4 +99,5 @@ class Admission:
             self._ready.discard(key)
             self._running[key] = seat
             self._by_tool[seat.tool] += 1
+            self._alone = seat.exclusive
             yield key

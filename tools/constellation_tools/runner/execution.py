@@ -108,7 +108,7 @@ class Execution:
             self._close(record)
 
     def _close(self, record: Record) -> None:
-        if not record.paused:
+        if not record.paused and not record.life.state.settled:
             self._end(record, Step.CANCEL, cancelled(record.call, record.reason, record.error))
         self.active.discard(record)
         self.seats.leave(record.key)
