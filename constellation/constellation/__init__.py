@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from constellation_protocol.kinds import DeviceSpec
+    from constellation_protocol.kinds import A2AAgent, DeviceSpec, ModelAgent
 
     from .graph import (
         Approval,
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from .scheduling import DeviceLoad, PlacementPolicy, RunOptions, SchedulingError
 
 _HOMES = {
-    "constellation_protocol.kinds": ("DeviceSpec",),
+    "constellation_protocol.kinds": ("A2AAgent", "DeviceSpec", "ModelAgent"),
     "constellation.graph": (
         "Approval",
         "EditBatch",
@@ -84,6 +84,7 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "A2AAgent",
     "AdmissionRefused",
     "Approval",
     "ConstellationError",
@@ -99,6 +100,7 @@ __all__ = [
     "HubLimits",
     "InvalidDocument",
     "JournalError",
+    "ModelAgent",
     "Nested",
     "Orchestrator",
     "Outcome",

@@ -43,6 +43,7 @@ from constellation_tools import Tool
 from .attempts import Attempt
 from .home import DeviceHome
 from .profile import build_profile, detect_machine
+from .prompts.work import Prompter
 from .runner import AttemptRunner
 from .session import Session
 
@@ -64,6 +65,7 @@ class DeviceAgent:
         home: DeviceHome,
         *,
         worker_processes: bool,
+        prompter: Prompter | None = None,
         sent_is_delivered: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -73,12 +75,16 @@ class DeviceAgent:
             spec: What the device was told to be.
             home: Its directories and tools.
             worker_processes: Whether blocking tools run in processes of their own, which can be killed.
+            prompter: Carries out prompts; None where nothing does.
             sent_is_delivered: Whether a result counts as acknowledged once it is sent: so it is within one process,
                 where it can only be lost together with the device.
             clock: Tells the time of day, in seconds since the epoch.
         """
         self._spec = spec
         self._tools = {tool.name: tool for tool in home.tools}
+        self._prompter = prompter
+        if prompter is not None:
+            self._tools[prompter.tool.name] = prompter.tool
         self._home = home
         self._kept = home.kept
         self._sent = self.acknowledged if sent_is_delivered else None
@@ -94,6 +100,8 @@ class DeviceAgent:
             fetch=self._fetch,
             reported=self._reported,
             settled=self._settled,
+            tools=self._tools,
+            prompter=prompter,
         )
 
     async def __aenter__(self) -> Self:
@@ -120,7 +128,7 @@ class DeviceAgent:
             detect_machine(),
             tools=self._tools.values(),
             slots=self._spec.slots,
-            labels=self._spec.labels,
+            labels={**self._prompter.labels, **self._spec.labels} if self._prompter else self._spec.labels,
             resources=self._spec.resources,
         )
 

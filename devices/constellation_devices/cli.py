@@ -26,8 +26,24 @@ from constellation_protocol.kinds import DeviceSpec
 from constellation_protocol.messages import Identifier
 from constellation_tools.mcp import BadMcpServer, McpServer, read_servers
 
+from .agent_options import (
+    A2A,
+    AllowTool,
+    AskTool,
+    Budget,
+    ContextTokens,
+    DenyTool,
+    Instructions,
+    MaxSteps,
+    MaxTime,
+    MaxTokens,
+    Model,
+    ModelPrices,
+    Transcripts,
+    agent_of,
+)
 from .errors import BadDeviceSetup
-from .secret_environment import TOKEN_VARIABLE, take_token
+from .secret_environment import TOKEN_VARIABLE, take_agent_key, take_token
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -92,6 +108,19 @@ def device(
         list[str] | None, typer.Option(help="A further directory to import tools from; may be repeated.")
     ] = None,
     ready_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
+    model: Model = None,
+    a2a: A2A = None,
+    instructions: Instructions = "",
+    context_tokens: ContextTokens = None,
+    max_steps: MaxSteps = 50,
+    max_tokens: MaxTokens = None,
+    max_time: MaxTime = None,
+    budget: Budget = None,
+    prices: ModelPrices = None,
+    allow_tool: AllowTool = None,
+    ask_tool: AskTool = None,
+    deny_tool: DenyTool = None,
+    transcripts: Transcripts = None,
 ) -> None:
     """Run a device agent on this machine until it is told to stop."""
     import anyio
@@ -103,6 +132,21 @@ def device(
     logging.getLogger("httpx2").setLevel(logging.WARNING)  # a line for each request to an MCP server helps nobody
     threads = threading.enumerate()
     try:
+        agent = agent_of(
+            model,
+            a2a,
+            instructions=instructions,
+            context_tokens=context_tokens,
+            max_steps=max_steps,
+            max_tokens=max_tokens,
+            max_time_s=max_time,
+            budget_usd=budget,
+            prices_usd=prices,
+            allow=tuple(allow_tool or ()),
+            ask=tuple(ask_tool or ()),
+            deny=tuple(deny_tool or ()),
+            transcripts=transcripts,
+        )
         settings = DeviceSettings(
             spec=DeviceSpec(
                 name=_checked_name(name or socket.gethostname()),
@@ -113,6 +157,7 @@ def device(
                 root=root,
                 state_dir=state_dir,
                 allow_hosts=tuple(allow_host or ()),
+                agent=agent,
             ),
             urls=tuple(_checked_url(place) for place in url),
             token=_read_token(token_file),
@@ -120,6 +165,7 @@ def device(
             linger_s=linger,
             grace_s=grace,
             mcp=_mcp_servers(mcp, mcp_config),
+            agent_key=take_agent_key(agent),
         )
         code = 0
         with suppress(KeyboardInterrupt):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from constellation_protocol.artifacts import ArtifactStore
-from constellation_protocol.kinds import DeviceSpec
+from constellation_protocol.kinds import A2AAgent, DeviceSpec
 from constellation_protocol.stored import remove_unused, stored_files
 from constellation_tools import Tool, ToolsError, Toolset, load_tools
 
@@ -76,12 +76,14 @@ def remove_old_files(store: ArtifactStore, kept: KeptResults, *, before: float) 
 def gather_tools(spec: DeviceSpec, root: Path) -> Toolset:
     """Combine the built-in toolkits with the tools that the spec names; a named one may not hide a built-in one.
 
+    A device that stands for an agent elsewhere has no built-in ones: they would be of this machine.
+
     Raises:
         BadDeviceSetup: a tool can't be loaded, or two have the same name.
     """
     from constellation_tools.toolkits import builtin_tools  # loads an HTTP client
 
-    tools = builtin_tools(root, tuple(spec.allow_hosts))
+    tools = Toolset() if isinstance(spec.agent, A2AAgent) else builtin_tools(root, tuple(spec.allow_hosts))
     for item in spec.tools:
         try:
             if isinstance(item, str):

@@ -7,7 +7,7 @@ comes back once, as a result, whatever its tool does: return, raise, hang, shiel
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -16,6 +16,7 @@ import anyio
 
 from constellation_protocol.messages import ArtifactInfo, ErrorInfo, Limits, Result
 from constellation_protocol.tasks import background
+from constellation_tools import Tool
 
 from .alarms import AlarmKind, Alarms
 from .attempts import Attempt, StopReason
@@ -24,6 +25,7 @@ from .failures import TIMEOUT, describe_failure
 from .files import ToolFiles
 from .home import DeviceHome
 from .outputs import NOTHING, PackedOutput, pack_inline, pack_output
+from .prompts.work import Prompter
 from .slots import Slots
 from .workers import WorkerPool
 
@@ -53,6 +55,8 @@ class AttemptRunner:
         fetch: Callable[[ArtifactInfo], Awaitable[None]],
         reported: Callable[[Attempt], None],
         settled: Callable[[Sequence[Result]], None],
+        tools: Mapping[str, Tool[..., Any]],
+        prompter: Prompter | None,
     ) -> None:
         """Plug in the device.
 
@@ -63,6 +67,8 @@ class AttemptRunner:
             fetch: Brings a file that an attempt's arguments refer to into the store.
             reported: Called when an attempt has something new to report.
             settled: Called with results, once for each attempt.
+            tools: What the device offers; may change.
+            prompter: Carries out prompts; None where nothing does.
         """
         self.epoch = 0
         self._store = home.store
@@ -78,6 +84,8 @@ class AttemptRunner:
             workers=self._workers,
             fetch=fetch,
             reported=reported,
+            tools=tools,
+            prompter=prompter,
         )
         self._stack = AsyncExitStack()
         self.enter_session(0, Limits())

@@ -28,6 +28,7 @@ from constellation_tools.mcp import McpServer
 from .agent import DeviceAgent
 from .home import open_home
 from .mcp_servers import attached_servers
+from .prompts.opening import open_prompter
 
 MEND_S = 5.0
 """How long a device that has several orchestrators tries to mend its session with one before it goes to the next."""
@@ -45,6 +46,7 @@ class DeviceSettings:
         spec: The device.
         urls: The WebSocket URLs of its orchestrator, and of those that may take over from it, in order of preference.
         token: What lets it in.
+        agent_key: The key of its model, or the token of its A2A agent; None to leave the environment's to the client.
         linger_s: How long it goes on without an orchestrator, in seconds.
         grace_s: How long running work may take to finish when the device is told to stop, in seconds.
         tls: Settings for a `wss://` URL; the system's when None.
@@ -57,6 +59,7 @@ class DeviceSettings:
     token: str | None = field(repr=False)
     linger_s: float
     grace_s: float
+    agent_key: str | None = field(default=None, repr=False)
     tls: SSLContext | None = None
     reconnect: ReconnectPolicy = DEFAULT_RECONNECT
     mcp: Sequence[McpServer] = ()
@@ -75,7 +78,11 @@ async def run_device(settings: DeviceSettings, *, ready: Callable[[], None]) -> 
         RemoteProtocolError: what answers at the URL is no orchestrator.
     """
     with open_home(settings.spec, durable=True) as home:
-        async with DeviceAgent(settings.spec, home, worker_processes=True) as agent, AsyncExitStack() as stack:
+        async with (
+            open_prompter(settings.spec, home, key=settings.agent_key) as prompter,
+            DeviceAgent(settings.spec, home, worker_processes=True, prompter=prompter) as agent,
+            AsyncExitStack() as stack,
+        ):
             await agent.look_around()
             await stack.enter_async_context(attached_servers(settings.mcp, agent, home.tools))
             ready()

@@ -9,11 +9,56 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from .link import Link
 from .messages import Hello
+
+
+@dataclass(frozen=True, slots=True)
+class ModelAgent:
+    """A language model that carries out a device's prompts with the device's tools. Its key is in the environment.
+
+    Attributes:
+        model: The model string, such as `openai/gpt-5` or `vllm/qwen3@http://10.0.0.7:8000`.
+        instructions: What the model is told besides what every agent is told.
+        context_tokens: How long a conversation the model takes; None to make it shorter only when the model says so.
+        max_steps: How often the model is asked for one prompt.
+        max_tokens: How many tokens one prompt may use, prompts and answers together; None for no limit.
+        max_time_s: How long one prompt may take, in seconds; None for no limit besides the star's own.
+        budget_usd: What one prompt may cost; None for no limit.
+        prices_usd: What a million tokens of prompts, and of answers, cost; None where the provider tells it.
+        allow: Patterns of names of tools that the model may call, such as `files_*`.
+        ask: Patterns of those that somebody has to approve first.
+        deny: Patterns of those that it may not call.
+        transcripts: Directory in which the conversation of every prompt is kept; None to keep none.
+    """
+
+    model: str
+    instructions: str = ""
+    context_tokens: int | None = None
+    max_steps: int = 50
+    max_tokens: int | None = None
+    max_time_s: float | None = None
+    budget_usd: Decimal | None = None
+    prices_usd: tuple[Decimal, Decimal] | None = None
+    allow: Sequence[str] = ()
+    ask: Sequence[str] = ()
+    deny: Sequence[str] = ()
+    transcripts: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class A2AAgent:
+    """An agent elsewhere that carries out a device's prompts, reached by A2A. Its token is in the environment.
+
+    Attributes:
+        url: The agent's base URL, below which its card is.
+    """
+
+    url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +75,7 @@ class DeviceSpec:
         root: The directory that file, shell and python tools are confined to; a fresh one when None.
         state_dir: Where it keeps results until they are acknowledged, artifacts and its log; temporary when None.
         allow_hosts: Host names that its http tools may reach.
+        agent: What carries out prompts on it; None where nothing does.
     """
 
     name: str
@@ -40,6 +86,7 @@ class DeviceSpec:
     root: Path | None = None
     state_dir: Path | None = None
     allow_hosts: Sequence[str] = ()
+    agent: ModelAgent | A2AAgent | None = None
 
 
 class HubDoor(Protocol):

@@ -91,7 +91,7 @@ def works(draw: st.DrawFn, upstream: list[str]) -> Work:
     if kind == "tool":
         return ToolCall(draw(text), arguments)
     if kind == "prompt":
-        return Prompt(draw(text), arguments)
+        return Prompt(draw(text), arguments, draw(st.none() | st.dictionaries(text, json_values, max_size=2)))
     if kind == "approval":
         return Approval(draw(text), arguments)
     return Nested(inner_document, arguments)

@@ -54,6 +54,7 @@ def test_a_field_of_the_wrong_type_is_named_with_what_it_has_to_be(field: str, v
         (ToolCall("t", [1]), r"its arguments are \[1\]"),  # type: ignore[arg-type]
         (ToolCall(5), "its tool is 5"),  # type: ignore[arg-type]
         (Prompt(b"do"), "its instruction is b'do'"),  # type: ignore[arg-type]
+        (Prompt("do", output=["a"]), r"its output is \['a'\]"),  # type: ignore[arg-type]
         (Approval(True), "its question is True"),  # type: ignore[arg-type]
         (Nested("inner"), "its constellation is 'inner'"),  # type: ignore[arg-type]
     ],

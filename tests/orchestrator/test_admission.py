@@ -135,6 +135,15 @@ def test_a_prompt_needs_a_device_with_an_agent() -> None:
     assert messages(graph, profiles(one=(ToolInfo(name=PROMPT_TOOL),))) == {}
 
 
+def test_the_output_of_a_prompt_has_to_be_a_schema() -> None:
+    graph = TaskConstellation("g")
+    graph.star("fine", Prompt("Say something.", output={"type": "object"}))
+    graph.star("wrong", Prompt("Say something.", output={"type": "objekt"}))
+    found = messages(graph, profiles(one=(ToolInfo(name=PROMPT_TOOL),)))
+    assert set(found) == {"wrong"}
+    assert "its output is no JSON Schema: type: 'objekt'" in found["wrong"]
+
+
 def test_approvals_need_no_device_and_what_has_ended_needs_nothing() -> None:
     graph = TaskConstellation("g")
     graph.star("ask", Approval("Go?"))

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from constellation.orchestrator import fleets, survivors
 from constellation.orchestrator.errors import CannotResume, DeviceUnsuited, UnknownDeviceKind
 from constellation.orchestrator.events import StarSettled
 from constellation.orchestrator.survivors import Survivor, find_survivors
-from constellation_protocol.kinds import DeviceSpec
+from constellation_protocol.kinds import A2AAgent, DeviceSpec, ModelAgent
 
 pytestmark = [pytest.mark.anyio, pytest.mark.e2e]
 
@@ -272,3 +273,19 @@ async def test_tokens_are_in_nothing_that_a_run_writes_or_tells(
         assert holding in ([], [folder / "fleet.json"])  # which is its owner's only, and goes with the fleet
         assert secret not in "".join(told)
         assert secret not in caplog.text
+
+
+def test_what_carries_out_prompts_is_noted_with_the_devices() -> None:
+    agents = (
+        ModelAgent("openai/gpt-5", budget_usd=Decimal("0.10"), allow=["a*"], ask=[], deny=[]),
+        A2AAgent("https://agent"),
+        None,
+    )
+    noted = fleets.FleetFile(
+        kind="process",
+        port=1,
+        tokens={},
+        devices=[DeviceSpec(f"d{at}", agent=agent) for at, agent in enumerate(agents)],
+    )
+    read = fleets.FleetFile.model_validate_json(noted.model_dump_json())
+    assert tuple(device.agent for device in read.devices) == agents

@@ -50,6 +50,14 @@ def run(
     allow_host: Annotated[
         list[str] | None, typer.Option(help="A host that http tools may reach; may be repeated.", metavar="HOST")
     ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Have the devices carry out prompts with this model, such as openai/gpt-5; its key comes from the "
+            "environment.",
+            metavar="MODEL",
+        ),
+    ] = None,
     approve: Approvals = Approve.ASK,
     deadline: Annotated[
         float | None, typer.Option(min=0, help="Seconds after which the run is ended.", metavar="SECONDS")
@@ -59,6 +67,8 @@ def run(
     as_json: AsJson = False,
 ) -> int:
     """Run a workflow on devices started here, or at a hub, and show how it goes."""
+    from constellation_protocol.kinds import ModelAgent
+
     from ..graph.files import read_file
     from ..journal import FLEETING
     from ..orchestrator.errors import AdmissionRefused
@@ -66,7 +76,14 @@ def run(
     from ..scheduling import RunOptions
     from .stopping import run_until_stopped
 
-    own = {"--devices": devices, "--tools": tools, "--root": root, "--allow-host": allow_host, "--journal": journal}
+    own = {
+        "--devices": devices,
+        "--tools": tools,
+        "--root": root,
+        "--allow-host": allow_host,
+        "--model": model,
+        "--journal": journal,
+    }
     check_choice(hub, token_file, own)
     if deadline == 0:
         raise BadInput("--deadline 0 would end the run before it begins; give seconds, or leave it out")
@@ -92,6 +109,7 @@ def run(
             tools=(*graph.tools, *absolute_tools(tools or ())),
             root=root.absolute() if root is not None else None,
             allow_hosts=tuple(allow_host or ()),
+            agent=ModelAgent(model) if model is not None else None,
             journal=journal,
         )
 

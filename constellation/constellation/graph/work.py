@@ -34,15 +34,17 @@ class ToolCall:
 
 @record
 class Prompt:
-    """Have the device's LLM agent carry out an instruction.
+    """Have the device's LLM agent carry out an instruction. Its output is the answer's text, or what `output` says.
 
     Attributes:
         instruction: What to do, for the model.
-        arguments: JSON given along, in which references stand for other stars' outputs.
+        arguments: JSON given along, in which references stand for other stars' outputs. The model is shown it as data.
+        output: JSON Schema that the output has to fit; None for text.
     """
 
     instruction: str
     arguments: Mapping[str, Any] = field(default_factory=lambda: NO_ARGUMENTS)
+    output: Mapping[str, Any] | None = None
     kind: Literal["prompt"] = "prompt"
 
     __pydantic_config__ = _STRICT
@@ -126,4 +128,7 @@ def fault_of(work: object) -> str | None:
     wanted, what = ((dict, Mapping), "a document") if isinstance(work, Nested) else ((str,), "text")
     if not isinstance(said, wanted):
         return f"its {_TELLING_NAME[type(work)]} is {said!r}, and has to be {what}"
+    output: object = work.output if isinstance(work, Prompt) else None
+    if output is not None and not isinstance(output, (dict, Mapping)):
+        return f"its output is {output!r}, and has to be a JSON Schema"
     return None

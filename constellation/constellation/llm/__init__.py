@@ -40,7 +40,7 @@ from .model import (
     ToolUseDelta,
 )
 from .opening import ModelAddress, open_model
-from .output import OutputType
+from .output import OutputType, SchemaOutput
 from .retry import Retries
 from .tools import ToolSpec
 from .usage import Prices, Usage
@@ -85,6 +85,7 @@ __all__ = [
     "RequestRefused",
     "ResponseStream",
     "Retries",
+    "SchemaOutput",
     "ServerFacts",
     "ServerFault",
     "Text",

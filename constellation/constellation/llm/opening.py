@@ -85,6 +85,14 @@ class ModelAddress:
     url: str | None
     through_litellm: bool
 
+    @property
+    def key_variable(self) -> str | None:
+        """The variable of the environment that its key is taken from; None where that one is not for its server."""
+        server = None if self.through_litellm else SERVERS[self.provider]
+        if self.url is not None and (self.provider == "openai" or (server is not None and server.needs_key)):
+            return None  # the key of OpenAI itself is not for whoever speaks its API
+        return f"{self.provider.upper().replace('-', '_')}_API_KEY"
+
     @classmethod
     def parse(cls, text: str) -> ModelAddress:
         """Take a model string apart.
@@ -174,9 +182,8 @@ def _openai(address: ModelAddress, api_key: str | None) -> Transport:
         raise ModelMisconfigured(
             f"{address.provider} has no usual place: write {address.provider}/{address.model}@http://host:port"
         )
-    own = address.url is None or not server.needs_key
-    variable = f"{address.provider.upper().replace('-', '_')}_API_KEY"
-    key = api_key or (os.environ.get(variable) if own else None)
+    variable = address.key_variable
+    key = api_key or (None if variable is None else os.environ.get(variable))
     if not key and server.needs_key and address.url is None:
         raise ModelMisconfigured(f"{address.provider} needs a key: set {variable}, or give api_key")
     return OpenAITransport(provider=address.provider, model=address.model, api_key=key or KEYLESS, base_url=url)

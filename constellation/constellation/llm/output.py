@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypeForm
 
-from .errors import InvalidOutput
+from .errors import InvalidOutput, InvalidRequest
 from .usage import Usage
+
+if TYPE_CHECKING:
+    from jsonschema.protocols import Validator
 
 T = TypeVar("T")
 
@@ -37,13 +42,17 @@ class OutputType(Generic[T]):
         return _adapter_of(kind)
 
     @cached_property
+    def _own_schema(self) -> dict[str, Any]:
+        return self._adapter.json_schema()
+
+    @cached_property
     def _wrapped(self) -> bool:
-        return self._adapter.json_schema().get("type") != "object" and "$ref" not in self._adapter.json_schema()
+        return self._own_schema.get("type") != "object" and "$ref" not in self._own_schema
 
     @cached_property
     def schema(self) -> dict[str, Any]:
         """JSON Schema of an object."""
-        schema = self._adapter.json_schema()
+        schema = dict(self._own_schema)
         if not self._wrapped:
             return schema
         definitions = {"$defs": schema.pop("$defs")} if "$defs" in schema else {}
@@ -76,19 +85,72 @@ class OutputType(Generic[T]):
             InvalidOutput: it is not of the type; says where and why.
         """
         fenced = _FENCED.fullmatch(text)
-        json = fenced["json"] if fenced else text
         try:
-            if self._wrapped:
-                kind: Any = self.type
-                wrapped: T = _wrapper_of(kind).validate_json(json)["result"]
-                return wrapped
-            return self._adapter.validate_json(json)
+            return self._read(fenced["json"] if fenced else text)
         except ValidationError as error:
             problems = "; ".join(
                 f"{'.'.join(map(str, problem['loc'])) or 'the answer'}: {problem['msg']}"
                 for problem in error.errors(include_url=False, include_input=False)
             )
             raise InvalidOutput(f"the answer does not fit its schema: {problems}", text=text) from None
+
+    def _read(self, text: str) -> T:
+        if self._wrapped:
+            kind: Any = self.type
+            wrapped: T = _wrapper_of(kind).validate_json(text)["result"]
+            return wrapped
+        return self._adapter.validate_json(text)
+
+
+@dataclass(frozen=True)
+class SchemaOutput(OutputType[Any]):
+    """A structured answer by its JSON Schema (2020-12), where no type is at hand: its value is of JSON types."""
+
+    given: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @classmethod
+    def of(cls, schema: Mapping[str, Any], name: str = "") -> SchemaOutput:
+        """The output that fits a schema.
+
+        Raises:
+            InvalidRequest: it is no schema.
+        """
+        from jsonschema import Draft202012Validator, SchemaError
+
+        try:
+            Draft202012Validator.check_schema(schema)
+        except SchemaError as error:
+            raise InvalidRequest(f"the output's schema is none: {error.message}") from None
+        return cls(Any, name or str(schema.get("title", "")), schema)
+
+    @cached_property
+    def _own_schema(self) -> dict[str, Any]:
+        return dict(self.given)
+
+    @cached_property
+    def _validator(self) -> Validator:
+        from jsonschema import Draft202012Validator
+        from referencing.jsonschema import EMPTY_REGISTRY
+
+        # With a registry of its own it follows no reference to an address that somebody has put into the schema.
+        return Draft202012Validator(self.schema, registry=EMPTY_REGISTRY)
+
+    def _read(self, text: str) -> Any:
+        from referencing.exceptions import Unresolvable
+
+        try:
+            value = json.loads(text)
+            problems = [
+                f"{'.'.join(map(str, error.absolute_path)) or 'the answer'}: {error.message[:300]}"
+                for error in self._validator.iter_errors(value)
+            ]
+        except ValueError as error:
+            problems = [f"the answer: it is no JSON ({error})"]
+        except Unresolvable as error:
+            problems = [f"its schema can't be used: {error}"]
+        if problems:
+            raise InvalidOutput(f"the answer does not fit its schema: {'; '.join(problems[:10])}", text=text)
+        return value["result"] if self._wrapped else value
 
 
 @lru_cache(maxsize=256)

@@ -93,9 +93,30 @@ def _problem(
         message = _nested_problem(work, profiles)
         return Problem(star.id, message, ("work", "constellation")) if message else None
     if isinstance(work, Prompt):
-        message = f"it is a prompt, and none of the connected devices ({_names(profiles)}) has an LLM agent"
-        return Problem(star.id, message, ("work",)) if PROMPT_TOOL not in tools else None
+        return _prompt_problem(star.id, work, tools, profiles)
     return _call_problem(star.id, work, tools, profiles) if isinstance(work, ToolCall) else None
+
+
+def _prompt_problem(
+    star: StarId, work: Prompt, tools: Mapping[str, list[_OfferedTool]], profiles: Mapping[str, DeviceProfile]
+) -> Problem | None:
+    if PROMPT_TOOL not in tools:
+        message = (
+            f"it is a prompt, and none of the connected devices ({_names(profiles)}) has an LLM agent; "
+            "start one with a model: `constellation device --model M`"
+        )
+        return Problem(star, message, ("work",))
+    if work.output is None:
+        return None
+    from jsonschema import Draft202012Validator, SchemaError
+
+    try:
+        Draft202012Validator.check_schema(work.output)
+    except SchemaError as error:
+        place = show_path(list(error.absolute_path))
+        message = f"its output is no JSON Schema: {f'{place}: ' if error.absolute_path else ''}{error.message[:300]}"
+        return Problem(star, message, ("work", "output", *error.absolute_path))
+    return None
 
 
 def _call_problem(

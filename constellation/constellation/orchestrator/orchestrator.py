@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from anyio.abc import TaskGroup
 
-from constellation_protocol.kinds import DeviceSpec
+from constellation_protocol.kinds import A2AAgent, DeviceSpec, ModelAgent
 from constellation_protocol.settings import SessionSettings
 from constellation_protocol.tasks import background
 
@@ -87,6 +87,7 @@ class Orchestrator:
         slots: int = 2,
         root: Path | None = None,
         allow_hosts: Sequence[str] = (),
+        agent: ModelAgent | A2AAgent | None = None,
         journal: str | Path | None = ":memory:",
         home: Path | None = None,
         planner: Planner | None = None,
@@ -104,6 +105,7 @@ class Orchestrator:
             root: The directory that their file and shell tools are confined to, where `devices` is a number; the
                 present one when None.
             allow_hosts: Hosts that their http tools may reach, where `devices` is a number.
+            agent: What carries out prompts on them, where `devices` is a number.
             journal: The journal's path or URL; None for the user's own; by default it is in memory only. `:none:` keeps
                 no events at all, which is the cheapest.
             home: Where artifacts and the state of devices are kept; a fresh directory, removed in the end, when the
@@ -118,7 +120,7 @@ class Orchestrator:
         if isinstance(devices, int):
             where = root if root is not None else Path.cwd()
             devices = [
-                DeviceSpec(f"device-{number}", slots=slots, root=where, allow_hosts=tuple(allow_hosts))
+                DeviceSpec(f"device-{number}", slots=slots, root=where, allow_hosts=tuple(allow_hosts), agent=agent)
                 for number in range(1, devices + 1)
             ]
         specs = [replace(spec, tools=(*spec.tools, *tools)) for spec in devices]

@@ -18,7 +18,7 @@ from constellation_protocol.messages import (
     ToolWork,
 )
 
-from ..graph import StarError, ToolCall
+from ..graph import Prompt, StarError, TaskStar, ToolCall
 from ..scheduling import AttemptId, DeviceId, Offer, RunEvent
 from ..scheduling import commands as cmd
 from ..scheduling import events as ev
@@ -96,8 +96,9 @@ def assign_message(command: cmd.Dispatch) -> Assign:
     if isinstance(work, ToolCall):
         tool = work.tool
     else:
+        assert isinstance(work, Prompt)
         tool = PROMPT_TOOL
-        arguments = {"instruction": getattr(work, "instruction", ""), "arguments": arguments}
+        arguments = _prompt_arguments(star, work, arguments)
     return Assign(
         run=command.run,
         star=star.id,
@@ -108,6 +109,16 @@ def assign_message(command: cmd.Dispatch) -> Assign:
         timeout_s=star.timeout_s,
         artifacts=tuple(find_artifacts(arguments)) if arguments else (),
     )
+
+
+def _prompt_arguments(star: TaskStar, work: Prompt, given: dict[str, Any]) -> dict[str, Any]:
+    """What the tool `prompt` is called with; what has its default value is left out."""
+    arguments: dict[str, Any] = {"instruction": work.instruction, "arguments": given}
+    if work.output is not None:
+        arguments["output"] = dict(work.output)
+    if star.priority:
+        arguments["priority"] = star.priority
+    return arguments
 
 
 def cancel_message(command: cmd.CancelAttempt) -> Cancel:

@@ -22,6 +22,7 @@ from constellation_tools import Toolset
 from ..agent import DeviceAgent
 from ..errors import BadDeviceSetup, DeviceNotStarted
 from ..home import open_home
+from ..prompts.opening import open_prompter
 
 FINISH_GRACE_S = 0.0
 """How long running work may go on when its orchestrator closes: nobody is left to take its result."""
@@ -72,7 +73,12 @@ class LocalDevice:
         """Live: prepare, join, serve until the session ends or the device is closed."""
         try:
             with self._scope, open_home(self._spec, durable=False) as home:
-                async with DeviceAgent(self._spec, home, worker_processes=False, sent_is_delivered=True) as self._agent:
+                async with (
+                    open_prompter(self._spec, home) as prompter,
+                    DeviceAgent(
+                        self._spec, home, worker_processes=False, prompter=prompter, sent_is_delivered=True
+                    ) as self._agent,
+                ):
                     await self._agent.look_around()
                     link = self._door.open_direct(self._agent.hello())
                     task_status.started()

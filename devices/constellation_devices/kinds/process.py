@@ -25,6 +25,7 @@ from anyio.abc import Process
 from constellation_protocol.kinds import DeviceSpec, HubDoor
 
 from ..agent import ACK_WAIT_S, STOP_GRACE_S
+from ..agent_options import options_of
 from ..errors import DeviceNotStarted
 from ..secret_environment import TOKEN_VARIABLE
 
@@ -180,6 +181,7 @@ def _command(
     command = [sys.executable, "-m", "constellation_devices", "--url", url, "--name", spec.name]
     command += ["--slots", str(spec.slots), "--root", str(root), "--state-dir", str(state_dir)]
     command += ["--grace", str(FINISH_GRACE_S), "--ready-fd", str(ready_fd)]
+    command += options_of(spec.agent)
     for option, values in (
         ("--label", [f"{key}={value}" for key, value in spec.labels.items()]),
         ("--resource", [f"{key}={value}" for key, value in spec.resources.items()]),
