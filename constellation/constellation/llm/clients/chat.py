@@ -20,6 +20,7 @@ from ..rate_limits import RateGate
 from ..usage import Prices
 from ..wire.requests import Call, build
 from ..wire.responses import Reading
+from ..wire.tools import offered
 from .settings import ClientSettings
 from .transport import Chunks, Transport
 
@@ -133,7 +134,9 @@ class ChatModel:
                 self._dialect = Plain()  # a server without a list of models is one that nothing is known of
 
     def _reading(self, request: ModelRequest) -> Reading:
-        return Reading(self._transport.provider, output=request.output, prices=self._prices)
+        provider = self._transport.provider
+        tools = offered(request.tools, provider) if request.tools else None
+        return Reading(provider, output=request.output, prices=self._prices, tools=tools)
 
     async def _persistently(self, request: ModelRequest, once: Callable[[Call], Awaitable[T]], *, stream: bool) -> T:
         """Try until it succeeds or trying again does not help. Hints that are refused are left out, from then on."""
