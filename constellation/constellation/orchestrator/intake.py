@@ -62,14 +62,15 @@ class Intake:
         options: RunOptions | None = None,
         info: Mapping[str, Any] | None = None,
         planner: Planner | None = None,
+        run: RunId | None = None,
     ) -> LocalRun:
-        """See `Orchestrator.submit`."""
+        """See `Orchestrator.submit`; `run` is the id that it is to have, of `new_run_id`."""
         for key in (FLEET_KEY, HUB_KEY):
             if key in (info or {}):
                 raise ValueError(f"{key!r} can't be among a run's info: the orchestrator notes there where it was run")
         await self._book.offer(graph.functions)
         admit(graph, self._book.profiles)
-        run = new_run_id()
+        run = run or new_run_id()
         planner = planner if planner is not None else self.planner
         options = replace(options if options is not None else RunOptions(), review=planner is not None)
         kept = {

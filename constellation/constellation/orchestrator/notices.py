@@ -60,7 +60,7 @@ def note_settled(command: cmd.StarSettled, at: float) -> Note:
     return "star_settled", at, command.star, command.state._value_, *ran, outcome.output, outcome.error
 
 
-def note_rare(command: cmd.StarRetrying | cmd.EditApplied | cmd.AskApproval, at: float) -> Note:
+def note_rare(command: cmd.StarRetrying | cmd.EditApplied | cmd.AskApproval | cmd.ProposalSettled, at: float) -> Note:
     """What is to be kept of what happens to few stars: the command."""
     return "command", at, command
 
@@ -119,6 +119,17 @@ def _from_command(seq: int, time: float, command: cmd.Command) -> out.Event:
             return out.ApprovalRequested(
                 seq=seq, time=time, run=run, star=star_id, question=question, arguments=arguments
             )
+        case cmd.ProposalSettled(_, star_id, approved, by, comment):
+            said = f"{f' by {by}' if by else ''}{f': {comment}' if comment else ''}"
+            return out.StarSettled(
+                seq=seq,
+                time=time,
+                run=run,
+                star=star_id,
+                state="succeeded" if approved else "failed",
+                output={"approved": True, "by": by, "comment": comment} if approved else None,
+                error=None if approved else {"type": "ApprovalDenied", "message": f"denied{said}"},
+            )
     raise TypeError(f"{type(command).__name__} stands for no event")
 
 
@@ -153,6 +164,19 @@ def from_entry(event: ev.RunEvent, machine: RunMachine, seq: int) -> out.Event |
             )
         case ev.RunRecovered(at):
             return out.RunRecovered(seq=seq, time=at, run=run, name=graph.name, stars=stars_by_state(graph))
+        case ev.PlannerNoted(at):
+            return out.PlannerNoted(
+                seq=seq,
+                time=at,
+                run=run,
+                about=event.about,
+                text=event.text,
+                stars=event.stars,
+                calls=event.calls,
+                input_tokens=event.input_tokens,
+                output_tokens=event.output_tokens,
+                usd=event.usd,
+            )
         case ev.RunPaused(at):
             return out.RunPaused(seq=seq, time=at, run=run)
         case ev.RunUnpaused(at):

@@ -380,5 +380,6 @@ _NOTES: Mapping[type, Callable[[Any, float], Note]] = {
     cmd.StarRetrying: note_rare,
     cmd.EditApplied: note_rare,
     cmd.AskApproval: note_rare,
+    cmd.ProposalSettled: note_rare,
 }
 """What is kept of commands that are told."""

@@ -77,6 +77,8 @@ def _of_event(event: RunEvent, star: StarId) -> list[str]:
         case ev.ApprovalAnswered() if about == star:
             by = f" by {event.by}" if event.by else ""
             return [f"it was {'approved' if event.approved else 'denied'}{by}"]
+        case ev.PlannerNoted() if star in event.stars:
+            return [told_note(event)]
         case ev.TimerFired() if star in event.timer.replace("/", ":").split(":"):
             return [f"the timer {event.timer!r} fired"]
         case ev.RunPaused():
@@ -86,6 +88,21 @@ def _of_event(event: RunEvent, star: StarId) -> list[str]:
         case ev.RunRecovered():
             return ["another orchestrator took the run up"]
     return []
+
+
+def told_note(event: ev.PlannerNoted) -> str:
+    """What a planner has let be known, in words."""
+    return f"the planner {_REMARKS.get(event.about, event.about)}: {event.text}"
+
+
+_REMARKS: Mapping[str, str] = {
+    "planned": "made the plan",
+    "mistake": "was told of a mistake",
+    "edited": "edited the graph",
+    "left": "left the graph as it is",
+    "refused": "was refused an edit",
+    "gave_up": "gave up",
+}
 
 
 def _named(operation: Operation) -> tuple[StarId, ...]:
