@@ -68,6 +68,11 @@ class ChatModel:
         """The model string."""
         return self._name
 
+    @property
+    def dialect_name(self) -> str:
+        """The name of the dialect in which the server is told of workflows; empty before a server was asked for it."""
+        return self._dialect.name if self._dialect is not None else ""
+
     async def respond(self, request: ModelRequest) -> ModelResponse:
         """Answer as a whole.
 

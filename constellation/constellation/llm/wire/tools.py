@@ -1,6 +1,5 @@
 """Tools as a provider is told of them, by its dialect, and the arguments of its calls as the tools have them.
 
-
 All requests are Chat Completions; what differs is what a provider makes of a schema. litellm passes schemas on as they
 are, so each provider behind it is given one that it takes.
 """
