@@ -7,7 +7,7 @@ import os
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from ..llm import Model
     from ..orchestrator.asking import Answer, AskOptions
+    from ..planner.settings import When
     from .settings import Settings
 
 DEVICES = 3
@@ -202,11 +203,10 @@ def _options(
     from ..planner import Budget, Capabilities, EditPolicy
 
     when = edits or settings.ask.edits or "failure"
-    policy = (
-        EditPolicy(when)
-        if when == "never" or when == "failure" or when == "every"
-        else EditPolicy.after([star.strip() for star in when.split(",") if star.strip()])
-    )
+    if when in ("never", "failure", "every"):
+        policy = EditPolicy(cast("When", when))
+    else:
+        policy = EditPolicy.after([star.strip() for star in when.split(",") if star.strip()])
     asked = approve or list(settings.ask.approve)
     wrong = [item for item in asked if item not in tuple(ToApprove)]
     if wrong:
