@@ -110,8 +110,11 @@ class Asking:
         plan: What was planned.
     """
 
-    def __init__(self, place: Place, agent: ConstellationAgent, plan: Plan, run: Run, options: AskOptions) -> None:
+    def __init__(
+        self, place: Place, agent: ConstellationAgent, plan: Plan, run: Run, options: AskOptions, gate: str | None
+    ) -> None:
         """Not for direct use; see `asking`."""
+        self._gate = gate
         self.run = run
         self.plan = plan
         self._place = place
@@ -129,6 +132,8 @@ class Asking:
         text, problem = None, ""
         if report.state == "cancelled":
             problem = "the run was cancelled"
+        elif any(row.id == self._gate and row.state == "failed" for row in report.rows):
+            problem = "the plan was not approved"
         else:
             try:
                 text = await self._agent.answer(await self.run.graph(), report.state)
@@ -143,7 +148,8 @@ class Asking:
         host = _Host(self._place, self.run, self._options)
         try:
             while (batch := await reviews.next()) is not None:
-                again = await self._agent.consult(host, batch.stars)
+                about = [star for star in batch.stars if star != self._gate]
+                again = not about or await self._agent.consult(host, about)
                 if not again and self._options.end_with_budget:
                     await self.run.cancel(reason="the planner's budget is used up")
                 if not again:
@@ -205,7 +211,7 @@ async def asking(
         if not profiles:
             raise DevicesMissing("no device is connected to plan for; start one with `constellation device`")
         plan = await agent.plan(request, survey(profiles))
-        graph = _with_approval(plan, request) if "plan" in options.approve else plan.graph
+        graph, gate = _with_approval(plan, request) if "plan" in options.approve else (plan.graph, None)
         run, reviews = await place.submit_for_review(
             graph,
             options.edits,
@@ -213,7 +219,7 @@ async def asking(
             options=RunOptions(deadline_s=options.deadline_s, review_timeout_s=REVIEW_TIMEOUT_S),
             info={"request": request, "model": model.name},
         )
-        asked = Asking(place, agent, plan, run, options)
+        asked = Asking(place, agent, plan, run, options, gate)
         try:
             await remarks.follow(run)
             async with anyio.create_task_group() as tasks:
@@ -287,8 +293,8 @@ class _Host:
         return verdict.approved, verdict.comment
 
 
-def _with_approval(plan: Plan, request: str) -> TaskConstellation:
-    """A plan behind the question whether it may be carried out."""
+def _with_approval(plan: Plan, request: str) -> tuple[TaskConstellation, str]:
+    """A plan behind the question whether it may be carried out, and the star that this is."""
     graph = plan.graph.copy()
     roots = [star for star in graph if not graph.lines_into(star)]
     stars = {star: _described(graph[star], [line.source for line in graph.lines_into(star)]) for star in graph}
@@ -299,7 +305,7 @@ def _with_approval(plan: Plan, request: str) -> TaskConstellation:
     graph.star("approve the plan", work, id=id)
     for root in roots:
         graph.line(id, root)
-    return graph
+    return graph, id
 
 
 def _described(star: TaskStar, after: Sequence[str] = ()) -> str:

@@ -1,0 +1,156 @@
+"""Asking at a hub: the planner is at the client, the devices are the hub's."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from constellation import Orchestrator
+from constellation.orchestrator.asking import AskOptions
+from constellation.orchestrator.client import RemoteOrchestrator
+from constellation.orchestrator.errors import HubRefused
+from constellation.orchestrator.events import ApprovalRequested, GraphEdited, PlannerNoted
+from constellation.orchestrator.recovery import read_entries
+from constellation.orchestrator.reviewing import RUN_ID
+from constellation.planner import EditPolicy
+from constellation.scheduling.story import run_story
+from constellation.testing.models import Gate, ModelServer, Reply, ScriptedModel
+
+from .scripts import ANSWER, REQUEST, TOOLS, plan, retry
+
+pytestmark = [pytest.mark.anyio, pytest.mark.e2e]
+
+
+@asynccontextmanager
+async def hub(tmp_path: Path) -> AsyncIterator[tuple[Orchestrator, RemoteOrchestrator]]:
+    """A hub with two device processes, and a client of it."""
+    async with Orchestrator.serve(journal=tmp_path / "journal.db", home=tmp_path / "hub") as served:
+        async with devices(served, tmp_path), Orchestrator.connect(served.url, served.token) as client:
+            await served.wait_for_devices(2)
+            yield served, client
+
+
+@asynccontextmanager
+async def devices(served: Orchestrator, tmp_path: Path) -> AsyncIterator[None]:
+    command = str(Path(sys.executable).with_name("constellation"))
+    environment = {**os.environ, "CONSTELLATION_TOKEN": served.token}
+    started = [
+        await anyio.open_process(
+            [
+                command,
+                "device",
+                "--url",
+                served.url,
+                "--name",
+                name,
+                "--tools",
+                f"{TOOLS}:measure",
+                "--tools",
+                f"{TOOLS}:add_up",
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+            cwd=tmp_path,
+        )
+        for name in ("north", "south")
+    ]
+    try:
+        yield
+    finally:
+        with anyio.CancelScope(shield=True):
+            for process in started:
+                with suppress(ProcessLookupError):
+                    process.terminate()
+                await process.aclose()
+
+
+async def test_a_request_is_carried_out_at_a_hub_edited_and_answered(tmp_path: Path) -> None:
+    with ScriptedModel([plan(tmp_path / "mark"), retry(), ANSWER]) as model:
+        async with hub(tmp_path) as (served, client):
+            options = AskOptions(edits=EditPolicy(gather_s=0))
+            async with client.asking(REQUEST, model=model, options=options) as asked:
+                events = [event async for event in asked.run.events()]
+                answer = await asked.answer()
+            entries = await read_entries(served.journal, asked.run.id)
+            summary = await served.journal.run(asked.run.id)
+    assert (answer.report.state, answer.text) == ("succeeded", ANSWER)
+    assert answer.report.outputs == {"total": 22}
+    assert any(isinstance(event, GraphEdited) for event in events)
+    assert [event.about for event in events if isinstance(event, PlannerNoted)] == ["planned", "edited"]
+    assert summary.info["answer"] == ANSWER
+    assert summary.info["request"] == REQUEST
+    assert any("the planner edited the graph" in line for line in run_story(entries))
+    assert RUN_ID.fullmatch(asked.run.id)
+
+
+async def test_another_client_may_answer_what_the_planner_asks(tmp_path: Path) -> None:
+    options = AskOptions(edits=EditPolicy(gather_s=0), approve=frozenset({"edits"}))
+    with ScriptedModel([plan(tmp_path / "mark"), retry(), ANSWER]) as model:
+        async with hub(tmp_path) as (served, client), Orchestrator.connect(served.url, served.token) as other:
+            async with client.asking(REQUEST, model=model, options=options) as asked:
+                run = await other.find_run(asked.run.id)
+                with anyio.fail_after(60):
+                    async for event in run.events():
+                        if isinstance(event, ApprovalRequested):
+                            await run.approve(event.star, True, by="ann")
+                answer = await asked.answer()
+    assert answer.report.outputs == {"total": 22}
+
+
+async def test_when_the_client_goes_away_the_hub_goes_on_without_its_planner(tmp_path: Path) -> None:
+    """Its run is cancelled when it can say so; here it can't, and nothing stays held."""
+    gate = Gate()
+    async with (
+        ModelServer([plan(tmp_path / "mark"), Reply("x", gate=gate)]) as server,
+        hub(tmp_path) as (served, client),
+    ):
+        run: Any = None
+        with anyio.CancelScope() as scope:
+            async with client.asking(REQUEST, model=server.model, options=AskOptions()) as asked:
+                run = await served.find_run(asked.run.id)
+                await gate.reached.wait()
+                await client._transport.aclose()  # as a cable that is pulled out
+                with anyio.fail_after(60):
+                    report = await run.wait()
+                scope.cancel()
+    assert report.state == "failed"
+    assert report.stars["skipped"] == 1
+
+
+async def test_only_who_looks_after_a_run_may_speak_as_its_planner(tmp_path: Path) -> None:
+    gate = Gate()
+    async with (
+        ModelServer([plan(tmp_path / "mark"), Reply("x", gate=gate)]) as server,
+        hub(tmp_path) as (served, client),
+    ):
+        async with client.asking(REQUEST, model=server.model, options=AskOptions()) as asked:
+            await gate.reached.wait()
+            run = asked.run.id
+            async with Orchestrator.connect(served.url, served.token) as other:
+                for name, more in (
+                    ("reviews", {}),
+                    ("reviewed", {"number": 1}),
+                    ("stop_reviewing", {}),
+                    ("keep_answer", {"answer": "mine"}),
+                    ("note", {"remark": {"kind": "edited", "text": "mine"}}),
+                    ("propose", {"question": "?", "shown": {}}),
+                    ("withdraw", {"proposal": "planner/proposal-1"}),
+                ):
+                    with pytest.raises(HubRefused, match="is not looked after on this connection"):
+                        await other.call(name, {"run": run, **more})
+                policy = {"when": "failure"}
+                graph = {"format": "constellation/1", "name": "x", "stars": {"a": {"work": {"tool": "measure"}}}}
+                with pytest.raises(HubRefused, match="is no id for a run"):
+                    await other.call("submit_for_review", {"graph": graph, "policy": policy, "run": "../x"})
+            remark = {"kind": "edited", "text": "x" * 30_000}
+            with pytest.raises(HubRefused, match="characters"):
+                await client.call("note", {"run": run, "remark": remark})
