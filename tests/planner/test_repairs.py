@@ -18,7 +18,7 @@ from constellation.scheduling.story import run_story, story
 from constellation.testing.models import Called, Reply, ScriptedModel
 from constellation_tools import ToolFailed, tool
 
-from .scripts import call, said
+from .scripts import Interrupted, call, said
 
 pytestmark = pytest.mark.anyio
 
@@ -229,13 +229,6 @@ async def test_what_is_too_large_is_refused() -> None:
 async def test_an_edit_that_comes_too_late_is_told_back_with_how_things_are() -> None:
     """Somebody else changes the star that the model wants to change, between its look and its edit."""
     found = [{"$ref": "b"}]
-    asked_of: list[Any] = []
-
-    async def edit_by_hand(run: Any) -> None:
-        edit = (await run.graph()).edit(author="ann", reason="mine")
-        edit.update("all", priority=3)
-        await run.edit(edit)
-
     steps: list[Any] = [
         said(star("b", "fail", place="cellar"), star("all", "gather", found=found), call("finish", reason="so")),
         said(call("retry", star="b")),
@@ -243,31 +236,21 @@ async def test_an_edit_that_comes_too_late_is_told_back_with_how_things_are() ->
         said(call("retry", star="b"), call("finish", reason="elsewhere, again")),
         "Fine.",
     ]
-    model = ScriptedModel(steps)
 
-    class Meddled:
-        """Between the second and the third answer, somebody edits."""
+    async def edit_by_hand(request: ModelRequest) -> None:
+        edit = (await asked.run.graph()).edit(author="ann", reason="mine")
+        edit.update("all", priority=3)
+        await asked.run.edit(edit)
 
-        name = model.name
-        stream = model.stream
-        aclose = model.aclose
-
-        async def respond(self, request: ModelRequest) -> Any:
-            if len(model.requests) == 2:
-                await edit_by_hand(asked_of[0].run)
-            return await model.respond(request)
-
-    RELEASE.append(anyio.Event())
+    model = Interrupted(ScriptedModel(steps), before=2, what=edit_by_hand)
     events = []
     async with Orchestrator.local(2, tools=TOOLS) as orchestrator:
         options = AskOptions(edits=EditPolicy("failure", gather_s=0))
-        RELEASE[:] = [anyio.Event()]
-        async with orchestrator.asking("Look", model=Meddled(), options=options) as asked:
-            asked_of.append(asked)
+        async with orchestrator.asking("Look", model=model, options=options) as asked:
             async for event in asked.run.events():
                 events.append(event)
             answer = await asked.answer()
-    model.check_used_up()
+    model.model.check_used_up()
     assert answer.report.outputs == {"all": "found cellar"}
     refused = [event.text for event in events if isinstance(event, PlannerNoted) and event.about == "refused"]
     assert len(refused) == 1
