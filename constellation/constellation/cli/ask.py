@@ -112,7 +112,7 @@ def ask(
     from ..journal import FLEETING
     from ..orchestrator.orchestrator import Orchestrator
     from .settings import read_settings
-    from .stopping import run_until_stopped
+    from .stopping import Part, run_until_stopped
 
     own = {"--devices": devices, "--tools": tools, "--root": root, "--allow-host": allow_host, "--journal": journal}
     check_choice(hub, token_file, own)
@@ -158,21 +158,27 @@ def ask(
             journal=journal,
         )
 
+    part = Part()
+
     async def body() -> int:
+        code = RUN_FAILED
+        answer: Answer | None = None
         chosen = await _open(model, settings, price=price, record=record, replay=replay)
         try:
             async with opened() as orchestrator:
                 following.note(f"asking {chosen.name} for a plan")
-                async with orchestrator.asking(request, model=chosen, options=options) as asked:
-                    code = await following.follow(asked.run)
-                    following.note("asking for the answer")
-                    answer = await asked.answer()
+                with part.stopped_alone():  # so that there still is an orchestrator, which cancels the run
+                    async with orchestrator.asking(request, model=chosen, options=options) as asked:
+                        code = await following.follow(asked.run)
+                        following.note("asking for the answer")
+                        answer = await asked.answer()
         finally:
             await chosen.aclose()
-        _tell(answer, as_json=as_json)
-        return code if answer.text is not None else RUN_FAILED
+        if answer is not None:
+            _tell(answer, as_json=as_json)
+        return RUN_FAILED if answer is None or answer.text is None else code
 
-    return following.after(run_until_stopped(body))
+    return following.after(run_until_stopped(body, part))
 
 
 async def _open(

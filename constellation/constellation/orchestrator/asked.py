@@ -27,7 +27,7 @@ class CanBeAsked(ABC):
     async def ask(self, request: str, *, model: Model | str, options: AskOptions | None = None) -> Answer:
         """Have a request planned by a model, carried out on the connected devices, and answered.
 
-        Cancelling it cancels the run.
+        Cancelling it cancels the run, unless the orchestrator itself is closed or cancelled with it.
 
         Args:
             request: What is wanted, in words.
