@@ -21,6 +21,7 @@ SHOWS = {
     "05_remote_devices.py": ([], "read: succeeded on south"),
     "06_planner.py": ([], "it is 37, found in 3 guesses"),
     "07_artifacts.py": ([], "the squares add up to 332833500"),
+    "08_ask.py": ([], "1,158,698 people live in the three cities."),
 }
 
 
