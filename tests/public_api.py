@@ -17,6 +17,7 @@ from typing import Any
 PACKAGES = (
     "constellation",
     "constellation.llm",
+    "constellation.planner",
     "constellation.testing",
     "constellation.testing.conformance",
     "constellation.testing.journals",

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     )
     from .graph.files import read_file, write_text
     from .journal import JournalError, RunSummary, open_journal
+    from .orchestrator.asking import Answer, Asking, AskOptions
     from .orchestrator.devices import DeviceInfo
     from .orchestrator.errors import AdmissionRefused, ConstellationError, Problem, RunFailed
     from .orchestrator.events import Event
@@ -43,6 +44,15 @@ if TYPE_CHECKING:
     from .orchestrator.report import RunReport, StarRow
     from .orchestrator.run import Run
     from .orchestrator.state_dump import RunDump
+    from .planner import (
+        Budget,
+        BudgetUsedUp,
+        Capabilities,
+        ConstellationAgent,
+        EditPolicy,
+        PlanFailed,
+        PlannerError,
+    )
     from .scheduling import DeviceLoad, PlacementPolicy, RunOptions, SchedulingError
 
 _HOMES = {
@@ -70,6 +80,7 @@ _HOMES = {
     ),
     "constellation.graph.files": ("read_file", "write_text"),
     "constellation.journal": ("JournalError", "RunSummary", "open_journal"),
+    "constellation.orchestrator.asking": ("Answer", "AskOptions", "Asking"),
     "constellation.orchestrator.devices": ("DeviceInfo",),
     "constellation.orchestrator.errors": ("AdmissionRefused", "ConstellationError", "Problem", "RunFailed"),
     "constellation.orchestrator.events": ("Event",),
@@ -79,6 +90,15 @@ _HOMES = {
     "constellation.orchestrator.report": ("RunReport", "StarRow"),
     "constellation.orchestrator.run": ("Run",),
     "constellation.orchestrator.state_dump": ("RunDump",),
+    "constellation.planner": (
+        "Budget",
+        "BudgetUsedUp",
+        "Capabilities",
+        "ConstellationAgent",
+        "EditPolicy",
+        "PlanFailed",
+        "PlannerError",
+    ),
     "constellation.scheduling": ("DeviceLoad", "PlacementPolicy", "RunOptions", "SchedulingError"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -86,7 +106,14 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "A2AAgent",
     "AdmissionRefused",
+    "Answer",
     "Approval",
+    "AskOptions",
+    "Asking",
+    "Budget",
+    "BudgetUsedUp",
+    "Capabilities",
+    "ConstellationAgent",
     "ConstellationError",
     "DeviceInfo",
     "DeviceLoad",
@@ -94,6 +121,7 @@ __all__ = [
     "EditBatch",
     "EditBuilder",
     "EditConflict",
+    "EditPolicy",
     "EditRejected",
     "Event",
     "GraphError",
@@ -106,7 +134,9 @@ __all__ = [
     "Outcome",
     "Output",
     "PlacementPolicy",
+    "PlanFailed",
     "Planner",
+    "PlannerError",
     "Problem",
     "Prompt",
     "RetryPolicy",

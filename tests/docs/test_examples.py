@@ -22,6 +22,7 @@ SHOWS = {
     "06_planner.py": ([], "it is 37, found in 3 guesses"),
     "07_artifacts.py": ([], "the squares add up to 332833500"),
     "08_llm_devices.py": ([], "the longest word is amphitheatre"),
+    "09_ask.py": ([], "1,158,698 people live in the three cities."),
 }
 
 

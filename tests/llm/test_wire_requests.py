@@ -20,6 +20,7 @@ from constellation.llm import (
 )
 from constellation.llm.hints.fields import marks
 from constellation.llm.wire.requests import build, wire_messages
+from constellation.llm.wire.tools import offered
 from constellation_tools import tool
 
 SIGNED = ({"type": "thinking", "thinking": "hm", "signature": "abc"},)
@@ -96,3 +97,28 @@ def test_marks_are_on_the_system_and_the_last_two_turns() -> None:
 def test_effort_and_streaming_are_asked_for() -> None:
     body = build(replace(ModelRequest((user("x"),)), effort="low"), model="m", provider="openai", stream=True).body
     assert (body["reasoning_effort"], body["stream"], body["stream_options"]) == ("low", True, {"include_usage": True})
+
+
+def test_openai_enforces_a_schema_and_what_that_adds_to_a_call_is_undone() -> None:
+    tools = offered((ToolSpec.of(add),), "openai")
+    (sent,) = tools.functions
+    assert sent["function"]["strict"] is True
+    assert sent["function"]["parameters"]["required"] == ["a", "b"]
+    assert tools.restored(ToolUse("c", "add", '{"a": 1, "b": null}')) == ToolUse("c", "add", '{"a": 1}')
+
+
+@pytest.mark.parametrize("arguments", ["{oops", "[1]", '{"a": 1}'])
+def test_a_call_that_needs_nothing_undone_comes_as_it_was(arguments: str) -> None:
+    call = ToolUse("c", "add", arguments)
+    assert offered((ToolSpec.of(add),), "openai").restored(call) == call
+    other = ToolUse("c", "multiply", arguments)
+    assert offered((ToolSpec.of(add),), "openai").restored(other) == other
+
+
+def test_each_provider_gets_a_schema_that_it_takes() -> None:
+    spec = ToolSpec(
+        "f", "", {"type": "object", "properties": {"x": {"$ref": "#/$defs/X"}}, "$defs": {"X": {"type": "string"}}}
+    )
+    (sent,) = offered((spec,), "gemini").functions
+    assert sent["function"]["parameters"]["properties"]["x"]["type"] == "string"
+    assert "strict" not in sent["function"]

@@ -236,9 +236,30 @@ def cancelled(h: Harness) -> None:
     h.stopped("a")
 
 
+def planned(h: Harness) -> None:
+    """A planner that notes what it does, and asks people: a yes, a no, a question taken back, one cut off by the end."""
+    h.join(slots=3)
+    h.start(star("a"), star("b"), star("c"), line("a", "c"), review=True)
+    h.ask(ev.PlannerNoted, (), "planned", "two things at once", 2, 900, 120, "0.0021", 1.5)
+    h.succeed("a", 1)
+    h.ask(ev.ProposalMade, StarId("planner/proposal-1"), "May this be added?", {"add": ["d"]})
+    h.ask(ev.ApprovalAnswered, StarId("planner/proposal-1"), True, "ann", "fine")
+    h.edit(AddStar(star("d")), AddLine(line("a", "d")), author="planner", reason="more")
+    h.ask(ev.PlannerNoted, (StarId("a"),), "edited", "more", 1, 500, 60, None)
+    h.ask(ev.HoldReleased, StarId("a"))
+    h.ask(ev.ProposalMade, StarId("planner/proposal-2"), "And this?")
+    h.ask(ev.ApprovalAnswered, StarId("planner/proposal-2"), False, "bob", "no need")
+    h.ask(ev.ProposalMade, StarId("planner/proposal-3"), "Then this?")
+    h.handle(ev.ProposalWithdrawn(h.now, R, StarId("planner/proposal-3"), "nobody answered"))
+    h.ask(ev.ProposalMade, StarId("planner/proposal-4"), "Or that?")
+    h.ask(ev.CancelRequested, None, False, "enough")
+    for name in ("b", "c", "d"):
+        h.stopped(name)
+
+
 SCENARIOS: Mapping[str, Callable[[Harness], None]] = {
     scenario.__name__: scenario
-    for scenario in (triggers, attempts, overdue, people, holds, nested, recovered, deadline, cancelled)
+    for scenario in (triggers, attempts, overdue, people, holds, nested, recovered, deadline, cancelled, planned)
 }
 
 

@@ -33,6 +33,9 @@ EVENTS = [
     ev.HoldTaken(1.0, R, ev.StarId("a")),
     ev.HoldReleased(1.0, R, ev.StarId("a"), "seen"),
     ev.ApprovalAnswered(1.0, R, ev.StarId("a"), True, "ann", "ok"),
+    ev.ProposalMade(1.0, R, ev.StarId("planner/proposal-1"), "May I?", {"add": ["x"]}),
+    ev.ProposalWithdrawn(1.0, R, ev.StarId("planner/proposal-1"), "too late"),
+    ev.PlannerNoted(1.0, R, (ev.StarId("a"),), "edited", "because", 1, 10, 5, "0.01", 0.5),
     ev.NestedEnded(1.0, R, ev.StarId("a"), {"x": 1}, StarError("E", "m")),
     ev.RunRecovered(1.0, R, True, True),
 ]

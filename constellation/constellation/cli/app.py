@@ -7,14 +7,17 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from .ask import ask
 from .dumps import dump, replay
 from .extensions import extensions, load_command
 from .gc import gc
 from .graphs import show, validate
 from .hub import devices, serve
 from .mcp import mcp
+from .models import MODELS
 from .run import resume, run
 from .runs import runs
+from .story import story
 from .tokens import TOKENS
 from .tools_serve import TOOLS
 from .version import version
@@ -47,8 +50,24 @@ def make_app() -> Any:
         help="Run a workflow as a graph of tasks across many machines.",
     )
     app.callback()(_global_options)
-    for command in (run, validate, show, runs, resume, dump, replay, gc, serve, devices, mcp, version):
+    for command in (
+        ask,
+        run,
+        validate,
+        show,
+        runs,
+        story,
+        resume,
+        dump,
+        replay,
+        gc,
+        serve,
+        devices,
+        mcp,
+        version,
+    ):
         app.command()(command)
+    app.add_typer(MODELS, name="models")
     app.add_typer(TOKENS, name="tokens")
     app.add_typer(TOOLS, name="tools")
     return typer.main.get_command(app)

@@ -48,13 +48,15 @@ def is_users(error: BaseException) -> bool:
 
     from ..graph import GraphError
     from ..journal import JournalError
+    from ..llm.errors import LLMError
     from ..orchestrator.errors import ConstellationError
+    from ..planner.errors import PlannerError
     from ..scheduling.errors import InvariantBroken, SchedulingError
 
     if isinstance(error, InvariantBroken):
         return False
     kinds = (CommandError, ConstellationError, SchedulingError, GraphError, JournalError, ProtocolError, ToolsError)
-    return isinstance(error, (*kinds, OSError))
+    return isinstance(error, (*kinds, LLMError, PlannerError, OSError))
 
 
 def told(error: BaseException) -> list[str]:

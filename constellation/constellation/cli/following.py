@@ -41,6 +41,8 @@ class Following:
         resume_options: What has to stand on the command line of `constellation resume`, besides the run.
         lasting: Whether the run is in a journal that outlives this process.
         at_hub: Whether a hub carries the run out, which goes on when this process ends.
+        how_to_allow: What is said where nobody can be asked.
+        ends_with_us: Whether the run is cancelled when the command is stopped.
         run_id: The run, once it has begun.
     """
 
@@ -51,6 +53,8 @@ class Following:
     resume_options: Sequence[str] = ()
     lasting: bool = True
     at_hub: bool = False
+    how_to_allow: str | None = None
+    ends_with_us: bool = False
     run_id: str | None = None
     _held_back: list[str] | None = field(default=None, init=False)
     _ended: bool = field(default=False, init=False)
@@ -70,7 +74,8 @@ class Following:
             if not all(is_users(cause) for cause in causes):
                 raise
             reasons = dict.fromkeys(line for cause in causes for line in told(cause))
-            hint = "the run itself has ended" if self._ended else self.how_to_resume()
+            ended = self._ended or self.ends_with_us
+            hint = "the run itself has ended" if ended else self.how_to_resume()
             raise RunBroken(f"run {run.id}: {'; '.join(reasons)}; {hint}") from error
 
     async def _follow(self, run: Run) -> int:
@@ -81,7 +86,7 @@ class Following:
         write = None if self.report is None else partial(self._write_report, run, self.report)
         try:
             async with self._screen() as (screen, suspended):
-                report, path = await follow(run, screen, self._approver(suspended), note=self._note, write_report=write)
+                report, path = await follow(run, screen, self._approver(suspended), note=self.note, write_report=write)
         finally:
             self._release_notes()
         if not self.as_json:
@@ -95,6 +100,8 @@ class Following:
         if code > STOPPED:
             if self.run_id is None:
                 _tell("stopped before the run had begun")
+            elif self.ends_with_us:
+                _tell(f"stopped; run {self.run_id} was cancelled; see it with: {self._show_command()}")
             elif self.at_hub:
                 _tell(f"stopped watching; the run goes on at the hub; see it with: {self._resume_command()}")
             else:
@@ -111,6 +118,9 @@ class Following:
 
     def _resume_command(self) -> str:
         return shlex.join(["constellation", "resume", self.run_id or "", *self.resume_options])
+
+    def _show_command(self) -> str:
+        return shlex.join(["constellation", "story", self.run_id or "", *self.resume_options])
 
     # --- parts -------------------------------------------------------------------------------------------------------
 
@@ -142,7 +152,7 @@ class Following:
         if self.approve is Approve.NONE:
             return AnswerAll(Answer(False, by, "refused by --approve none"))
         if self.as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
-            return AnswerAll(Answer(False, by, HOW_TO_ALLOW), note=self._note)
+            return AnswerAll(Answer(False, by, self.how_to_allow or HOW_TO_ALLOW), note=self.note)
         return AskAtTerminal(by=by, suspended=suspended)
 
     async def _write_report(self, run: Run, path: Path) -> Path:
@@ -155,7 +165,8 @@ class Following:
             write_report(await run.wait(), await run.graph(), path)
         return path
 
-    def _note(self, text: str) -> None:
+    def note(self, text: str) -> None:
+        """Say something to the person, beside what is shown of the run."""
         if self._held_back is None:
             _tell(text)
         else:  # a line written now would tear the picture

@@ -57,6 +57,8 @@ def describe(event: ev.Event) -> Line | None:
         case ev.EditRefused():
             text = f"edit after {visible(event.star)} refused: {visible(event.message, limit=TEXT_LIMIT)}"
             return Line(text, Tone.WARN)
+        case ev.PlannerNoted():
+            return _planner(event)
         case ev.ApprovalRequested():
             text = f"{visible(event.star)} waits for approval: {visible(event.question, limit=TEXT_LIMIT)}"
             return Line(text, Tone.WARN)
@@ -110,6 +112,16 @@ def _settled(event: ev.StarSettled) -> Line:
     if event.error:
         text += f": {cause(event.error)}"
     return Line(text, _TONES.get(event.state, Tone.PLAIN), routine=event.state == "succeeded")
+
+
+_PLANNER_TONES = {"planned": Tone.HEAD, "edited": Tone.HEAD, "left": Tone.DIM}
+
+
+def _planner(event: ev.PlannerNoted) -> Line:
+    what = {"gave_up": "gave up", "left": "leaves the graph as it is", "mistake": "has to mend"}
+    about = f" after {some(event.stars, most=3)}" if event.stars else ""
+    text = f"planner {what.get(event.about, visible(event.about))}{about}: {visible(event.text, limit=TEXT_LIMIT)}"
+    return Line(text, _PLANNER_TONES.get(event.about, Tone.WARN))
 
 
 def _edited(event: ev.GraphEdited) -> Line:

@@ -183,25 +183,30 @@ class ReplayModel:
     Requests are known by what they ask, so those that were made at once may come in any order.
     """
 
-    def __init__(self, path: str | Path, *, secrets: Iterable[str] = ()) -> None:
+    def __init__(self, path: str | Path, *, secrets: Iterable[str] = (), in_order: bool = False) -> None:
         """Read a cassette.
 
         Args:
             path: The file.
             secrets: Those that it was recorded with.
+            in_order: Whether a request that was not recorded in so many words is given the first answer that is left.
+                For conversations whose requests tell of what went on elsewhere at the time, one after the other.
 
         Raises:
             CassetteError: it can't be read, or is no cassette.
         """
         self._path = Path(path)
         self._secrets = tuple(secrets)
-        self._answers: dict[str, deque[_Recorded]] = {}
+        self._in_order = in_order
+        self._answers: list[_Recorded | None] = []
+        self._places: dict[str, deque[int]] = {}
         try:
             lines = self._path.read_bytes().splitlines()
             self._head = _HEAD.validate_json(lines[0] if lines else b"")
             for line in lines[1:]:
                 recorded = _RECORDED.validate_json(line)
-                self._answers.setdefault(recorded.fingerprint, deque()).append(recorded)
+                self._places.setdefault(recorded.fingerprint, deque()).append(len(self._answers))
+                self._answers.append(recorded)
         except OSError as error:
             raise CassetteError(f"the cassette can't be read: {error}") from None
         except ValidationError as error:
@@ -216,7 +221,7 @@ class ReplayModel:
     @property
     def remaining(self) -> int:
         """How many answers were not asked for yet."""
-        return sum(map(len, self._answers.values()))
+        return sum(recorded is not None for recorded in self._answers)
 
     async def respond(self, request: ModelRequest) -> ModelResponse:
         """Answer as a whole.
@@ -243,15 +248,25 @@ class ReplayModel:
         yield WholeStream(await self.respond(request))
 
     def _next(self, request: ModelRequest) -> _Recorded:
-        found = self._answers.get(fingerprint(request, self._secrets))
-        if found is None:
+        places = self._places.get(fingerprint(request, self._secrets))
+        while places:
+            if (answer := self._taken(places.popleft())) is not None:
+                return answer
+        if self._in_order:
+            for place in range(len(self._answers)):
+                if (answer := self._taken(place)) is not None:
+                    return answer
+        if places is None and not self._in_order:
             raise CassetteError(
                 f"{self._path} has no answer to {_asked(request, self._secrets)!r} with this conversation and these "
                 "tools: record it again"
             )
-        if not found:
-            raise CassetteError(f"{self._path} has no further answer to {_asked(request, self._secrets)!r}")
-        return found.popleft()
+        raise CassetteError(f"{self._path} has no further answer to {_asked(request, self._secrets)!r}")
+
+    def _taken(self, place: int) -> _Recorded | None:
+        """The answer at a place, which is gone by that; None when it was gone before."""
+        answer, self._answers[place] = self._answers[place], None
+        return answer
 
     def check_used_up(self) -> None:
         """See that everything was asked for.
@@ -260,7 +275,7 @@ class ReplayModel:
             CassetteError: something was not.
         """
         if self.remaining:
-            left = [recorded.asked for answers in self._answers.values() for recorded in answers]
+            left = [recorded.asked for recorded in self._answers if recorded is not None]
             raise CassetteError(f"{self._path}: {self.remaining} answers were not asked for: {left}")
 
     async def aclose(self) -> None:

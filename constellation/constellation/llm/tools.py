@@ -1,8 +1,8 @@
-"""Tools as models are told of them. How a provider wants the schema is decided in `as_functions`, and nowhere else."""
+"""Tools as models are told of them. How a provider wants the schema is seen to in `wire/tools.py`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -32,14 +32,3 @@ class ToolSpec:
             UnresolvedAnnotation: an annotation of it names something that is not defined.
         """
         return cls(tool.name, tool.description, tool.input_schema)
-
-
-def as_functions(tools: Iterable[ToolSpec]) -> list[dict[str, Any]]:
-    """The tools as Chat Completions has them."""
-    return [
-        {
-            "type": "function",
-            "function": {"name": tool.name, "description": tool.description, "parameters": dict(tool.input_schema)},
-        }
-        for tool in tools
-    ]

@@ -23,6 +23,7 @@ from ..graph import EditBatch, EditBuilder, TaskConstellation
 from ..graph.documents import dump, load
 from ..journal import RunSummary
 from ..scheduling import RunOptions
+from .asked import CanBeAsked
 from .control_messages import CONTROL, CONTROL_PATH, Answer, Open, Request
 from .devices import DeviceInfo
 from .errors import AdmissionRefused, DevicesMissing, HubRefused, HubUnreachable, Problem
@@ -32,6 +33,10 @@ from .state_dump import RunDump, dump_from_json
 
 if TYPE_CHECKING:
     from ssl import SSLContext
+
+    from ..planner import Remark
+    from .remote_planning import RemotePlace
+    from .run import Verdict
 
 MAX_FRAME_BYTES = 64 * 1024 * 1024
 """The largest message that a client takes from a hub: the graph of a large run, with its outputs."""
@@ -86,7 +91,7 @@ async def _open(transport: Transport, token: str, url: str) -> Mapping[str, Any]
     return answer.value if isinstance(answer.value, dict) else {}
 
 
-class RemoteOrchestrator:
+class RemoteOrchestrator(CanBeAsked):
     """A hub, seen from a client."""
 
     def __init__(self, transport: Transport, *, max_frame_bytes: int) -> None:
@@ -105,15 +110,15 @@ class RemoteOrchestrator:
     ) -> RemoteRun:
         """Start a run on the hub's devices; see `Orchestrator.submit`."""
         arguments = {"graph": dump(graph), "options": asdict(options or RunOptions()), "info": dict(info or {})}
-        return self._run(await self.call("submit", arguments))
+        return self.run(await self.call("submit", arguments))
 
     async def resume(self, run: str, *, rerun_unknown: bool = False) -> RemoteRun:
         """Go on with a run; see `Orchestrator.resume`."""
-        return self._run(await self.call("resume", {"run": run, "rerun_unknown": rerun_unknown}))
+        return self.run(await self.call("resume", {"run": run, "rerun_unknown": rerun_unknown}))
 
     async def find_run(self, run: str) -> RemoteRun:
         """A run that the hub holds; raises HubRefused when it does not."""
-        return self._run(await self.call("attach", {"run": run}))
+        return self.run(await self.call("attach", {"run": run}))
 
     async def runs(self, *, limit: int = 100) -> list[RunSummary]:
         """The newest runs in the hub's journal, newest first."""
@@ -203,7 +208,15 @@ class RemoteOrchestrator:
         for pending in self._waiting.values():
             pending.done.set()
 
-    def _run(self, value: Mapping[str, Any]) -> RemoteRun:
+    @property
+    def place(self) -> RemotePlace:
+        """Where requests are carried out: at the hub."""
+        from .remote_planning import RemotePlace
+
+        return RemotePlace(self)
+
+    def run(self, value: Mapping[str, Any]) -> RemoteRun:
+        """The run that an answer names."""
         return RemoteRun(self, str(value["run"]), str(value["name"]))
 
 
@@ -275,6 +288,18 @@ class RemoteRun:
     async def approve(self, star: str, approved: bool = True, *, by: str = "", comment: str = "") -> None:
         """See `Run.approve`."""
         await self._call("approve", star=star, approved=approved, by=by, comment=comment)
+
+    async def propose(self, question: str, arguments: Mapping[str, Any], *, timeout_s: float) -> Verdict:
+        """See `Run.propose`; only for the client that looks after the run."""
+        from .remote_planning import propose
+
+        return await propose(self._hub, self._id, question, arguments, timeout_s=timeout_s)
+
+    async def note(self, remark: Remark) -> None:
+        """See `Run.note`; only for the client that looks after the run."""
+        from .remote_planning import note
+
+        await note(self._hub, self._id, remark)
 
     async def _call(self, call: str, **arguments: Any) -> Any:
         return await self._hub.call(call, {"run": self._id, **arguments})

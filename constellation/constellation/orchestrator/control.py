@@ -26,13 +26,14 @@ from ..journal import JournalError
 from ..scheduling import RunOptions, SchedulingError
 from .control_messages import CONTROL, CONTROL_PATH, CONTROL_VERSION, POLL_S, Answer, Open, Request
 from .credentials import Grant
-from .errors import AdmissionRefused, ConstellationError, DumpTooLarge
+from .errors import AdmissionRefused, ConstellationError, DumpTooLarge, HubRefused
 from .limits import HubLimits
 from .recovery import read_entries, replay
 from .report import make_report
 from .run import LocalRun
 
 if TYPE_CHECKING:
+    from .control_planning import ClientsPlanning
     from .orchestrator import Orchestrator
 
 __all__ = ["CONTROL_PATH", "ControlServer"]
@@ -112,6 +113,16 @@ class _Client:
         self._sending = anyio.Lock()
         self._max_requests = max_requests
         self._under_way = 0
+        self._planning: ClientsPlanning | None = None
+
+    @property
+    def planning(self) -> ClientsPlanning:
+        """What it plans, if anything."""
+        if self._planning is None:
+            from .control_planning import ClientsPlanning
+
+            self._planning = ClientsPlanning(self.orchestrator)
+        return self._planning
 
     async def serve(self) -> None:
         async with background() as tasks:
@@ -128,6 +139,9 @@ class _Client:
                     tasks.start_soon(self._answer, message)
             finally:
                 tasks.cancel_scope.cancel()
+                if self._planning is not None:
+                    with anyio.CancelScope(shield=True):
+                        await self._planning.close()
 
     async def _answer(self, request: Request) -> None:
         try:
@@ -140,11 +154,13 @@ class _Client:
 
     async def _carry_out(self, request: Request) -> Answer:
         number = request.number
-        handler = _CALLS.get(request.call)
+        handler = _CALLS.get(request.call) or _planning_call(request.call)
         if handler is None:
             return Answer(number=number, error="UnknownCall", message=f"no call {request.call!r} here")
         try:
             return Answer(number=number, value=await handler(self, request.arguments))
+        except HubRefused as error:
+            return Answer(number=number, error=error.type, message=str(error))
         except (ConstellationError, GraphError, SchedulingError, JournalError) as error:
             details = None
             if isinstance(error, AdmissionRefused):
@@ -278,6 +294,14 @@ async def _approve(client: _Client, arguments: Mapping[str, Any]) -> Any:
         by=str(arguments.get("by", "")),
         comment=str(arguments.get("comment", "")),
     )
+
+
+def _planning_call(call: str) -> Handler | None:
+    """What carries a planner's call out; it is loaded with the first."""
+    from .control_planning import PLANNING_CALLS
+
+    method = PLANNING_CALLS.get(call)
+    return None if method is None else lambda client, arguments: method(client.planning, arguments)
 
 
 _CALLS: Mapping[str, Handler] = {

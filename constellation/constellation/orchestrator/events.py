@@ -180,6 +180,31 @@ class EditRefused(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlannerNoted(Event):
+    """A planner lets something be known of its work.
+
+    Attributes:
+        about: `planned`, `mistake`, `edited`, `left`, `refused` or `gave_up`.
+        text: What there is to say.
+        stars: The stars that it is about; empty for the whole run.
+        calls: Requests to its model since it last said something.
+        input_tokens: Tokens of their prompts.
+        output_tokens: Tokens of their answers.
+        usd: What they cost, a decimal number; None where nobody knows.
+    """
+
+    event: ClassVar[str] = "planner_noted"
+
+    about: str
+    text: str
+    stars: tuple[str, ...] = ()
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    usd: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalRequested(Event):
     """A star waits for a person."""
 
@@ -255,6 +280,7 @@ _BY_NAME: dict[str, type[Event]] = {
         StarSettled,
         GraphEdited,
         EditRefused,
+        PlannerNoted,
         ApprovalRequested,
         RunPaused,
         RunUnpaused,

@@ -32,6 +32,9 @@ from .survivors import Survivor, find_survivors
 
 LOOPBACK = "127.0.0.1"
 
+EMBEDDED_SESSIONS = SessionSettings(resume_window_s=10.0)
+"""Sessions of devices that this process has started itself: it knows at once when one of them dies."""
+
 _FLEET_ID = re.compile(r"[0-9a-f]{1,16}-[0-9a-f]{12}")
 
 RETURN_S = 3.0

@@ -70,8 +70,9 @@ class Intake:
         options: RunOptions | None = None,
         info: Mapping[str, Any] | None = None,
         planner: Planner | None = None,
+        run: RunId | None = None,
     ) -> LocalRun:
-        """See `Orchestrator.submit`."""
+        """See `Orchestrator.submit`; `run` is the id that it is to have, of `new_run_id`."""
         for key in (FLEET_KEY, HUB_KEY):
             if key in (info or {}):
                 raise ValueError(f"{key!r} can't be among a run's info: the orchestrator notes there where it was run")
@@ -80,7 +81,7 @@ class Intake:
         problems = find_problems(graph, profiles)
         if problems and (profiles or not (self.at_hub and self.shared)):
             raise AdmissionRefused(problems)
-        run = new_run_id()
+        run = run or new_run_id()
         planner = planner if planner is not None else self.planner
         options = replace(options if options is not None else RunOptions(), review=planner is not None)
         kept = {

@@ -70,7 +70,9 @@ def notes_of_end(command: cmd.StarSettled, at: float) -> Notes:
     return (ended,) if begun is None else (("star_started", at, star, begun, device), ended)
 
 
-def notes_of_rarity(command: cmd.StarRetrying | cmd.EditApplied | cmd.AskApproval, at: float) -> Notes:
+def notes_of_rarity(
+    command: cmd.StarRetrying | cmd.EditApplied | cmd.AskApproval | cmd.ProposalSettled, at: float
+) -> Notes:
     """What is to be kept of what happens to few stars: the command."""
     return (("command", at, command),)
 
@@ -129,6 +131,17 @@ def _from_command(seq: int, time: float, command: cmd.Command) -> out.Event:
             return out.ApprovalRequested(
                 seq=seq, time=time, run=run, star=star_id, question=question, arguments=arguments
             )
+        case cmd.ProposalSettled(_, star_id, approved, by, comment):
+            said = f"{f' by {by}' if by else ''}{f': {comment}' if comment else ''}"
+            return out.StarSettled(
+                seq=seq,
+                time=time,
+                run=run,
+                star=star_id,
+                state="succeeded" if approved else "failed",
+                output={"approved": True, "by": by, "comment": comment} if approved else None,
+                error=None if approved else {"type": "ApprovalDenied", "message": f"denied{said}"},
+            )
     raise TypeError(f"{type(command).__name__} stands for no event")
 
 
@@ -163,6 +176,19 @@ def from_entry(event: ev.RunEvent, machine: RunMachine, seq: int) -> out.Event |
             )
         case ev.RunRecovered(at):
             return out.RunRecovered(seq=seq, time=at, run=run, name=graph.name, stars=stars_by_state(graph))
+        case ev.PlannerNoted(at):
+            return out.PlannerNoted(
+                seq=seq,
+                time=at,
+                run=run,
+                about=event.about,
+                text=event.text,
+                stars=event.stars,
+                calls=event.calls,
+                input_tokens=event.input_tokens,
+                output_tokens=event.output_tokens,
+                usd=event.usd,
+            )
         case ev.RunPaused(at):
             return out.RunPaused(seq=seq, time=at, run=run)
         case ev.RunUnpaused(at):

@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING, Any
 from anyio.abc import TaskGroup
 
 from constellation_protocol.kinds import A2AAgent, DeviceSpec, ModelAgent
-from constellation_protocol.settings import SessionSettings
 from constellation_protocol.tasks import background
 
 from ..graph import TaskConstellation
 from ..journal import FLEETING, Journal, RunSummary, open_journal
 from ..scheduling import PlacementPolicy, RunId, RunOptions, UnknownRun
 from .admission import find_problems
+from .asked import CanBeAsked, local_place
 from .devices import DeviceInfo, wait_for_devices
 from .door import Door
 from .engine import one_journal_error
 from .errors import CannotResume, Problem
-from .fleets import Fleet, restart_devices, start_devices, surviving
+from .fleets import EMBEDDED_SESSIONS, Fleet, restart_devices, start_devices, surviving
 from .homes import ARTIFACTS, home_for, using_files
 from .intake import FLEET_KEY, Intake
 from .planning import Planner
@@ -41,13 +41,10 @@ if TYPE_CHECKING:
 
     from .client import RemoteOrchestrator
     from .limits import HubLimits
+    from .reviewing import LocalPlace
 
 
-EMBEDDED_SESSIONS = SessionSettings(resume_window_s=10.0)
-"""Sessions of devices that this process has started itself: it knows at once when one of them dies."""
-
-
-class Orchestrator:
+class Orchestrator(CanBeAsked):
     """Runs constellations on devices. Make one with `local`, `serve`, `connect` or `reopen`."""
 
     def __init__(
@@ -365,6 +362,11 @@ class Orchestrator:
         if len(found) != 1:
             raise UnknownRun(run)
         return found[0]
+
+    @property
+    def place(self) -> LocalPlace:
+        """Where requests are carried out: here."""
+        return local_place(self._book, self._intake)
 
     @property
     def journal(self) -> Journal:

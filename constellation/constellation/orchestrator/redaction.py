@@ -25,6 +25,7 @@ _KEPT = frozenset(
         "format", "kind", "op", "state", "trigger", "when", "type", "code",
         "run", "parent", "child", "star", "source", "target", "attempt", "id", "timer",
         "device", "memory", "tool", "requires", "on",
+        "proposal", "about", "stars", "usd",
     }
 )  # fmt: skip
 """Keys whose texts say how a run went, not what it was about."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
+
+import anyio
 
 from ..graph import AddStar, EditBatch, EditBuilder, StarId, TaskConstellation, TaskStar, UnknownStar, UpdateStar
 from ..graph.snapshot import Snapshot, owned
@@ -12,10 +15,11 @@ from ..scheduling import events as ev
 from ..scheduling.nesting import find_inside
 from .engine import check_size
 from .event_log import EventLog
-from .events import Event
+from .events import Event, RunFinished, StarSettled
 from .report import RunReport, make_report, outputs_of
 
 if TYPE_CHECKING:
+    from ..planner import Remark
     from .engine import Engine
 
 Offer = Callable[[Mapping[str, Callable[..., Any]]], Awaitable[None]]
@@ -79,6 +83,36 @@ class Run(Protocol):
 
     async def approve(self, star: str, approved: bool = True, *, by: str = "", comment: str = "") -> None:
         """Answer an approval; one inside a nested constellation is named `<star>/<inner star>`; raises NotWaiting."""
+
+    async def propose(self, question: str, arguments: Mapping[str, Any], *, timeout_s: float) -> Verdict:
+        """Ask a person something that is no star's question, such as whether an edit may be made.
+
+        It is asked, and answered with `approve`, like an approval that is called `planner/<name>`.
+
+        Args:
+            question: What the person is asked.
+            arguments: JSON that is shown with it.
+            timeout_s: Seconds after which no answer counts as a no.
+
+        Raises:
+            RunEnded: the run is over.
+        """
+
+    async def note(self, remark: Remark) -> None:
+        """Have the journal and observers know what a planner says of its work; nothing once the run has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a person has said to a proposal.
+
+    Attributes:
+        approved: Whether it was a yes; no answer is a no.
+        comment: What was said with it.
+    """
+
+    approved: bool
+    comment: str = ""
 
 
 class LocalRun:
@@ -177,5 +211,63 @@ class LocalRun:
 
     async def approve(self, star: str, approved: bool = True, *, by: str = "", comment: str = "") -> None:
         """See `Run.approve`."""
+        if star in self.machine.planning.proposals:
+            run, asked = self.machine.run, StarId(star)
+            await self._ask(ev.ApprovalAnswered(self._engine.clock(), run, asked, approved, by, comment))
+            return
         run, asked = find_inside(self._engine.scheduler.runs, self.machine, star)
         await self._ask(ev.ApprovalAnswered(self._engine.clock(), run, asked, approved, by, comment))
+
+    async def propose(self, question: str, arguments: Mapping[str, Any], *, timeout_s: float) -> Verdict:
+        """See `Run.propose`."""
+        proposal = await self.begin_proposal(question, arguments)
+        verdict = None
+        try:
+            with anyio.move_on_after(timeout_s):
+                verdict = await self.verdict_on(proposal)
+        finally:
+            if verdict is None:
+                await self.withdraw_proposal(proposal, f"nobody answered within {timeout_s:g} s")
+        return verdict or Verdict(False, "nobody has answered")
+
+    async def begin_proposal(self, question: str, arguments: Mapping[str, Any]) -> StarId:
+        """Ask a person, and return what the proposal is called; raises RunEnded."""
+        machine = self.machine
+        proposal = StarId(f"planner/proposal-{machine.planning.asked + 1}")
+        await self._ask(ev.ProposalMade(self._engine.clock(), machine.run, proposal, question, dict(arguments)))
+        return proposal
+
+    async def verdict_on(self, proposal: StarId) -> Verdict:
+        """Wait for the answer to a proposal; the end of the run is a no."""
+        async for event in self.log.read():
+            if isinstance(event, StarSettled) and event.star == proposal:
+                said = event.output["comment"] if event.state == "succeeded" else (event.error or {}).get("message", "")
+                return Verdict(event.state == "succeeded", str(said))
+            if isinstance(event, RunFinished):
+                break
+        return Verdict(False, "the run has ended")
+
+    async def withdraw_proposal(self, proposal: StarId, reason: str) -> None:
+        """Take a question back that nobody has answered."""
+        if proposal in self.machine.planning.proposals:
+            self._engine.post(ev.ProposalWithdrawn(self._engine.clock(), self.machine.run, proposal, reason))
+
+    async def note(self, remark: Remark) -> None:
+        """See `Run.note`."""
+        if self.machine.ended:
+            return
+        spent = remark.spent
+        await self._engine.ask(
+            ev.PlannerNoted(
+                self._engine.clock(),
+                self.machine.run,
+                tuple(map(StarId, remark.stars)),
+                remark.kind,
+                remark.text,
+                spent.calls,
+                spent.input_tokens,
+                spent.output_tokens,
+                None if spent.usd is None else str(spent.usd),
+                spent.seconds,
+            )
+        )

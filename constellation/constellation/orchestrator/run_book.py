@@ -389,5 +389,6 @@ _NOTES: Mapping[type, Callable[[Any, float], Notes]] = {
     cmd.StarRetrying: notes_of_rarity,
     cmd.EditApplied: notes_of_rarity,
     cmd.AskApproval: notes_of_rarity,
+    cmd.ProposalSettled: notes_of_rarity,
 }
 """What is kept of commands that are told."""

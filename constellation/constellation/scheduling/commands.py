@@ -47,6 +47,17 @@ class AskApproval:
 
 
 @record
+class ProposalSettled:
+    """Let it be known that a proposal has been answered, or withdrawn."""
+
+    run: RunId
+    star: StarId
+    approved: bool
+    by: str
+    comment: str
+
+
+@record
 class StartNested:
     """Start a run of its own, `child`, for a nested constellation; its end comes back as `NestedEnded`."""
 
@@ -133,6 +144,7 @@ Command = (
     Dispatch
     | CancelAttempt
     | AskApproval
+    | ProposalSettled
     | StartNested
     | CancelNested
     | RequestReview
@@ -151,7 +163,8 @@ class Step:
 
     Attributes:
         entries: All entries.
-        of_runs: Those among them that begin, take up, pause or go on with a whole run; no commands stand for them.
+        of_runs: Those among them that begin, take up, pause or go on with a whole run, or are notes of its planner; no
+            commands stand for them.
         commands: What is to be done, in this order.
     """
 

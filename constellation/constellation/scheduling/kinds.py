@@ -11,8 +11,8 @@ OF_THE_FLEET = frozenset(FLEET_EVENTS)
 LAST_REPORTS = frozenset({ev.AttemptSucceeded, ev.AttemptFailed, ev.AttemptCancelled, ev.AttemptRejected})
 """What a device says of an attempt when it is done with it."""
 
-OF_RUNS = frozenset({ev.RunStarted, ev.RunRecovered, ev.RunPaused, ev.RunUnpaused})
+OF_RUNS = frozenset({ev.RunStarted, ev.RunRecovered, ev.RunPaused, ev.RunUnpaused, ev.PlannerNoted})
 """The kinds of events that are about a whole run; see `Step.of_runs`."""
 
-NEWS = LAST_REPORTS | {ev.AttemptStarted, ev.HoldReleased}
+NEWS = LAST_REPORTS | {ev.AttemptStarted, ev.HoldReleased, ev.ProposalWithdrawn, ev.PlannerNoted}
 """What is not a request but news, and may come when the run that it is about has been dropped."""

@@ -24,9 +24,11 @@ from . import events as ev
 from .attempt_rules import AttemptRules
 from .attempts import StopCause
 from .commands import (
+    AskApproval,
     CancelNested,
     Command,
     EditApplied,
+    ProposalSettled,
     RunSettled,
 )
 from .errors import NotWaiting
@@ -91,6 +93,9 @@ class RunMachine(AttemptRules):
             if self.graph.state(star) is StarState.RUNNING and self._attempt_of(star) is None
         ]
         self.review = event.review
+        # Who asked is gone; whoever plans now decides anew, and asks again if need be.
+        for proposal in list(self.planning.proposals):
+            self._settle_proposal(proposal, False, "", "the orchestrator was restarted")
         for star in list(self._reviews):
             if self.review:
                 self._ask_review(star)
@@ -166,6 +171,8 @@ class RunMachine(AttemptRules):
         for star in reversed(self.graph.in_order()):
             if self.graph.state(star) not in SETTLED:
                 self._stop_star(star, error.message)
+        for proposal in list(self.planning.proposals):
+            self._settle_proposal(proposal, False, "", error.message)
         for star in list(self._reviews):
             self._end_review(star)
         for star, holds in list(self._holds.items()):
@@ -276,6 +283,9 @@ class RunMachine(AttemptRules):
 
     def _approval_answered(self, event: ev.ApprovalAnswered) -> bool:
         star = event.star
+        if star in self.planning.proposals:
+            self._settle_proposal(star, event.approved, event.by, event.comment)
+            return True
         waiting = star in self.graph and self.graph.state(star) is StarState.RUNNING
         if not waiting or not isinstance(self.graph[star].work, Approval):
             raise NotWaiting(star)
@@ -287,6 +297,31 @@ class RunMachine(AttemptRules):
             by = f" by {event.by}" if event.by else ""
             comment = f": {event.comment}" if event.comment else ""
             self._settle(star, StarState.FAILED, error=StarError("ApprovalDenied", f"denied{by}{comment}"))
+        return True
+
+    def _proposal_made(self, event: ev.ProposalMade) -> bool:
+        self._refuse_after_end()
+        if event.proposal in self.planning.proposals:
+            return False
+        self.planning.proposals[event.proposal] = None
+        self.planning.asked += 1
+        self._out.append(AskApproval(self.run, event.proposal, event.question, event.arguments))
+        return True
+
+    def _proposal_withdrawn(self, event: ev.ProposalWithdrawn) -> bool:
+        if event.proposal not in self.planning.proposals:
+            return False
+        self._settle_proposal(event.proposal, False, "", event.reason or "withdrawn")
+        return True
+
+    def _settle_proposal(self, proposal: StarId, approved: bool, by: str, comment: str) -> None:
+        del self.planning.proposals[proposal]
+        self._out.append(ProposalSettled(self.run, proposal, approved, by, comment))
+
+    def _planner_noted(self, event: ev.PlannerNoted) -> bool:
+        if self.ended:
+            return False
+        self.planning.take(event)
         return True
 
     def _nested_ended(self, event: ev.NestedEnded) -> bool:
@@ -324,6 +359,9 @@ _HANDLERS: Mapping[type, Callable[[RunMachine, Any], bool]] = cast(
         ev.HoldTaken: RunMachine._hold_taken,
         ev.HoldReleased: RunMachine._hold_released,
         ev.ApprovalAnswered: RunMachine._approval_answered,
+        ev.ProposalMade: RunMachine._proposal_made,
+        ev.ProposalWithdrawn: RunMachine._proposal_withdrawn,
+        ev.PlannerNoted: RunMachine._planner_noted,
         ev.NestedEnded: RunMachine._nested_ended,
         ev.RunRecovered: RunMachine._recovered,
     },

@@ -43,6 +43,7 @@ from .desk import Desk
 from .errors import RunEnded
 from .events import NO_VERDICTS, AttemptId, DeviceId, RunId, Verdicts, nested_id
 from .expansion import fill_inputs
+from .planning_state import PlanningState
 
 _NOTHING_NEARBY: Mapping[DeviceId, int] = {}
 
@@ -54,6 +55,7 @@ class RunState:
         run: Its id.
         graph: Its graph, with the states of the stars.
         options: How it is carried out.
+        planning: What its planner has used, and what it asks people.
         parent: For the run of a nested constellation, the run and the star that it belongs to.
         state: `running`, `paused`, `succeeded`, `failed` or `cancelled`.
         error: Why it did not succeed, once it has ended.
@@ -70,6 +72,7 @@ class RunState:
         _refuse_in_flight(self.graph)
         self.options = started.options
         self.parent = started.parent
+        self.planning = PlanningState()
         self.state = "running"
         self.error: StarError | None = None
         self.stale = 0

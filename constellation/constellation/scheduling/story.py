@@ -37,8 +37,7 @@ def story(entries: Iterable[JournalEntry], star: str) -> list[str]:
         said = [*_of_event(event, id), *_of_verdicts(entry.verdicts, id), *_of_commands(machine, commands, id)]
         if after is not before and after not in SETTLED:
             said.append(f"it is {after.value}" if after is not None else "it is gone")
-        at = datetime.fromtimestamp(event.at, UTC).strftime("%H:%M:%S.%f")[:-3]
-        told += [f"{at} {line}" for line in said]
+        told += [f"{clock(event.at)} {line}" for line in said]
     return told
 
 
@@ -77,6 +76,8 @@ def _of_event(event: RunEvent, star: StarId) -> list[str]:
         case ev.ApprovalAnswered() if about == star:
             by = f" by {event.by}" if event.by else ""
             return [f"it was {'approved' if event.approved else 'denied'}{by}"]
+        case ev.PlannerNoted() if star in event.stars:
+            return [told_note(event)]
         case ev.TimerFired() if star in event.timer.replace("/", ":").split(":"):
             return [f"the timer {event.timer!r} fired"]
         case ev.RunPaused():
@@ -86,6 +87,21 @@ def _of_event(event: RunEvent, star: StarId) -> list[str]:
         case ev.RunRecovered():
             return ["another orchestrator took the run up"]
     return []
+
+
+def told_note(event: ev.PlannerNoted) -> str:
+    """What a planner has let be known, in words."""
+    return f"the planner {_REMARKS.get(event.about, event.about)}: {event.text}"
+
+
+_REMARKS: Mapping[str, str] = {
+    "planned": "made the plan",
+    "mistake": "was told of a mistake",
+    "edited": "edited the graph",
+    "left": "left the graph as it is",
+    "refused": "was refused an edit",
+    "gave_up": "gave up",
+}
 
 
 def _named(operation: Operation) -> tuple[StarId, ...]:
@@ -127,3 +143,76 @@ def _of_commands(machine: RunMachine, commands: Iterable[Command], star: StarId)
             case RunSettled(_, ended, _):
                 told.append(f"the run ended: {ended}")
     return told
+
+
+def run_story(entries: Iterable[JournalEntry]) -> list[str]:
+    """Tell what happened to a run as a whole: its plan, edits, questions, failures and end; not every star's course.
+
+    Args:
+        entries: The run's entries, from its start.
+
+    Returns:
+        A line for each event, beginning with the time (UTC).
+    """
+    machine: RunMachine | None = None
+    told: list[str] = []
+    for entry in entries:
+        event = entry.event
+        if machine is None:
+            assert isinstance(event, ev.RunStarted)
+            machine = RunMachine(event)
+        commands: list[Command] = []
+        machine.apply(event, commands, entry.verdicts)
+        told += [f"{clock(event.at)} {line}" for line in (*_of_run(event), *_of_ends(commands))]
+    return told
+
+
+def _of_run(event: RunEvent) -> list[str]:
+    """What an event says of the run as a whole."""
+    match event:
+        case ev.RunStarted():
+            return [f"the run began with {len(event.graph.get('stars', ()))} stars"]
+        case ev.PlannerNoted():
+            about = f" (after {', '.join(event.stars)})" if event.stars else ""
+            return [told_note(event) + about]
+        case ev.GraphEdited(_, _, batch):
+            by = f" by {batch.author}" if batch.author else ""
+            why = f" ({batch.reason})" if batch.reason else ""
+            return [f"edit{by}{why}: {'; '.join(map(str, batch.operations))}"]
+        case ev.ProposalMade():
+            return [f"a person was asked as {event.proposal!r}: {event.question}"]
+        case ev.ProposalWithdrawn():
+            return [f"{event.proposal!r} is not asked any more: {event.reason}"]
+        case ev.ApprovalAnswered():
+            by = f" by {event.by}" if event.by else ""
+            why = f": {event.comment}" if event.comment else ""
+            return [f"{event.star!r} was {'approved' if event.approved else 'denied'}{by}{why}"]
+        case ev.CancelRequested():
+            what = "the run" if event.star is None else repr(event.star)
+            return [f"it was asked to cancel {what}" + (f": {event.reason}" if event.reason else "")]
+        case ev.RunPaused():
+            return ["the run was paused"]
+        case ev.RunUnpaused():
+            return ["the run went on"]
+        case ev.RunRecovered():
+            return ["another orchestrator took the run up"]
+    return []
+
+
+def _of_ends(commands: Iterable[Command]) -> list[str]:
+    """What went wrong with stars, and the end of the run."""
+    told = []
+    for command in commands:
+        match command:
+            case StarSettled(_, star, StarState.FAILED, outcome):
+                where = f" on {outcome.device}" if outcome.device else ""
+                why = f": {outcome.error.type}: {outcome.error.message}" if outcome.error else ""
+                told.append(f"{star!r} failed{where}{why}")
+            case RunSettled(_, ended, error):
+                told.append(f"the run ended: {ended}" + (f": {error.message}" if error else ""))
+    return told
+
+
+def clock(at: float) -> str:
+    """An instant as it stands before each line (UTC)."""
+    return datetime.fromtimestamp(at, UTC).strftime("%H:%M:%S.%f")[:-3]

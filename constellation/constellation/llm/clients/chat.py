@@ -20,6 +20,7 @@ from ..rate_limits import RateGate
 from ..usage import Prices
 from ..wire.requests import Call, build
 from ..wire.responses import Reading
+from ..wire.tools import offered
 from .settings import ClientSettings
 from .transport import Chunks, Transport
 
@@ -66,6 +67,11 @@ class ChatModel:
     def name(self) -> str:
         """The model string."""
         return self._name
+
+    @property
+    def dialect_name(self) -> str:
+        """The name of the dialect in which the server is told of workflows; empty before a server was asked for it."""
+        return self._dialect.name if self._dialect is not None else ""
 
     async def respond(self, request: ModelRequest) -> ModelResponse:
         """Answer as a whole.
@@ -133,7 +139,9 @@ class ChatModel:
                 self._dialect = Plain()  # a server without a list of models is one that nothing is known of
 
     def _reading(self, request: ModelRequest) -> Reading:
-        return Reading(self._transport.provider, output=request.output, prices=self._prices)
+        provider = self._transport.provider
+        tools = offered(request.tools, provider) if request.tools else None
+        return Reading(provider, output=request.output, prices=self._prices, tools=tools)
 
     async def _persistently(self, request: ModelRequest, once: Callable[[Call], Awaitable[T]], *, stream: bool) -> T:
         """Try until it succeeds or trying again does not help. Hints that are refused are left out, from then on."""

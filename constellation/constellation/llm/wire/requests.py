@@ -11,7 +11,7 @@ from ..errors import InvalidRequest
 from ..hints.fields import Field
 from ..messages import File, Image, Message, Part, Reasoning, Text, ToolResult, ToolUse
 from ..model import ModelRequest
-from ..tools import as_functions
+from .tools import offered
 
 Json = dict[str, Any]
 
@@ -45,7 +45,7 @@ def build(
     messages = wire_messages(request.messages, provider=provider)
     body: Json = {"model": model, "messages": messages}
     if request.tools:
-        body["tools"] = as_functions(request.tools)
+        body["tools"] = offered(request.tools, provider).functions
         body["tool_choice"] = _tool_choice(request)
         if request.parallel_tool_calls is not None:
             body["parallel_tool_calls"] = request.parallel_tool_calls

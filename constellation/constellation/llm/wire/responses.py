@@ -12,6 +12,7 @@ from ..messages import Message, Part, Reasoning, Text, ToolUse
 from ..model import Delta, FinishReason, ModelResponse, ReasoningDelta, TextDelta, ToolUseDelta
 from ..output import OutputType
 from ..usage import Prices, Usage
+from .tools import OfferedTools
 
 _FINISHES: Mapping[str, FinishReason] = {
     "stop": "stop",
@@ -30,9 +31,17 @@ class Reading:
     others repeat the id in every chunk.
     """
 
-    def __init__(self, provider: str, *, output: OutputType[Any] | None = None, prices: Prices | None = None) -> None:
-        """Begin."""
+    def __init__(
+        self,
+        provider: str,
+        *,
+        output: OutputType[Any] | None = None,
+        prices: Prices | None = None,
+        tools: OfferedTools | None = None,
+    ) -> None:
+        """Begin; `tools` are those that were offered, whose arguments come back as their own schemas have them."""
         self._provider = provider
+        self._tools = tools
         self._output = output
         self._prices = prices
         self._texts: list[str] = []
@@ -143,7 +152,8 @@ class Reading:
         for number, call in enumerate(self._calls):
             if not call.name:
                 raise MalformedResponse("a tool call has no name", provider=self._provider)
-            parts.append(ToolUse(call.id or f"call_{number}", call.name, "".join(call.arguments) or "{}"))
+            use = ToolUse(call.id or f"call_{number}", call.name, "".join(call.arguments) or "{}")
+            parts.append(use if self._tools is None else self._tools.restored(use))
         finish = self._finish_reason()
         usage = self._usage
         if self._prices is not None:
