@@ -19,7 +19,7 @@ from constellation_tools import (
     ToolUnavailable,
     tool,
 )
-from constellation_tools.dialects import DIALECTS, ToolCall
+from constellation_tools.dialects import DIALECTS, ToolCall, ToolResult
 from constellation_tools.runner import CallBatch, CallChanged, CallProgress, CallState, ToolRunner
 
 from .conftest import call
@@ -207,17 +207,20 @@ async def test_only_what_is_worth_it_is_tried_again() -> None:
 
 
 async def test_a_call_that_waits_for_its_next_try_holds_no_seat() -> None:
-    flaky = Flaky()
-    order: list[str] = []
+    @tool
+    async def later() -> None:
+        raise ToolUnavailable("come again", retry_after_s=3000)
 
     def on_event(event: CallChanged | CallProgress) -> None:
-        if isinstance(event, CallChanged) and event.state.settled:
-            order.append(event.call.id)
+        if event == CallChanged(quick, CallState.COMPLETED, ToolResult("quick", "echo", "x")):
+            runner.cancel("slow")
 
-    retry = Retry(first_s=0.01)
-    async with ToolRunner([flaky.asking, echo], max_concurrent=1, retry=retry, on_event=on_event) as runner:
-        await runner.run([call("slow", "asking"), call("quick", "echo", text="x")])
-    assert order == ["quick", "slow"]
+    quick, retry = call("quick", "echo", text="x"), Retry(most_s=4000)
+    async with ToolRunner([later, echo], max_concurrent=1, retry=retry, on_event=on_event) as runner:
+        with anyio.fail_after(60):
+            batch = await runner.run([call("slow", "later"), quick])
+    assert batch.results[0].value == "cancelled: this call was not carried out"
+    assert runner.usage["later"].tries == 1
 
 
 async def test_long_results_are_cut_and_say_so() -> None:
