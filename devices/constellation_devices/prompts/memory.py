@@ -84,7 +84,7 @@ class Memory:
         """Take in an answer; returns it as it is remembered, with ids of calls that no other call has."""
         message = self._with_own_ids(response.message)
         usage = response.usage
-        if usage.total_tokens:
+        if usage.total_tokens and self._context_tokens is not None:
             self._overhead = max(usage.input_tokens - compaction.estimated_tokens(self._messages), 0)
         self.add(message)
         self._counted = (len(self._messages), usage.total_tokens) if usage.total_tokens else None
