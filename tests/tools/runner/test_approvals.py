@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from constellation_tools import ApprovalMismatch, ApprovalsPending, InvalidDocument, Tool, ToolContext, tool
@@ -154,6 +155,35 @@ async def test_a_grant_for_another_tool_or_another_schema_is_refused() -> None:
     assert renamed.results[1].value.startswith("the approval of pay was given for another call")
     assert changed.results[1].value.startswith("the approval of pay was given for another call")
     assert bank.moved == []
+
+
+async def test_a_grant_for_one_device_is_none_for_another() -> None:
+    bank = Bank()
+    batch = await paused(bank)
+    batch.answer(batch.approvals[0].grant())
+    async with ToolRunner(tools_of(bank), device="elsewhere") as runner:
+        await runner.run(batch)
+    assert batch.results[1].value.startswith("the approval of pay was given for another call")
+    assert bank.moved == []
+
+
+async def test_nobody_waits_behind_a_person() -> None:
+    bank = Bank()
+    counted = anyio.Event()
+
+    @tool(exclusive=True)
+    async def count() -> int:
+        counted.set()
+        return 1
+
+    async def approver(approval: Approval) -> Answer | None:
+        await counted.wait()
+        return approval.grant()
+
+    async with ToolRunner([bank.pay, count], approver=approver) as runner:
+        with anyio.fail_after(30):
+            batch = await runner.run([call("a", "pay", amount=5), call("b", "count")])
+    assert [result.value for result in batch.results] == ["paid 5", 1]
 
 
 async def test_a_grant_is_used_once() -> None:

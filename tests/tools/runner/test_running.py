@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import anyio
 import pytest
 
-from constellation_tools import Retry, Tool, ToolContext, ToolFailed, Toolset, ToolUnavailable, tool
-from constellation_tools.dialects import DIALECTS, ToolCall
+from constellation_tools import (
+    Retry,
+    Tool,
+    ToolCancelled,
+    ToolContext,
+    ToolFailed,
+    ToolsError,
+    Toolset,
+    ToolUnavailable,
+    tool,
+)
+from constellation_tools.dialects import DIALECTS, ToolCall, ToolResult
 from constellation_tools.runner import CallBatch, CallChanged, CallProgress, CallState, ToolRunner
 
 from .conftest import call
@@ -197,17 +207,20 @@ async def test_only_what_is_worth_it_is_tried_again() -> None:
 
 
 async def test_a_call_that_waits_for_its_next_try_holds_no_seat() -> None:
-    flaky = Flaky()
-    order: list[str] = []
+    @tool
+    async def later() -> None:
+        raise ToolUnavailable("come again", retry_after_s=3000)
 
     def on_event(event: CallChanged | CallProgress) -> None:
-        if isinstance(event, CallChanged) and event.state.settled:
-            order.append(event.call.id)
+        if event == CallChanged(quick, CallState.COMPLETED, ToolResult("quick", "echo", "x")):
+            runner.cancel("slow")
 
-    retry = Retry(first_s=0.01)
-    async with ToolRunner([flaky.asking, echo], max_concurrent=1, retry=retry, on_event=on_event) as runner:
-        await runner.run([call("slow", "asking"), call("quick", "echo", text="x")])
-    assert order == ["quick", "slow"]
+    quick, retry = call("quick", "echo", text="x"), Retry(most_s=4000)
+    async with ToolRunner([later, echo], max_concurrent=1, retry=retry, on_event=on_event) as runner:
+        with anyio.fail_after(60):
+            batch = await runner.run([call("slow", "later"), quick])
+    assert batch.results[0].value == "cancelled: this call was not carried out"
+    assert runner.usage["later"].tries == 1
 
 
 async def test_long_results_are_cut_and_say_so() -> None:
@@ -372,6 +385,69 @@ async def test_cancelling_a_call_cancels_those_that_its_tool_makes() -> None:
             await ended.wait()
     assert batch.results[0].value == "cancelled: this call was not carried out"
     assert runner.usage["inner"].cancelled == 1
+
+
+async def test_a_call_that_has_ended_calls_nothing_more() -> None:
+    kept: list[ToolContext] = []
+
+    @tool(blocking=False)
+    def keep(context: ToolContext) -> None:
+        kept.append(context)
+
+    async with ToolRunner([echo, keep]) as runner:
+        await runner.run([call("a", "keep")])
+        with pytest.raises(ToolCancelled, match="the call of keep has ended"):
+            await kept[0].call("echo", {"text": "x"})
+    assert "echo" not in runner.usage
+
+
+async def test_only_what_a_runner_runs_can_call_other_tools() -> None:
+    with pytest.raises(ToolsError, match="only tools that a ToolRunner runs"):
+        await ToolContext().call("echo", {})
+
+
+async def test_a_runner_is_used_once_at_a_time_and_its_limits_are_sensible() -> None:
+    async with ToolRunner([echo]) as runner:
+        with pytest.raises(RuntimeError, match="in use already"):
+            await runner.__aenter__()
+    with pytest.raises(ValueError, match="limits of a runner"):
+        ToolRunner([echo], timeout_s=0)
+
+
+async def test_a_host_runs_tools_where_it_likes() -> None:
+    async def invoke(tool: Tool[..., Any], arguments: Mapping[str, Any], context: ToolContext) -> Any:
+        return [tool.name, dict(arguments), context.attempt]
+
+    async with ToolRunner([echo], invoke=invoke) as runner:
+        batch = await runner.run([call("a", "echo", text="hi")])
+    assert batch.results[0].value == ["echo", {"text": "hi"}, "a"]
+
+
+async def test_closing_waits_for_calls_that_threads_make_which_were_left_behind() -> None:
+    begun, cleaned = anyio.Event(), anyio.Event()
+
+    @tool
+    async def inner() -> None:
+        begun.set()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            with anyio.CancelScope(shield=True):
+                for _ in range(50):
+                    await anyio.lowlevel.checkpoint()
+            cleaned.set()
+
+    @tool
+    def outer(context: ToolContext) -> None:
+        anyio.from_thread.run(context.call, "inner", {})
+
+    async with anyio.create_task_group() as group:
+        async with ToolRunner([inner, outer]) as runner:
+            batch = CallBatch([call("a", "outer")])
+            group.start_soon(runner.run, batch)
+            await begun.wait()
+        assert cleaned.is_set()
+        assert runner.usage["inner"].cancelled == 1
 
 
 async def test_progress_says_which_call_it_is_of() -> None:

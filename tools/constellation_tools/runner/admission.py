@@ -77,16 +77,15 @@ class Admission:
         self._ready.discard(key)
         return list(self._admitted())
 
-    @property
     def _full(self) -> bool:
         return self._alone or len(self._running) >= self.most
 
     def _admitted(self) -> Iterator[int]:
-        if self._full:
+        if self._full():
             return
         unready = False
         for key, seat in list(self._waiting.items()):
-            if self._full:
+            if self._full():
                 return
             if seat.exclusive and (self._running or unready or key not in self._ready):
                 return  # nobody overtakes it, or it might wait for ever

@@ -56,7 +56,7 @@ class Execution:
     _idle: anyio.Event | None = None
 
     def expect(self, records: Iterable[Record]) -> None:
-        """Count calls as under way, so that they can be cancelled; `settle` or `give_up` has to follow."""
+        """Count calls as under way, so that they can be cancelled; `settle` has to follow."""
         for record in records:
             self.active.add(record)
             if record.parent is not None:
@@ -79,11 +79,6 @@ class Execution:
                         return
                     await self._performed(record)
         finally:
-            self.give_up([record])
-
-    def give_up(self, records: Iterable[Record]) -> None:
-        """Count calls as under way no more; those that have not ended, and will not later, were cancelled."""
-        for record in records:
             if not record.handle:
                 self._close(record)
 
@@ -108,6 +103,7 @@ class Execution:
             self._close(record)
 
     def _close(self, record: Record) -> None:
+        """Count a call as under way no more; one that has not ended, and is not put aside, was cancelled."""
         if not record.paused and not record.life.state.settled:
             self._end(record, Step.CANCEL, cancelled(record.call, record.reason, record.error))
         self.active.discard(record)
@@ -118,9 +114,7 @@ class Execution:
             self._idle.set()
 
     async def idle(self) -> None:
-        """Wait until no call is under way; background calls whose task has never begun end here."""
-        for record in [record for record in self.active if record.handle]:
-            self._close(record)
+        """Wait until no call is under way, also none that a thread makes which was left behind."""
         while self.active:
             self._idle = anyio.Event()
             await self._idle.wait()

@@ -159,7 +159,6 @@ class ToolRunner:
                 for record in records:
                     group.start_soon(self._execution.settle, record)
         finally:
-            self._execution.give_up(records)
             for record in records:
                 record.entry.result = record.acknowledgement or record.result
         return batch
