@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -181,6 +183,45 @@ def test_ctrl_c_ends_it_at_once_and_in_silence(options: list[str]) -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE_S) == 130
         assert process.stderr.read() == b""
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("how", ["ctrl-c", "end of input"])
+def test_a_tool_that_does_not_stop_holds_nothing_up(how: str, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    (tmp_path / "stuck.py").write_text(
+        "import time\nfrom pathlib import Path\nfrom constellation_tools import tool\n\n@tool\n"
+        "def stick(mark: str) -> str:\n    Path(mark).touch()\n    time.sleep(1000)\n    return ''\n"
+    )
+    command = [*CONSTELLATION, "tools", "serve", str(tmp_path / "stuck.py")]
+    messages: list[dict[str, Any]] = [
+        {
+            "id": 1,
+            "method": "initialize",
+            "params": {
+                "protocolVersion": "2025-06-18",
+                "capabilities": {},
+                "clientInfo": {"name": "t", "version": "1"},
+            },
+        },
+        {"method": "notifications/initialized"},
+        {"id": 2, "method": "tools/call", "params": {"name": "stick", "arguments": {"mark": str(mark)}}},
+    ]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+        assert process.stdin is not None
+        for message in messages:
+            process.stdin.write(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
+            process.stdin.flush()
+        deadline = time.monotonic() + PATIENCE_S
+        while not mark.exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        if how == "ctrl-c":
+            process.send_signal(signal.SIGINT)
+            assert process.wait(PATIENCE_S) == 130
+        else:
+            process.stdin.close()
+            assert process.wait(PATIENCE_S) == 0
 
 
 @pytest.mark.e2e

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -125,6 +127,22 @@ class Artifact:
         artifact = value if isinstance(value, Artifact) else cls.from_json(handler(value))
         resolve: Callable[[Artifact], Path] | None = (info.context or {}).get(RESOLVE_KEY)
         return artifact if resolve is None else artifact.at(resolve(artifact))
+
+
+def copied_into(directory: Path, source: Path | bytes) -> Path:
+    """Write a file or bytes into a new file of a directory.
+
+    Raises:
+        OSError: it can't be read or written.
+    """
+    descriptor, copy = tempfile.mkstemp(dir=directory)
+    with open(descriptor, "wb") as target:
+        if isinstance(source, bytes):
+            target.write(source)
+        else:
+            with source.open("rb") as file:
+                shutil.copyfileobj(file, target)
+    return Path(copy)
 
 
 _JSON_FORM = core_schema.typed_dict_schema(

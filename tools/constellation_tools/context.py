@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .artifact import Artifact
+from .artifact import Artifact, copied_into
 from .errors import ArtifactUnavailable, ToolCancelled, ToolsError
 
 ProgressSink = Callable[[str | None, float | None, Any], None]
@@ -193,16 +193,11 @@ class _LocalFiles:
             if self._root is None:
                 self._root = Path(tempfile.mkdtemp(prefix="constellation-artifacts-"))
                 weakref.finalize(self, shutil.rmtree, self._root, ignore_errors=True)
-            descriptor, incoming = tempfile.mkstemp(dir=self._root)
-        with open(descriptor, "wb") as target:
-            if isinstance(source, bytes):
-                target.write(source)
-            else:
-                with source.open("rb") as file:
-                    shutil.copyfileobj(file, target)
-        artifact = Artifact.of_file(Path(incoming), name=name, media_type=media_type)
-        kept = self._root / artifact.sha256
-        Path(incoming).replace(kept)
+            root = self._root
+        incoming = copied_into(root, source)
+        artifact = Artifact.of_file(incoming, name=name, media_type=media_type)
+        kept = root / artifact.sha256
+        incoming.replace(kept)
         return Artifact(artifact.sha256, artifact.size, name, media_type).at(kept)
 
     def find(self, artifact: Artifact) -> Path:

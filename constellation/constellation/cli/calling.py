@@ -56,7 +56,7 @@ def call_tool(tools: Toolset, tool: Tool[..., Any], arguments: Mapping[str, Any]
 
     code = run_until_stopped(body)
     if code > STOPPED:
-        _leave_threads_behind(code)
+        leave_threads_behind(code)
     return code
 
 
@@ -84,7 +84,7 @@ def _tell_error(error: Exception, as_json: bool) -> None:
         _tell_json("error", {"type": type(error).__name__, "message": str(error)})
 
 
-def _leave_threads_behind(code: int) -> None:
+def leave_threads_behind(code: int) -> None:
     """End the process if a tool does not notice that it should stop: the interpreter would wait for its thread."""
     until = time.monotonic() + GRACE_S
     try:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .calling import leave_threads_behind
 from .errors import BadInput
 from .options import read_token
 from .stopping import run_until_stopped
@@ -116,7 +117,9 @@ def serve(
             await serve_http(toolset, listening, name=name, instructions=instructions, policy=policy, ready=ready)
         return 0
 
-    return run_until_stopped(body)
+    code = run_until_stopped(body)
+    leave_threads_behind(code)
+    return code
 
 
 def _address(text: str) -> tuple[str, int]:

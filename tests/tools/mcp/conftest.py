@@ -16,7 +16,7 @@ from constellation_tools import ToolContext
 from constellation_tools.mcp import McpServer
 
 HERE = Path(__file__).parent
-PATIENCE_S = 60.0
+PATIENCE_S = 100.0
 
 RAW = HERE / "raw_server.py"
 SDK = HERE / "sdk_server.py"

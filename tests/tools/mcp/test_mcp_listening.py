@@ -19,7 +19,7 @@ from constellation_tools.mcp.serving import BadListening, Listening, ServingLimi
 
 pytestmark = [pytest.mark.anyio, pytest.mark.e2e]
 
-PATIENCE_S = 60.0
+PATIENCE_S = 100.0
 TOKEN = "a token of some length"
 
 LIST = {

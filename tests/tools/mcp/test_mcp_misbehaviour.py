@@ -26,7 +26,7 @@ from constellation_tools.mcp.backoff import Backoff
 
 pytestmark = [pytest.mark.anyio, pytest.mark.e2e, pytest.mark.requires_module("mcp")]
 
-PATIENCE_S = 60.0
+PATIENCE_S = 100.0
 QUICK = Backoff(first_s=0.01, most_s=0.1)
 
 Raw = Callable[..., McpServer]

@@ -26,7 +26,7 @@ from constellation_tools.runner import Answer, Approval
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requires_module("mcp")]
 
-PATIENCE_S = 60.0
+PATIENCE_S = 100.0
 
 Raw = Callable[..., McpServer]
 Until = Callable[[Callable[[], object]], Awaitable[None]]

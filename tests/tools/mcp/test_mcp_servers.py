@@ -21,7 +21,7 @@ from constellation_tools.mcp import (
 
 pytestmark = [pytest.mark.anyio, pytest.mark.e2e, pytest.mark.requires_module("mcp")]
 
-PATIENCE_S = 60.0
+PATIENCE_S = 100.0
 
 Until = Callable[[Callable[[], object]], Awaitable[None]]
 

@@ -17,7 +17,7 @@ from mcp_types import ElicitResult
 
 pytestmark = [pytest.mark.anyio, pytest.mark.e2e]
 
-PATIENCE_S = 60.0
+PATIENCE_S = 100.0
 KIT = Path(__file__).with_name("kit.py")
 COMMAND = [sys.executable, "-c", "import sys; from constellation.cli import main; sys.exit(main())", "tools", "serve"]
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import tempfile
 import threading
 from collections import OrderedDict
 from pathlib import Path
 
-from ...artifact import Artifact
+from ...artifact import Artifact, copied_into
 from ...errors import ArtifactUnavailable
 from .limits import ServingLimits
 
@@ -41,17 +39,11 @@ class ServedFiles:
 
     def keep(self, source: Path | bytes, name: str, media_type: str) -> Artifact:
         """Keep a file or bytes; the oldest ones go where there would be too many."""
-        descriptor, incoming = tempfile.mkstemp(dir=self._root)
-        with open(descriptor, "wb") as target:
-            if isinstance(source, bytes):
-                target.write(source)
-            else:
-                with source.open("rb") as file:
-                    shutil.copyfileobj(file, target)
-        described = Artifact.of_file(Path(incoming), name=name, media_type=media_type)
+        incoming = copied_into(self._root, source)
+        described = Artifact.of_file(incoming, name=name, media_type=media_type)
         path = self._root / described.sha256
         with self._lock:
-            os.replace(incoming, path)
+            incoming.replace(path)
             artifact = Artifact(described.sha256, described.size, name, media_type).at(path)
             self._kept.pop(artifact.sha256, None)
             self._kept[artifact.sha256] = artifact
