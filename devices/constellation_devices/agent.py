@@ -167,8 +167,7 @@ class DeviceAgent:
                     session.say(Drain(reason=self._draining))
                 if link.hello.profile != self.profile:  # tools were offered while the session was being opened
                     session.say(ProfileUpdate(profile=self.profile))
-                for result in self._kept.unacknowledged():
-                    session.deliver(result, self._kept.keep)
+                session.deliver(*self._kept.unacknowledged(), keep=self._kept.keep)
                 for attempt in self._runner.running.values():
                     session.report(attempt)
                 while True:
@@ -270,7 +269,7 @@ class DeviceAgent:
         elif running is not None:
             self._reject(assign, session, "duplicate", "the attempt is running here already")
         elif (kept := self._kept.result_of(assign.attempt)) is not None:
-            session.deliver(kept, self._kept.keep)
+            session.deliver(kept, keep=self._kept.keep)
         else:
             self._reject(assign, session, "duplicate", "the attempt ran here and its result was taken")
 
@@ -303,10 +302,10 @@ class DeviceAgent:
             message = cancel.reason or "cancelled by the orchestrator"
             self._runner.stop(attempt, "cancelled", message, grace_s=cancel.grace_s)
 
-    def _settled(self, result: Result) -> None:
-        self._kept.keep(result)
+    def _settled(self, results: Sequence[Result]) -> None:
+        self._kept.keep(*results)
         if self._session is not None:
-            self._session.deliver(result, self._kept.keep)
+            self._session.deliver(*results, keep=self._kept.keep)
         self._changed.notify()
 
     def _reported(self, attempt: Attempt) -> None:

@@ -34,23 +34,14 @@ class Attempt:
         settled: Whether its result is decided; whatever comes later is not heard.
     """
 
-    __slots__ = (
-        "_progress",
-        "assign",
-        "carries_files",
-        "grace_s",
-        "id",
-        "instant",
-        "limit_s",
-        "scope",
-        "session",
-        "settled",
-        "started",
-        "started_at",
-        "stop",
-        "stop_message",
-        "tool",
-    )
+    # What an attempt begins with stands in the class: most have nothing else of these to the end.
+    scope: anyio.CancelScope | None = None
+    stop: StopReason | None = None
+    stop_message = ""
+    grace_s = 0.0
+    carries_files = False
+    settled = False
+    _progress: ProgressBuffer | None = None
 
     def __init__(
         self, assign: Assign, tool: Tool[..., Any], *, session: object, started_at: float, started: float
@@ -62,14 +53,7 @@ class Attempt:
         self.session = session
         self.started_at = started_at
         self.started = started
-        self._progress: ProgressBuffer | None = None
-        self.scope: anyio.CancelScope | None = None
         self.limit_s = _shorter(assign.timeout_s, tool.timeout_s)
-        self.stop: StopReason | None = None
-        self.stop_message = ""
-        self.grace_s = 0.0
-        self.carries_files = False
-        self.settled = False
 
     @property
     def progress(self) -> ProgressBuffer:

@@ -40,8 +40,8 @@ class KeptResults(Protocol):
     def begin(self, attempts: Sequence[str]) -> None:
         """Remember that these attempts start now; afterwards they count as begun for ever."""
 
-    def keep(self, result: Result) -> None:
-        """Keep the result of a begun attempt until `acknowledge` names it."""
+    def keep(self, *results: Result) -> None:
+        """Keep the results of begun attempts until `acknowledge` names them."""
 
     def acknowledge(self, attempts: Sequence[str]) -> None:
         """The orchestrator has these results: they need not be sent again."""
@@ -76,10 +76,10 @@ class MemoryKept:
         for attempt in attempts:
             self._results[attempt] = None
 
-    def keep(self, result: Result) -> None:
-        """Keep the result until it is acknowledged."""
-        self._results[result.attempt] = result
-        self._unacknowledged[result.attempt] = result
+    def keep(self, *results: Result) -> None:
+        """Keep the results until they are acknowledged."""
+        for result in results:
+            self._results[result.attempt] = self._unacknowledged[result.attempt] = result
 
     def acknowledge(self, attempts: Sequence[str]) -> None:
         """Drop these results; once there are many such attempts, forget the oldest."""
@@ -190,12 +190,18 @@ class SqliteKept:
         self._database.execute("COMMIT")
         self._known.update(attempts)
 
-    def keep(self, result: Result) -> None:
-        """Keep the result until it is acknowledged."""
-        self._database.execute(
-            "UPDATE attempts SET result = ? WHERE attempt = ?", (RESULT.dump_json(result).decode(), result.attempt)
+    def keep(self, *results: Result) -> None:
+        """Keep the results until they are acknowledged, in one transaction."""
+        self._database.execute("BEGIN")
+        self._store(results)
+        self._database.execute("COMMIT")
+
+    def _store(self, results: Sequence[Result]) -> None:
+        self._database.executemany(
+            "UPDATE attempts SET result = ? WHERE attempt = ?",
+            [(RESULT.dump_json(result).decode(), result.attempt) for result in results],
         )
-        self._waiting[result.attempt] = None
+        self._waiting.update(dict.fromkeys([result.attempt for result in results]))
 
     def acknowledge(self, attempts: Sequence[str]) -> None:
         """Mark these results as delivered, in one transaction."""
@@ -249,7 +255,7 @@ class SqliteKept:
                     message="the device stopped while this attempt ran; what it had already done can't be known",
                 ),
             )
-            self.keep(result)
+            self._store([result])
 
     def _prune(self) -> set[str]:
         forgotten = self._database.execute(

@@ -37,7 +37,8 @@ class PackedOutput:
     artifacts: tuple[ArtifactInfo, ...] = ()
 
 
-_NOTHING = PackedOutput(None)
+NOTHING = PackedOutput(None)
+"""No output, as of work that did not succeed."""
 
 
 def pack_inline(output: Any, *, store: ArtifactStore, max_inline_bytes: int) -> PackedOutput | None:
@@ -49,7 +50,7 @@ def pack_inline(output: Any, *, store: ArtifactStore, max_inline_bytes: int) -> 
         WorkFailed: it has no JSON form after all, such as text that is not Unicode.
     """
     if output is None:
-        return _NOTHING
+        return NOTHING
     if isinstance(output, bool | int | float):
         return PackedOutput(output)
     try:

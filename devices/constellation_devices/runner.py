@@ -23,7 +23,7 @@ from .execution import Executor
 from .failures import TIMEOUT, describe_failure
 from .files import ToolFiles
 from .home import DeviceHome
-from .outputs import PackedOutput, pack_inline, pack_output
+from .outputs import NOTHING, PackedOutput, pack_inline, pack_output
 from .slots import Slots
 from .workers import WorkerPool
 
@@ -31,6 +31,9 @@ Status = Literal["succeeded", "failed", "cancelled"]
 
 TIMEOUT_GRACE_S = 2.0
 """How long work that has run out of time may take to stop by itself."""
+
+_UNSETTLED_S = 0.01
+"""For how long results of work that is done on the spot are gathered, to be kept and told together."""
 
 
 class AttemptRunner:
@@ -49,7 +52,7 @@ class AttemptRunner:
         worker_processes: bool,
         fetch: Callable[[ArtifactInfo], Awaitable[None]],
         reported: Callable[[Attempt], None],
-        settled: Callable[[Result], None],
+        settled: Callable[[Sequence[Result]], None],
     ) -> None:
         """Plug in the device.
 
@@ -59,7 +62,7 @@ class AttemptRunner:
             worker_processes: Whether blocking tools run in processes of their own.
             fetch: Brings a file that an attempt's arguments refer to into the store.
             reported: Called when an attempt has something new to report.
-            settled: Called once for each attempt, with its result.
+            settled: Called with results, once for each attempt.
         """
         self.epoch = 0
         self._store = home.store
@@ -108,30 +111,40 @@ class AttemptRunner:
 
     def begin(self, attempts: Sequence[Attempt]) -> None:
         """Start attempts that have their slots; those that can be done on the spot are done on return."""
-        for attempt in attempts:
-            if attempt.instant:
-                self._run_at_once(attempt)
-                continue
-            if attempt.limit_s is not None:
-                self._alarms.set(attempt.limit_s, attempt, "timeout")
-            self._slots.start(attempt)
+        results: list[Result] = []
+        try:
+            for attempt in attempts:
+                if attempt.instant:
+                    result = self._run_at_once(attempt)
+                    if result is not None:
+                        results.append(result)
+                        if result.duration_s > _UNSETTLED_S:
+                            self._settled(results)
+                            results = []
+                    continue
+                if attempt.limit_s is not None:
+                    self._alarms.set(attempt.limit_s, attempt, "timeout")
+                self._slots.start(attempt)
+        finally:
+            if results:
+                self._settled(results)
 
     def stop(self, attempt: Attempt, reason: StopReason, message: str, *, grace_s: float) -> None:
         """Stop an attempt; its result comes within `grace_s` seconds, whatever its tool does."""
         if attempt.begin_stop(reason, grace_s, message):
             self._alarms.set(grace_s, attempt, "give-up")
 
-    def _run_at_once(self, attempt: Attempt) -> None:
+    def _run_at_once(self, attempt: Attempt) -> Result | None:
+        """Run an instant attempt; None when its result has to wait for a file to be written."""
         try:
             output = self._executor.call_at_once(attempt)
             packed = pack_inline(output, max_inline_bytes=self._max_inline_bytes, store=self._store)
         except (Exception, SystemExit) as error:
-            self._settle(attempt, "failed", error=describe_failure(error))
-            return
+            return self._end(attempt, "failed", error=describe_failure(error))
         if packed is None:
             self._task_group.start_soon(self._settle_with_file, attempt, output, name="device output")
-        else:
-            self._settle(attempt, "succeeded", packed)
+            return None
+        return self._end(attempt, "succeeded", packed)
 
     async def _settle_with_file(self, attempt: Attempt, output: Any) -> None:
         try:
@@ -142,14 +155,12 @@ class AttemptRunner:
             self._settle(attempt, "succeeded", packed)
 
     async def _run(self, attempt: Attempt) -> None:
-        packed: PackedOutput | None = None
+        packed = NOTHING
         error: ErrorInfo | None = None
         try:
             if not attempt.is_stopping():
                 output = await self._executor.call(attempt)
-                packed = pack_inline(output, max_inline_bytes=self._max_inline_bytes, store=self._store)
-                if packed is None:
-                    packed = await pack_output(output, max_inline_bytes=self._max_inline_bytes, store=self._store)
+                packed = await pack_output(output, max_inline_bytes=self._max_inline_bytes, store=self._store)
         except (Exception, SystemExit) as failure:
             error = describe_failure(failure)
         except BaseException:
@@ -179,22 +190,26 @@ class AttemptRunner:
             self._settle(attempt, "cancelled", error=ErrorInfo(type="Cancelled", message=attempt.stop_message))
 
     def _settle(
-        self, attempt: Attempt, status: Status, packed: PackedOutput | None = None, *, error: ErrorInfo | None = None
+        self, attempt: Attempt, status: Status, packed: PackedOutput = NOTHING, *, error: ErrorInfo | None = None
     ) -> None:
-        if attempt.settled:
-            return
+        if not attempt.settled:
+            self._settled([self._end(attempt, status, packed, error=error)])
+
+    def _end(
+        self, attempt: Attempt, status: Status, packed: PackedOutput = NOTHING, *, error: ErrorInfo | None = None
+    ) -> Result:
+        """Give an attempt's slot back, and make its result, which is yet to be told."""
         attempt.settled = True
-        attempt.carries_files = packed is not None and bool(packed.artifacts)
+        if packed.artifacts:
+            attempt.carries_files = True
         del self.running[attempt.id]
-        self._settled(
-            Result(
-                attempt=attempt.id,
-                epoch=self.epoch,
-                status=status,
-                output=None if packed is None else packed.output,
-                error=error,
-                started_at=attempt.started_at,
-                duration_s=time.perf_counter() - attempt.started,
-                artifacts=() if packed is None else packed.artifacts,
-            )
+        return Result(
+            attempt=attempt.id,
+            epoch=self.epoch,
+            status=status,
+            output=packed.output,
+            error=error,
+            started_at=attempt.started_at,
+            duration_s=time.perf_counter() - attempt.started,
+            artifacts=packed.artifacts,
         )

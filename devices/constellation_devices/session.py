@@ -59,19 +59,22 @@ class Session:
         """Send the attempt's progress as soon as the link takes it."""
         self._outbox.report(attempt)
 
-    def deliver(self, result: Result, keep: Callable[[Result], None]) -> None:
-        """Send a result, after the files that it refers to.
+    def deliver(self, *results: Result, keep: Callable[[Result], None]) -> None:
+        """Send results, each after the files that it refers to.
 
         Args:
-            result: The result, from this session or an earlier one.
-            keep: Keeps another result in its place when its files can't be carried.
+            results: The results, from this session or an earlier one.
+            keep: Keeps another result in the place of one whose files can't be carried.
         """
-        if result.epoch != self.epoch:
-            result = replace(result, epoch=self.epoch)
-        if result.artifacts:
-            self.task_group.start_soon(self._deliver_files, result, keep, name="device files")
-        else:
-            self._outbox.put(result)
+        plain: list[Result] = []
+        for result in results:
+            if result.epoch != self.epoch:
+                result = replace(result, epoch=self.epoch)
+            if result.artifacts:
+                self.task_group.start_soon(self._deliver_files, result, keep, name="device files")
+            else:
+                plain.append(result)
+        self._outbox.put(*plain)
 
     async def fetch(self, info: ArtifactInfo) -> None:
         """Bring a file from the orchestrator into the store.

@@ -202,12 +202,7 @@ class Tool(Generic[P, R]):
         results = definition.results
         on_loop = self.is_async or not self.blocking
         if on_loop and definition.direct and context is None and self.timeout_s is None:
-            # Nothing stands between caller and function: this way costs least, and does the same as the other.
-            try:
-                converted = definition.arguments.check(arguments)
-            except ValidationError as error:
-                converted = definition.arguments.repaired(self.name, arguments, error)
-            result: Any = self._function(**converted)
+            result = self._call_directly(definition, arguments)
             if self.is_async or hasattr(result, "__await__"):
                 result = await result
             return result if type(result) is results.plain else results.to_json(self.name, result)
@@ -257,16 +252,30 @@ class Tool(Generic[P, R]):
             InvalidArguments: the arguments don't fit; nothing has been run.
             InvalidOutput: the result has no JSON form.
         """
-        definition = self._defined()
+        definition = self._definition or self._defined()
         results = definition.results
-        own = context or ToolContext() if definition.signature.context_parameters else context
-        args, kwargs = self._prepare(definition, arguments, context, own)
-        result: Any = self._function(*args, **kwargs)
+        own = context
+        if definition.direct and context is None:
+            result = self._call_directly(definition, arguments)
+        else:
+            own = context or ToolContext() if definition.signature.context_parameters else context
+            args, kwargs = self._prepare(definition, arguments, context, own)
+            result = self._function(*args, **kwargs)
+        if type(result) is results.plain:
+            return result
         if isinstance(result, Coroutine | AsyncGenerator):  # nothing of it has run yet
             if isinstance(result, Coroutine):
                 result.close()
             raise TypeError(f"{self.name} is async: await its call() instead of call_sync()")
         return results.to_json(self.name, gathered(result, own))
+
+    def _call_directly(self, definition: Definition, arguments: Mapping[str, Any]) -> Any:
+        """Call the function of a `direct` definition: this way costs least, and does the same as the other."""
+        try:
+            converted = definition.arguments.check(arguments)
+        except ValidationError as error:
+            converted = definition.arguments.repaired(self.name, arguments, error)
+        return self._function(**converted)
 
     def _prepare(
         self,

@@ -313,14 +313,17 @@ class _Edit:
     def commit(self, batch: EditBatch, at: float) -> Applied:
         graph, nodes, stars = self.graph, self.nodes, self.stars
         graph.version = version = graph.version + 1
+        added: tuple[StarId, ...] = ()
+        removed, cancels = added, added
         if stars is _LINES_ALONE:
             changes = Changes()
         else:
             changes = Changes(stars.unready)
+            added, removed, cancels = tuple(stars.added), tuple(stars.removed), tuple(stars.cancels)
             for star in stars.gone:
                 del nodes[star]
             if stars.replaces:
-                for star in stars.added:
+                for star in added:
                     nodes[star] = nodes.pop(star)
         moved = graph._no_longer_kept() if graph._kept else []
         for star in reversed(self.touched):
@@ -333,15 +336,8 @@ class _Edit:
                 graph._resolve(edge)
         if graph.active:
             graph._advance_all(moved, changes, at)
-        return Applied(
-            version,
-            tuple(stars.added) if stars.added else (),
-            tuple(stars.removed) if stars.removed else (),
-            tuple(stars.cancels) if stars.cancels else (),
-            tuple(self.touched),
-            changes,
-            partial(inverse_of, self.log, batch, version),
-        )
+        undo = partial(inverse_of, self.log, batch, version)
+        return Applied(version, added, removed, cancels, tuple(self.touched), changes, undo)
 
     # --- look-ups ----------------------------------------------------------------------------------------------
 

@@ -255,8 +255,9 @@ class TaskConstellation(Authoring):
         before = node.state
         if state not in TRANSITIONS[before]:
             raise IllegalTransition(node.star.id, before, state)
-        self.counts[before] -= 1
-        self.counts[state] += 1
+        counts = self.counts
+        counts[before] -= 1
+        counts[state] += 1
         node.state = state
 
     def _resolve_lines(self, node: Node) -> list[Node]:

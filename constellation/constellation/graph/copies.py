@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .node import _OPEN, Edge, Node
+from .node import Edge, Node
 from .states import SETTLED, StarState
 
 if TYPE_CHECKING:
@@ -19,22 +19,24 @@ def copy_into(made: TaskConstellation, graph: TaskConstellation) -> None:
     nodes, original = made._nodes, graph._nodes
     for serial, (star, node) in enumerate(original.items()):
         nodes[star] = twin = Node(node.star, node.references, serial)
-        twin.state = node.state
-        twin.outcome = node.outcome
         twin.unresolved = node.unresolved
-        twin.unmet = node.unmet
         twin.edited_at = version
+        if made.active:
+            twin.state = node.state
+            twin.outcome = node.outcome
+            twin.unmet = node.unmet
     serial = len(nodes)
     for source, node in original.items():
         twin = nodes[source]
         outbound = twin.outbound
         for target, edge in node.outbound.items():
             behind = nodes[target]
-            outbound[target] = behind.inbound[source] = copied = Edge(twin, behind, edge.trigger, edge.when, serial)
-            if edge.status is not _OPEN:
+            outbound[target] = behind.inbound[source] = Edge(twin, behind, edge.trigger, edge.when, serial)
+            serial += 1
+        if twin.outcome is not None:  # until its source has ended, nothing is known of a line
+            for edge, copied in zip(node.outbound.values(), outbound.values(), strict=True):
                 copied.status = edge.status
                 copied.problem = edge.problem
-            serial += 1
     made._next_serial = serial
     made._order.extend([nodes[node.star.id] for node in graph._order])
     if graph._held:

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from operator import attrgetter
+from typing import Any
 
 from .errors import CycleRejected
 from .node import Node, Place
@@ -42,9 +43,9 @@ class Order:
 
     def __iter__(self) -> Iterator[Node]:
         """The stars, each after those that it waits for."""
-        place = self._ends.after
-        while place is not self._ends:
-            assert isinstance(place, Node)
+        ends = self._ends
+        place: Any = ends.after  # all but the ends are nodes
+        while place is not ends:
             yield place
             place = place.after
 

@@ -39,11 +39,11 @@ class EventLog:
         self._changed: anyio.Event | None = None
         self._over = anyio.Event()
 
-    def note(self, note: Note) -> None:
-        """Add the event that a note stands for; see `publish`."""
+    def note(self, *notes: Note) -> None:
+        """Add the events that notes stand for; see `publish`."""
         if self.finished is None:
-            self._kept.append(note)
-            self.next_seq += 1
+            self._kept += notes
+            self.next_seq += len(notes)
             if self._changed is not None:
                 self._wake()
 

@@ -300,6 +300,7 @@ class Hub:
 
     async def _take_in(self, device: ConnectedDevice, messages: Sequence[Message]) -> None:
         events: list[Any] = []
+        described = False
         now = self._engine.clock()
         for message in messages:
             if isinstance(message, (Result, Accept, Reject)):
@@ -313,6 +314,7 @@ class Hub:
                 if where is not None:
                     self._on_progress(*where, device.name, message)
             elif isinstance(message, ProfileUpdate):
+                described = True
                 events.append(DeviceChanged(now, device.name, device.epoch, offer_of(device.describe(message.profile))))
             elif isinstance(message, Drain):
                 device.draining = True
@@ -325,7 +327,7 @@ class Hub:
             except RunInUse:
                 if not device.in_process:  # not acknowledged, it is told to whoever has the run by now
                     raise
-        if any(isinstance(message, ProfileUpdate) for message in messages):
+        if described:
             self._changed.set()
             self._changed = anyio.Event()
 

@@ -37,32 +37,42 @@ It is flat and has plain values, so that the collector of garbage soon leaves it
 and the latest are kept.
 """
 
+Notes = tuple[Note, ...]
+"""The notes of one command."""
 
-def note_assigned(command: cmd.Dispatch, at: float) -> Note:
+
+def notes_of_assignment(command: cmd.Dispatch, at: float) -> Notes:
     """What is to be kept of it that a star was given to a device."""
-    return "star_assigned", at, command.star.id, command.attempt, command.device
+    return (("star_assigned", at, command.star.id, command.attempt, command.device),)
 
 
-def note_started(command: cmd.StarStarted, at: float) -> Note:
+def notes_of_start(command: cmd.StarStarted, at: float) -> Notes:
     """What is to be kept of it that a device has begun with a star."""
-    return "star_started", at, command.star, command.attempt, command.device
+    return (("star_started", at, command.star, command.attempt, command.device),)
 
 
-def note_begun(command: cmd.StarSettled, at: float) -> Note:
-    """What is to be kept of it that a device has begun with a star whose end is the first that was heard of it."""
-    return "star_started", at, command.star, command.begun, command.outcome.device
+def notes_of_end(command: cmd.StarSettled, at: float) -> Notes:
+    """What is to be kept of the end of a star, and of its beginning where the end is the first that was heard of it."""
+    star, outcome, begun = command.star, command.outcome, command.begun
+    device = outcome.device
+    ended = (
+        "star_settled",
+        at,
+        star,
+        command.state._value_,
+        device,
+        outcome.attempts,
+        outcome.started_at,
+        outcome.ended_at,
+        outcome.output,
+        outcome.error,
+    )
+    return (ended,) if begun is None else (("star_started", at, star, begun, device), ended)
 
 
-def note_settled(command: cmd.StarSettled, at: float) -> Note:
-    """What is to be kept of the end of a star."""
-    outcome = command.outcome
-    ran = outcome.device, outcome.attempts, outcome.started_at, outcome.ended_at
-    return "star_settled", at, command.star, command.state._value_, *ran, outcome.output, outcome.error
-
-
-def note_rare(command: cmd.StarRetrying | cmd.EditApplied | cmd.AskApproval, at: float) -> Note:
+def notes_of_rarity(command: cmd.StarRetrying | cmd.EditApplied | cmd.AskApproval, at: float) -> Notes:
     """What is to be kept of what happens to few stars: the command."""
-    return "command", at, command
+    return (("command", at, command),)
 
 
 def from_note(seq: int, run: str, note: Note) -> out.Event:

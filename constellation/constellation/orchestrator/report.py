@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
+from operator import sub
 from typing import Any
 
 from ..graph import Outcome, StarState, TaskConstellation, stars_by_state
@@ -123,11 +127,9 @@ def executed_span(graph: TaskConstellation) -> tuple[int, float]:
         return 0, 0.0
     starts.sort()
     ends.sort()
-    width = ended = 0
-    for begun, start in enumerate(starts, 1):
-        while ends[ended] <= start and ended < begun - 1:
-            ended += 1
-        width = max(width, begun - ended)
+    # When the n-th of them begins, n have begun, less those that have ended; itself it counts, however short it is.
+    ended = map(min, map(partial(bisect_right, ends), starts), count())
+    width = max(map(sub, count(1), ended))
     return width, round(max(0.0, ends[-1] - starts[0]), 6)
 
 

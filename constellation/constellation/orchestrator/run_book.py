@@ -41,13 +41,12 @@ from .errors import AdmissionRefused, OrchestratorStopped, RunInUse
 from .event_log import EventLog
 from .hub import ConnectedDevice, Hub
 from .notices import (
-    Note,
+    Notes,
     from_entry,
-    note_assigned,
-    note_begun,
-    note_rare,
-    note_settled,
-    note_started,
+    notes_of_assignment,
+    notes_of_end,
+    notes_of_rarity,
+    notes_of_start,
     run_finished,
 )
 from .offering import Offering
@@ -188,15 +187,11 @@ class RunBook:
         runs = self.runs
         for command in commands:
             kind = type(command)
-            act = _ACTIONS.get(kind)
-            if act is not None:
-                act(self, command, at)
-            note = _NOTES.get(kind)
-            held = runs.get(command.run) if note is not None else None
-            if note is not None and held is not None:
-                if isinstance(command, cmd.StarSettled) and command.begun is not None:
-                    held.log.note(note_begun(command, at))
-                held.log.note(note(command, at))
+            if kind in _ACTIONS:
+                _ACTIONS[kind](self, command, at)
+            held = runs.get(command.run)
+            if held is not None and kind in _NOTES:
+                held.log.note(*_NOTES[kind](command, at))
                 if held.machine.parent is not None:
                     self._tell_around(held.machine, command, at)
 
@@ -211,7 +206,7 @@ class RunBook:
             for run, path in seen_from_outside(self.engine.scheduler.runs, inner, command.star):
                 around = self.runs.get(run)
                 if around is not None:
-                    around.log.note(_NOTES[type(command)](replace(command, run=run, star=path), at))
+                    around.log.note(*_NOTES[type(command)](replace(command, run=run, star=path), at))
 
     def _dispatch(self, command: cmd.Dispatch, at: float) -> None:
         self.hub.dispatch(command)
@@ -373,12 +368,12 @@ _ACTIONS: Mapping[type, Callable[[RunBook, Any, float], None]] = {
 }
 """How commands are carried out; what is not here has been done by the scheduler itself, or is only told."""
 
-_NOTES: Mapping[type, Callable[[Any, float], Note]] = {
-    cmd.Dispatch: note_assigned,
-    cmd.StarStarted: note_started,
-    cmd.StarSettled: note_settled,
-    cmd.StarRetrying: note_rare,
-    cmd.EditApplied: note_rare,
-    cmd.AskApproval: note_rare,
+_NOTES: Mapping[type, Callable[[Any, float], Notes]] = {
+    cmd.Dispatch: notes_of_assignment,
+    cmd.StarStarted: notes_of_start,
+    cmd.StarSettled: notes_of_end,
+    cmd.StarRetrying: notes_of_rarity,
+    cmd.EditApplied: notes_of_rarity,
+    cmd.AskApproval: notes_of_rarity,
 }
 """What is kept of commands that are told."""

@@ -9,9 +9,6 @@ from typing import Any
 from ..graph import StarError, StarId, TaskStar
 from .events import AttemptId, DeviceId
 
-NOWHERE: frozenset[DeviceId] = frozenset()
-"""No devices."""
-
 
 class StopCause(Enum):
     """Why an attempt is being stopped, which decides what becomes of its star."""
@@ -35,22 +32,21 @@ class Attempt:
         leased_at: When it was last given to its device, which should soon begin with it.
     """
 
-    __slots__ = (
-        "assigned_at",
-        "device",
-        "epoch",
-        "id",
-        "idempotent",
-        "leased_at",
-        "memory",
-        "overdue_at",
-        "reason",
-        "recovered",
-        "star",
-        "started",
-        "stopping",
-        "unconfirmed",
-    )
+    id: AttemptId
+    star: StarId
+    device: DeviceId
+    epoch: int
+    idempotent: bool
+    memory: str
+    assigned_at: float
+    leased_at: float
+    # What it begins with stands in the class: most have nothing else of these to the end.
+    started: bool = False
+    stopping: StopCause | None = None
+    reason: str = ""
+    overdue_at: float | None = None
+    unconfirmed: bool = False
+    recovered: bool = False
 
     def __init__(
         self,
@@ -69,12 +65,6 @@ class Attempt:
         self.idempotent = idempotent
         self.memory = memory
         self.assigned_at = self.leased_at = assigned_at
-        self.started = False
-        self.stopping: StopCause | None = None
-        self.reason = ""
-        self.overdue_at: float | None = None
-        self.unconfirmed = False
-        self.recovered = False
 
 
 class Tries:
@@ -92,15 +82,16 @@ class Tries:
         avoid: Devices that have refused this star.
     """
 
-    __slots__ = ("arguments", "attempt", "attempts", "avoid", "failures", "losses", "overdue", "spec", "waiting")
+    spec: TaskStar
+    arguments: Mapping[str, Any]
+    attempts: int = 0
+    failures: int = 0
+    losses: int = 0
+    attempt: Attempt | None = None
+    waiting: bool = False
+    overdue: StarError | None = None
+    avoid: frozenset[DeviceId] = frozenset()
 
     def __init__(self, spec: TaskStar, arguments: Mapping[str, Any]) -> None:
         self.spec = spec
         self.arguments = arguments
-        self.attempts = 0
-        self.failures = 0
-        self.losses = 0
-        self.attempt: Attempt | None = None
-        self.waiting = False
-        self.overdue: StarError | None = None
-        self.avoid = NOWHERE

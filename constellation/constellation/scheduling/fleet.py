@@ -185,7 +185,7 @@ class Fleet:
     def placements(self, nearby: Callable[[RunId, StarId], Mapping[DeviceId, int]]) -> Iterator[Placement]:
         """Say where waiting stars go, the most urgent that some device has room for first, until none is left.
 
-        The caller reserves each on its device before it asks for the next.
+        The caller reserves each on its device, and lets it wait no more, before it asks for the next.
         """
         while self._changed:
             best = self._most_urgent()
@@ -196,7 +196,6 @@ class Fleet:
             newest = self._ticket
             while self._trim(lane) and (rival is None or lane.heap[0] < rival):
                 star = heappop(lane.heap)[3]
-                del lane.queued[star.id]
                 device, fault = self._choose(star, roomy.copy(), nearby(lane.run, star.id))
                 yield lane.run, star, lane.needs, device, fault
                 if device is None or self._ticket != newest:

@@ -133,11 +133,11 @@ class LeastLoaded:
         if nearby:
             most_bytes = max(nearby.get(device.id, 0) for device in candidates)
             candidates = [device for device in candidates if nearby.get(device.id, 0) == most_bytes]
-        work = work_key(star)
         best, most_free = candidates[0], -1.0
         for device in candidates:
             free = device.free_slots / device.offer.slots
             if free == most_free:
+                work = work_key(star)
                 expected_s, least_s = durations.expected_on(work, device.id), durations.expected_on(work, best.id)
                 if expected_s < least_s or (expected_s == least_s and device.id < best.id):
                     best = device

@@ -25,8 +25,13 @@ class Ranks:
         self._graph = graph
         self._durations = durations
         self.known: dict[StarId, float] = {}
+        known, expected = self.known, durations.expected
         for node in reversed(list(graph._order)):
-            self.known[node.star.id] = self._compute(node)
+            star = node.star
+            if node.outcome is None:
+                known[star.id] = max(map(known.__getitem__, node.outbound), default=0.0) + expected(work_key(star))
+            else:
+                known[star.id] = 0.0  # what has ended is not waited for any more
 
     def follow(self, applied: Applied) -> None:
         """Take in an edit: forget what it removed, and recompute what it touched and both ends of its lines."""
@@ -58,7 +63,6 @@ class Ranks:
 
     def _compute(self, node: Node) -> float:
         known = self.known
-        # What has ended is not waited for any more.
         waiting = [known[star] for star, edge in node.outbound.items() if edge.target.outcome is None]
         behind = max(waiting, default=0.0)
         return behind + self._durations.expected(work_key(node.star))

@@ -9,10 +9,10 @@ from ..graph.node import Node
 from ..scheduling import RunMachine
 from ..scheduling.attempts import Attempt, Tries
 
-_of_tries = attrgetter(*(name for name in Tries.__slots__ if name != "attempt"))
+_of_tries = attrgetter(*(name for name in Tries.__annotations__ if name != "attempt"))
 """The attempt that is going on is among the attempts."""
 
-_of_attempt = attrgetter(*(name for name in Attempt.__slots__ if name not in ("unconfirmed", "recovered")))
+_of_attempt = attrgetter(*(name for name in Attempt.__annotations__ if name not in ("unconfirmed", "recovered")))
 """Those two are about the orchestrator that looks, not about the run."""
 
 State = tuple[Any, ...]
