@@ -94,7 +94,14 @@ async def test_no_hook_is_run(repository: Path, tmp_path: Path) -> None:
     mark = tmp_path / "ran"
     hooks = repository / ".git" / "hooks"
     hooks.mkdir(exist_ok=True)
-    for name in ("pre-commit", "commit-msg", "post-commit", "prepare-commit-msg", "post-checkout", "reference-transaction"):
+    for name in (
+        "pre-commit",
+        "commit-msg",
+        "post-commit",
+        "prepare-commit-msg",
+        "post-checkout",
+        "reference-transaction",
+    ):
         (hooks / name).write_text(f"#!/bin/sh\ntouch {mark}\n")
         (hooks / name).chmod(0o755)
     (repository / "b.txt").write_text("b")
@@ -107,7 +114,9 @@ async def test_the_configuration_of_the_user_is_not_read(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mark = tmp_path / "ran"
-    (repository.parent / ".gitconfig").write_text(f"[core]\n\tfsmonitor = touch {mark}\n[alias]\n\tlog = !touch {mark}\n")
+    (repository.parent / ".gitconfig").write_text(
+        f"[core]\n\tfsmonitor = touch {mark}\n[alias]\n\tlog = !touch {mark}\n"
+    )
     monkeypatch.setenv("GIT_EXTERNAL_DIFF", f"touch {mark}")
     (repository / "a.txt").write_text("changed\n")
     for name in ("git_status", "git_diff", "git_log"):

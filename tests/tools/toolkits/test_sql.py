@@ -37,7 +37,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path}/a b.db"
     server: PostgresServer = request.getfixturevalue("postgres_server")
     place = server.new_url()
-    for statement in SCHEMA:
+    for statement in [*SCHEMA, "CREATE SEQUENCE counter"]:
         server.execute(statement, place)
     return place
 
@@ -116,7 +116,9 @@ def test_only_a_writable_toolset_has_a_tool_that_writes(url: str) -> None:
     assert query(sql_tools(url), "SELECT count(*) FROM books WHERE price = 5")["rows"] == [[2]]
 
 
-@pytest.mark.parametrize("make", [lambda place: f"ATTACH DATABASE '{place}' AS o", lambda place: f"VACUUM INTO '{place}'"])
+@pytest.mark.parametrize(
+    "make", [lambda place: f"ATTACH DATABASE '{place}' AS o", lambda place: f"VACUUM INTO '{place}'"]
+)
 def test_a_statement_reaches_no_other_file(tmp_path: Path, make: Callable[[Path], str]) -> None:
     sqlite3.connect(tmp_path / "a.db").close()
     (tmp_path / "a.db").touch()

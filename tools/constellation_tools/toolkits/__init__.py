@@ -1,4 +1,4 @@
-"""Built-in toolkits: files, shell, python, http and system, each a function that returns a Toolset.
+"""Built-in toolkits: files, archives, shell, python, git, http, sql and system, each a function that returns a Toolset.
 
 What a toolkit may touch is fixed when it is made: a root directory, a list of hosts, limits. Its tools hold no
 other state, and none of it is global.
@@ -10,22 +10,28 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..toolset import Toolset
+from .archives import archives_tools
 from .files import files_tools
+from .git import git_tools
 from .http import http_tools
 from .processes import ProcessLimits
 from .python import python_tools
 from .sandbox import Sandbox
 from .shell import shell_tools
+from .sql import sql_tools
 from .system import system_tools
 
 __all__ = [
     "ProcessLimits",
     "Sandbox",
+    "archives_tools",
     "builtin_tools",
     "files_tools",
+    "git_tools",
     "http_tools",
     "python_tools",
     "shell_tools",
+    "sql_tools",
     "system_tools",
 ]
 

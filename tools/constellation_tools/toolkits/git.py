@@ -101,7 +101,9 @@ def git_tools(
         return {"branch": None if branch.startswith("HEAD (") else branch, "changes": changes}
 
     @tool(idempotent=True)
-    async def git_log(repository: str = ".", of: str = "HEAD", path: str | None = None, limit: Count = 20) -> list[GitCommit]:
+    async def git_log(
+        repository: str = ".", of: str = "HEAD", path: str | None = None, limit: Count = 20
+    ) -> list[GitCommit]:
         """List commits, newest first.
 
         Args:
@@ -110,12 +112,21 @@ def git_tools(
             path: Only commits that changed this file or directory, relative to the repository.
             limit: The most commits to list.
         """
-        command = ["log", f"-{limit}", "-z", "--no-show-signature", "--format=%H%x1f%an <%ae>%x1f%aI%x1f%s", revision(of)]
+        command = [
+            "log",
+            f"-{limit}",
+            "-z",
+            "--no-show-signature",
+            "--format=%H%x1f%an <%ae>%x1f%aI%x1f%s",
+            revision(of),
+        ]
         done = await git.run("git_log", repository, [*command, "--", *([path] if path else [])])
         return [_commit(entry) for entry in done["stdout"].split("\0") if entry.count("\x1f") == 3]
 
     @tool(idempotent=True)
-    async def git_diff(repository: str = ".", of: str | None = None, path: str | None = None, staged: bool = False) -> GitText:
+    async def git_diff(
+        repository: str = ".", of: str | None = None, path: str | None = None, staged: bool = False
+    ) -> GitText:
         """Show a difference: of the working tree, of what is staged, or between two commits.
 
         Args:

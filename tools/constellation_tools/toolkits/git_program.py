@@ -109,14 +109,18 @@ class Git:
             try:
                 held = os.open(".git", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
             except OSError as error:
-                raise Confined(f"{repository!r} is not a plain repository: it has no directory .git of its own") from error
+                raise Confined(
+                    f"{repository!r} is not a plain repository: it has no directory .git of its own"
+                ) from error
             try:
                 for name in ("commondir", "objects/info/alternates", "objects/info/http-alternates", "config.worktree"):
                     try:
                         os.stat(name, dir_fd=held, follow_symlinks=False)
                     except FileNotFoundError:
                         continue
-                    raise Confined(f"the repository {repository!r} has .git/{name}, which leads to places outside of it")
+                    raise Confined(
+                        f"the repository {repository!r} has .git/{name}, which leads to places outside of it"
+                    )
                 for name in ("config", "objects", "refs", "HEAD", "index", "info"):
                     try:
                         is_link = stat.S_ISLNK(os.stat(name, dir_fd=held, follow_symlinks=False).st_mode)
@@ -163,5 +167,7 @@ def revision(text: str) -> str:
         ToolFailed: it is not one.
     """
     if not _REVISION.fullmatch(text):
-        raise ToolFailed(f"{text!r} is not a revision; give a branch, a tag, a commit, or two of them as in 'main..topic'")
+        raise ToolFailed(
+            f"{text!r} is not a revision; give a branch, a tag, a commit, or two of them as in 'main..topic'"
+        )
     return text
