@@ -68,12 +68,26 @@ async def test_git_works_in_a_sandbox(repository: Path) -> None:
 
 
 RUNNERS = {
-    "core.fsmonitor": "touch {}", "core.sshCommand": "touch {}", "core.pager": "touch {}", "core.editor": "touch {}",
-    "core.hooksPath": "hooks", "alias.status": "!touch {}", "diff.external": "touch {}", "filter.x.clean": "touch {}",
-    "filter.x.smudge": "touch {}", "diff.x.textconv": "touch {}", "diff.x.command": "touch {}", "gpg.program": "touch {}",
-    "core.worktree": "/", "include.path": "/etc/gitconfig", "remote.origin.vcs": "ext", "credential.helper": "!touch {}",
-    "core.gitProxy": "touch {}", "remote.origin.uploadpack": "touch {}", "url.ext::sh.insteadOf": "https://",
-}  # fmt: skip
+    "core.fsmonitor": "touch {}",
+    "core.sshCommand": "touch {}",
+    "core.pager": "touch {}",
+    "core.editor": "touch {}",
+    "core.hooksPath": "hooks",
+    "alias.status": "!touch {}",
+    "diff.external": "touch {}",
+    "filter.x.clean": "touch {}",
+    "filter.x.smudge": "touch {}",
+    "diff.x.textconv": "touch {}",
+    "diff.x.command": "touch {}",
+    "gpg.program": "touch {}",
+    "core.worktree": "/",
+    "include.path": "/etc/gitconfig",
+    "remote.origin.vcs": "ext",
+    "credential.helper": "!touch {}",
+    "core.gitProxy": "touch {}",
+    "remote.origin.uploadpack": "touch {}",
+    "url.ext::sh.insteadOf": "https://",
+}
 
 
 @pytest.mark.parametrize("key", RUNNERS)

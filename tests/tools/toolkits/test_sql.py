@@ -141,6 +141,6 @@ def test_a_password_is_never_shown() -> None:
         query(tools, "SELECT 1")
     assert "hunter2" not in f"{caught.value}{caught.value.__cause__!r}"
     for url in ("mysql://ann:hunter2@h/x", "sqlite://", "nonsense hunter2"):
-        with pytest.raises(ValueError, match="database|SQLite") as refused:
+        with pytest.raises(ValueError, match=r"database|SQLite") as refused:
             sql_tools(url)
         assert "hunter2" not in str(refused.value)

@@ -144,9 +144,9 @@ class _TarMember(tarfile.TarInfo):
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _TarMember:
         made = super().frombuf(buf, encoding, errors)
-        if made.type not in tarfile.SUPPORTED_TYPES or made.type in (b"x", b"g", b"X", b"L", b"K"):
-            if made.size > _MAX_TAR_HEADER_BYTES:
-                raise ToolFailed("the archive has a header of more than a megabyte")
+        is_header = made.type not in tarfile.SUPPORTED_TYPES or made.type in (b"x", b"g", b"X", b"L", b"K")
+        if is_header and made.size > _MAX_TAR_HEADER_BYTES:
+            raise ToolFailed("the archive has a header of more than a megabyte")
         return made
 
 
@@ -237,7 +237,7 @@ def _compressed(kind: str, file: IO[bytes], mode: Literal["rb", "wb"]) -> Iterat
     if kind == "gz":
         stream = gzip.GzipFile(filename="", fileobj=file, mode=mode)
     elif kind == "bz2":
-        stream = bz2.BZ2File(file, mode)
+        stream = bz2.BZ2File(file, mode)  # noqa: SIM115 - it is closed below
     elif kind == "xz":
         stream = lzma.LZMAFile(file, mode)
     elif kind == "zst":

@@ -64,9 +64,12 @@ def archives_tools(root: Path, *, limits: ArchiveLimits | None = None) -> Toolse
     @contextmanager
     def reading(path: str, context: ToolContext) -> Iterator[ArchiveReader]:
         kind = format_of(path)
-        with inside.regular_file(path) as descriptor, open(descriptor, "rb", closefd=False) as file:
-            with opened_archive(kind, file, path, bounds, context.check_cancelled) as archive:
-                yield archive
+        with (
+            inside.regular_file(path) as descriptor,
+            open(descriptor, "rb", closefd=False) as file,
+            opened_archive(kind, file, path, bounds, context.check_cancelled) as archive,
+        ):
+            yield archive
 
     @tool(idempotent=True)
     def archives_list(

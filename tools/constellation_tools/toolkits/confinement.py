@@ -106,8 +106,8 @@ class Root:
         """Open the directories of a path from the root down; `..` goes back to the one that was opened before."""
         if not path or len(path) > _MAX_PATH_CHARACTERS or has_control_characters(path):
             raise Confined(
-                f"{path[:100]!r} is not a path to use: it is empty, far too long, or holds control characters; give one "
-                "relative to the tool's root, such as 'data/a.txt'"
+                f"{path[:100]!r} is not a path to use: it is empty, far too long, or holds control characters; give "
+                "one relative to the tool's root, such as 'data/a.txt'"
             )
         directories = [os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)]
         stack.callback(_close_all, directories)
@@ -162,7 +162,7 @@ def open_regular_file(directory: int, name: str, *, hard_links: bool = False) ->
     return descriptor
 
 
-def replace_file(directory: int, name: str, write: Callable[[IO[bytes]], None]) -> None:
+def replace_file(directory: int, name: str, write: Callable[[IO[bytes]], object]) -> None:
     """Write a new file beside the old one and put it in its place, so that a reader sees one of the two, whole.
 
     Other names of the old file keep their content. Its permissions are kept, but not those that lend its owner's

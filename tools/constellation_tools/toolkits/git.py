@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 from typing_extensions import TypedDict
 
 from ..errors import ToolFailed
-from ..tool import tool
+from ..tool import Tool, tool
 from ..toolset import Toolset
 from .confinement import Root
 from .git_program import LIMITS, Git, revision
@@ -227,7 +227,16 @@ def git_tools(
         await git.clone("git_clone", url, to, depth, timeout_s)
         return await git_status(to)
 
-    tools = [git_status, git_log, git_diff, git_show, git_blame, git_commit, git_branch, git_clone]
+    tools: list[Tool[..., Any]] = [
+        git_status,
+        git_log,
+        git_diff,
+        git_show,
+        git_blame,
+        git_commit,
+        git_branch,
+        git_clone,
+    ]
     return Toolset(tools, name="git")
 
 

@@ -75,7 +75,7 @@ class Git:
             for key in filter(None, (await self._git(tool, repository, directory, listing))["stdout"].split("\0")):
                 if not _HARMLESS.fullmatch(key.lower()):
                     raise Confined(
-                        f"the repository {repository!r} sets {key!r}, by which git might run a program or leave the root; "
+                        f"{repository!r} sets {key!r}, by which git might run a program or leave the root; "
                         "its owner has to remove that from its .git/config"
                     )
             command = ["--git-dir=.git", "--work-tree=.", *arguments]

@@ -15,7 +15,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from ..errors import ToolFailed
-from ..tool import tool
+from ..tool import Tool, tool
 from ..toolset import Toolset
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ Parameters = dict[str, Scalar]
 
 
 class SqlRows(TypedDict):
-    """What a statement gives; `truncated` when there are more rows. `affected` is how many rows it changed, if it did."""
+    """What a statement gives; `truncated` when there are more rows, `affected` is how many rows it changed."""
 
     columns: list[str]
     rows: list[list[Any]]
@@ -112,7 +112,7 @@ def sql_tools(url: str, *, writable: bool = False, timeout_s: float = 30.0, max_
         with database.writing(statement, parameters or {}) as result:
             return _rows(result, MAX_ROWS, max_bytes, result.rowcount)
 
-    tools = [sql_query, sql_schema, *([sql_execute] if writable else [])]
+    tools: list[Tool[..., Any]] = [sql_query, sql_schema, *([sql_execute] if writable else [])]
     return Toolset(tools, name="sql")
 
 
