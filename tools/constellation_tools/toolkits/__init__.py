@@ -1,4 +1,4 @@
-"""Built-in toolkits: files, shell, python, http and system, each a function that returns a Toolset.
+"""Built-in toolkits: files, archives, shell, python, git, http, sql and system, each a function that returns a Toolset.
 
 What a toolkit may touch is fixed when it is made: a root directory, a list of hosts, limits. Its tools hold no
 other state, and none of it is global.
@@ -10,24 +10,47 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..toolset import Toolset
+from .archives import archives_tools
 from .files import files_tools
+from .git import git_tools
 from .http import http_tools
+from .processes import ProcessLimits
 from .python import python_tools
+from .sandbox import Sandbox
 from .shell import shell_tools
+from .sql import sql_tools
 from .system import system_tools
 
-__all__ = ["builtin_tools", "files_tools", "http_tools", "python_tools", "shell_tools", "system_tools"]
+__all__ = [
+    "ProcessLimits",
+    "Sandbox",
+    "archives_tools",
+    "builtin_tools",
+    "files_tools",
+    "git_tools",
+    "http_tools",
+    "python_tools",
+    "shell_tools",
+    "sql_tools",
+    "system_tools",
+]
 
 
-def builtin_tools(root: Path, allow_hosts: Sequence[str] = ()) -> Toolset:
-    """Return all built-in tools.
+def builtin_tools(
+    root: Path,
+    allow_hosts: Sequence[str] = (),
+    *,
+    sandbox: Sandbox | None = Sandbox(),  # noqa: B008 - it is frozen
+) -> Toolset:
+    """Return the tools that need no extra: files, shell, python, http and system.
 
     Args:
         root: The directory that files, shell and python work in; it must exist.
         allow_hosts: What http may reach; nothing by default. See `http_tools`.
+        sandbox: How programs and snippets are kept away from the machine where bubblewrap works; None for not at all.
 
     Raises:
         ValueError: the root is not a directory, or an entry of `allow_hosts` can't be understood.
     """
-    together = files_tools(root) + shell_tools(root) + python_tools(root) + http_tools(allow_hosts) + system_tools()
-    return Toolset(together, name="builtin")
+    programs = shell_tools(root, sandbox=sandbox) + python_tools(root, sandbox=sandbox)
+    return Toolset(files_tools(root) + programs + http_tools(allow_hosts) + system_tools(), name="builtin")

@@ -9,28 +9,38 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import IO, NoReturn
 
 from ..errors import Confined, ToolFailed
 
+MAX_DEPTH = 64
+"""How many directories deep a path may lead: each is held open while it is walked."""
+
 _MAX_LINKS = 40
+_MAX_PATH_CHARACTERS = 4096
 _DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Root:
     """A directory to work in, given by the host; paths from outside are relative to it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, hard_links: bool = False) -> None:
         """Take a directory as root.
+
+        Args:
+            path: The directory.
+            hard_links: Whether files with several names may be read; one of the names may be outside.
 
         Raises:
             ValueError: it is not a directory.
         """
+        self._hard_links = hard_links
         self.path = Path(path).resolve()
         if not self.path.is_dir():
             raise ValueError(f"the root {self.path} is not a directory; create it first")
@@ -77,13 +87,15 @@ class Root:
         """Open a regular file for reading and yield its descriptor.
 
         Raises:
-            Confined: the path is absolute or leads out of the root.
+            Confined: the path is absolute or leads out of the root, or the file has other names, as a hard link does.
             ToolFailed: it is not there, or not a regular file.
         """
         with self.parent(path) as (parent, name):
             try:
-                descriptor = open_regular_file(parent, name)
+                descriptor = open_regular_file(parent, name, hard_links=self._hard_links)
             except OSError as error:
+                if error.errno == errno.EMLINK:
+                    raise Confined(f"{path!r} has other names, which may be outside of the tool's root") from error
                 _fail(path, error)
             try:
                 yield descriptor
@@ -92,8 +104,11 @@ class Root:
 
     def _walk(self, stack: ExitStack, path: str, create: bool) -> tuple[list[int], str]:
         """Open the directories of a path from the root down; `..` goes back to the one that was opened before."""
-        if "\0" in path or not path:
-            raise Confined(f"{path!r} is not a path; give one relative to the tool's root, such as 'data/a.txt'")
+        if not path or len(path) > _MAX_PATH_CHARACTERS or has_control_characters(path):
+            raise Confined(
+                f"{path[:100]!r} is not a path to use: it is empty, far too long, or holds control characters; give "
+                "one relative to the tool's root, such as 'data/a.txt'"
+            )
         directories = [os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)]
         stack.callback(_close_all, directories)
         names = _names_of(path, path)
@@ -116,6 +131,8 @@ class Root:
             if not names:
                 last = name
                 break
+            if len(directories) > MAX_DEPTH:
+                raise Confined(f"{path[:100]!r} leads through more than {MAX_DEPTH} directories")
             try:
                 if create:
                     with suppress(FileExistsError):
@@ -126,18 +143,73 @@ class Root:
         return directories, last
 
 
-def open_regular_file(directory: int, name: str) -> int:
+def open_regular_file(directory: int, name: str, *, hard_links: bool = False) -> int:
     """Open a regular file for reading, not through a link, and never waiting as opening a pipe would.
 
+    It is looked at before it is opened, because opening a device may have effects, and after, because it may have
+    been exchanged in between.
+
     Raises:
-        OSError: it can't be opened, or is something else than a regular file.
+        OSError: it can't be opened, is something else than a regular file, or has other names (EMLINK).
     """
+    _check_regular(os.stat(name, dir_fd=directory, follow_symlinks=False), name, hard_links)
     descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
-    mode = os.fstat(descriptor).st_mode
-    if stat.S_ISREG(mode):
-        return descriptor
-    os.close(descriptor)
-    raise OSError(errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL, "is not a regular file", name)
+    try:
+        _check_regular(os.fstat(descriptor), name, hard_links)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def replace_file(directory: int, name: str, write: Callable[[IO[bytes]], object]) -> None:
+    """Write a new file beside the old one and put it in its place, so that a reader sees one of the two, whole.
+
+    Other names of the old file keep their content. Its permissions are kept, but not those that lend its owner's
+    rights to whoever runs it.
+
+    Args:
+        directory: An open directory.
+        name: The file's name in it.
+        write: Writes the content.
+
+    Raises:
+        OSError: it can't be written, or something else than a regular file has this name.
+    """
+    mode = 0o644
+    with suppress(FileNotFoundError):
+        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        _check_regular(status, name, hard_links=True)
+        mode = status.st_mode & 0o777
+    fresh = f".{secrets.token_hex(8)}.tmp"
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=directory)
+    try:
+        with open(descriptor, "wb") as file:
+            write(file)
+            os.fchmod(file.fileno(), mode)
+        os.replace(fresh, name, src_dir_fd=directory, dst_dir_fd=directory)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(fresh, dir_fd=directory)
+        raise
+
+
+def has_control_characters(text: str) -> bool:
+    """Whether a name holds what no honest name does: a NUL, line breaks, escapes for terminals."""
+    return any(character < " " or character == "\x7f" for character in text)
+
+
+def shown_name(name: str) -> str:
+    """A name that the system has given, as text that can be sent: bytes that are not UTF-8 are written out."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def _check_regular(status: os.stat_result, name: str, hard_links: bool) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        kind = errno.EISDIR if stat.S_ISDIR(status.st_mode) else errno.EINVAL
+        raise OSError(kind, "is not a regular file", name)
+    if status.st_nlink > 1 and not hard_links:
+        raise OSError(errno.EMLINK, "has other names", name)
 
 
 def path_of_directory(descriptor: int) -> str:

@@ -6,7 +6,6 @@ import codecs
 import fnmatch
 import hashlib
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
@@ -20,7 +19,7 @@ from ..context import ToolContext
 from ..errors import ToolFailed
 from ..tool import tool
 from ..toolset import Toolset
-from .confinement import Root, open_regular_file
+from .confinement import MAX_DEPTH, Root, open_regular_file, replace_file, shown_name
 
 MAX_READ_BYTES = 1024 * 1024
 """The most that one call of files_read returns."""
@@ -35,6 +34,8 @@ MAX_SEARCHED_BYTES = 64 * 1024 * 1024
 """The largest file that files_search looks into."""
 
 _CHUNK_BYTES = 1024 * 1024
+
+Pattern = Annotated[str, Field(max_length=255)]
 
 
 class FileText(TypedDict):
@@ -85,18 +86,22 @@ class FileMatches(TypedDict):
     truncated: bool
 
 
-def files_tools(root: Path) -> Toolset:
+def files_tools(root: Path, *, hard_links: bool = False) -> Toolset:
     """Return tools for the files below a directory.
+
+    Args:
+        root: The directory.
+        hard_links: Whether files with several names may be read; one of the names may be outside of the root.
 
     Raises:
         ValueError: the root is not a directory.
     """
-    inside = Root(root)
+    inside = Root(root, hard_links=hard_links)
 
     @tool(idempotent=True)
     def files_read(
         path: str,
-        offset: Annotated[int, Field(ge=0)] = 0,
+        offset: Annotated[int, Field(ge=0, le=2**53)] = 0,
         max_bytes: Annotated[int, Field(ge=4, le=MAX_READ_BYTES)] = 256 * 1024,
     ) -> FileText:
         """Read a UTF-8 text file, or a piece of it. `next_offset` says where to go on, null at the end.
@@ -126,14 +131,17 @@ def files_tools(root: Path) -> Toolset:
         """
         data = text.encode()
         with inside.parent(path, create=True) as (directory, name):
-            _replace_file(directory, name, data, path)
+            try:
+                replace_file(directory, name, lambda file: file.write(data))
+            except OSError as error:
+                raise ToolFailed(f"{path!r} can't be written: {error.strerror}") from error
         return {"path": path, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
     @tool(idempotent=True)
     def files_list(
         context: ToolContext,
         path: str = ".",
-        pattern: str = "*",
+        pattern: Pattern = "*",
         recursive: bool = False,
         limit: Annotated[int, Field(ge=1, le=MAX_ENTRIES)] = 1000,
     ) -> FileListing:
@@ -162,7 +170,7 @@ def files_tools(root: Path) -> Toolset:
         context: ToolContext,
         text: Annotated[str, Field(min_length=1)],
         path: str = ".",
-        pattern: str = "*",
+        pattern: Pattern = "*",
         ignore_case: bool = False,
         limit: Annotated[int, Field(ge=1, le=MAX_ENTRIES)] = 200,
     ) -> FileMatches:
@@ -184,7 +192,7 @@ def files_tools(root: Path) -> Toolset:
                 for name in fnmatch.filter(names, pattern):
                     context.check_cancelled()
                     try:
-                        descriptor = open_regular_file(directory, name)
+                        descriptor = open_regular_file(directory, name, hard_links=hard_links)
                     except OSError:  # a directory, a link, a pipe, or not ours to read
                         continue
                     with open(descriptor, encoding="utf-8") as file, suppress(UnicodeDecodeError):
@@ -192,6 +200,7 @@ def files_tools(root: Path) -> Toolset:
                             continue
                         searched += 1
                         for number, line in enumerate(file, 1):
+                            context.check_cancelled()
                             if wanted not in (line.casefold() if ignore_case else line):
                                 continue
                             if len(matches) == limit:
@@ -220,41 +229,20 @@ def files_tools(root: Path) -> Toolset:
     return Toolset([files_read, files_write, files_list, files_search, files_hash], name="files")
 
 
-def _replace_file(directory: int, name: str, data: bytes, path: str) -> None:
-    """Write a new file beside the old one and put it in its place, so that a reader sees one of the two, whole."""
-    fresh = f".{secrets.token_hex(8)}.tmp"
-    try:
-        try:
-            mode = stat.S_IMODE(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode)
-        except FileNotFoundError:
-            mode = 0o644
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=directory)
-        try:
-            with open(descriptor, "wb") as file:
-                file.write(data)
-                os.fchmod(file.fileno(), mode)
-            os.replace(fresh, name, src_dir_fd=directory, dst_dir_fd=directory)
-        except BaseException:
-            with suppress(FileNotFoundError):
-                os.unlink(fresh, dir_fd=directory)
-            raise
-    except OSError as error:
-        raise ToolFailed(f"{path!r} can't be written: {error.strerror}") from error
-
-
 def _walk(top: int, recursive: bool, context: ToolContext) -> Iterator[tuple[str, list[str], int]]:
     """Yield each directory's path below `top`, its sorted names and its descriptor, without following links."""
     for place, directories, files, descriptor in os.fwalk(".", dir_fd=top, follow_symlinks=False):
         context.check_cancelled()
-        directories.sort()
         yield place, sorted(directories + files), descriptor
+        # What lies deeper than paths may lead could not be asked for, and each level is held open.
+        directories[:] = sorted(directories) if place.count("/") < MAX_DEPTH else []
         if not recursive:
             return
 
 
 def _joined(*parts: str) -> str:
     """Join paths and drop what stands for nothing; `..` stays, since what it means depends on links."""
-    return "/".join(name for part in parts for name in part.split("/") if name not in ("", "."))
+    return shown_name("/".join(name for part in parts for name in part.split("/") if name not in ("", ".")))
 
 
 def _entry(path: str, status: os.stat_result) -> FileEntry:

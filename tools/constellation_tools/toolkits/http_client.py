@@ -22,7 +22,7 @@ MAX_REDIRECTS = 5
 MAX_HEAD_BYTES = 64 * 1024
 _READ_BYTES = 64 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_ORIGIN_HEADERS = frozenset({"authorization", "cookie"})
+_TRAVELLING_HEADERS = frozenset({"accept", "accept-language", "cache-control", "content-type", "range", "user-agent"})
 _OWN_HEADERS = frozenset(
     {
         "accept-encoding",
@@ -82,7 +82,8 @@ class HttpClient:
                 return response
             onward = self.allowed.check(urljoin(target.url, location))
             if onward.origin != target.origin:
-                fields = {name: value for name, value in fields.items() if name not in _ORIGIN_HEADERS}
+                # Any other header may carry a secret that is meant for the first server alone.
+                fields = {name: value for name, value in fields.items() if name in _TRAVELLING_HEADERS}
             if response.status in (301, 302, 303) and method != "GET":
                 method, body = "GET", b""
                 fields = {name: value for name, value in fields.items() if name != "content-type"}
@@ -113,13 +114,13 @@ class HttpClient:
             return await self._receive(connection, stream, target)
         except h11.RemoteProtocolError as error:
             raise ToolFailed(f"the answer from {target.url!r} is not valid HTTP: {error}") from error
-        except (OSError, anyio.BrokenResourceError) as error:
+        except (OSError, anyio.BrokenResourceError, anyio.EndOfStream) as error:
             raise ToolFailed(f"the connection to {target.authority} broke: {error}") from error
         finally:
             await anyio.aclose_forcefully(stream)
 
     async def _connect(self, target: Target) -> anyio.abc.ByteStream:
-        failure: OSError | None = None
+        failure: Exception | None = None
         for address in await public_addresses(target):
             try:
                 if target.scheme == "http":
@@ -127,7 +128,7 @@ class HttpClient:
                 return await anyio.connect_tcp(
                     address, target.port, tls=True, ssl_context=self.tls(), tls_hostname=target.host
                 )
-            except OSError as error:  # includes a certificate that does not fit
+            except (OSError, anyio.BrokenResourceError, anyio.EndOfStream) as error:  # a certificate, or the handshake
                 failure = error
         raise ToolFailed(f"can't connect to {target.authority}: {failure}") from failure
 

@@ -108,7 +108,9 @@ async def public_addresses(target: Target) -> list[str]:
     except OSError as error:
         raise ToolFailed(f"the host {target.host!r} can't be resolved: {error.strerror}") from error
     addresses = list(dict.fromkeys(str(address[0]) for _, _, _, _, address in found))
-    allowed = [address for address in addresses if target.private or is_public(address)]
+    allowed = [address for address in addresses if is_public(address) or (target.private and is_inner(address))]
+    if target.private and not allowed and target.host in addresses:
+        allowed = addresses  # its owner has written down this very address
     if not allowed:
         raise Confined(
             f"{target.host!r} leads to {addresses[0]}, which is not a public address; to mean an inner service, its "
@@ -117,11 +119,23 @@ async def public_addresses(target: Target) -> list[str]:
     return allowed
 
 
+def is_inner(address: str) -> bool:
+    """Whether an IP address is one of a machine or network of one's own that a name may lead to.
+
+    Not among them are link-local addresses, where clouds keep a machine's credentials, and those that mean no machine.
+    """
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
+        ip = ip.ipv4_mapped
+    no_machine = ip.is_link_local or ip.is_multicast or ip.is_unspecified
+    return ip.is_loopback or (ip.is_private and not no_machine and not ip.is_reserved)
+
+
 def is_public(address: str) -> bool:
     """Whether an IP address is on the public internet, also by the IPv4 address that it may wrap."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
-        if ip.sixtofour is not None or ip.teredo is not None:
+        if ip.sixtofour is not None or ip.teredo is not None or ip.is_site_local:
             return False
         if ip.ipv4_mapped is not None:
             ip = ip.ipv4_mapped

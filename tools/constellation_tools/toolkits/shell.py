@@ -9,26 +9,33 @@ from pydantic import Field
 
 from ..tool import tool
 from ..toolset import Toolset
-from .confinement import Root, path_of_directory
-from .processes import OUTPUT_LIMIT_BYTES, ProcessResult, clean_environment, run_process
+from .confinement import Root
+from .processes import ProcessLimits, ProcessResult, clean_environment, run_process
+from .sandbox import Sandbox
 
 MAX_TIMEOUT_S = 24 * 3600.0
 """The longest time limit that a caller may ask for."""
 
 
-def shell_tools(root: Path, *, output_limit_bytes: int = OUTPUT_LIMIT_BYTES) -> Toolset:
+def shell_tools(
+    root: Path,
+    *,
+    limits: ProcessLimits | None = None,
+    sandbox: Sandbox | None = Sandbox(),  # noqa: B008 - it is frozen
+) -> Toolset:
     """Return the tool that runs programs.
 
-    The working directory is confined to the root; what a program itself opens is not.
-
     Args:
-        root: The directory to work in.
-        output_limit_bytes: How much of each of stdout and stderr is kept.
+        root: The directory to work in. In a sandbox it is the only one that a program can write, and hardly any
+            other can be read; without one only the working directory is confined to it.
+        limits: What a call's processes may use.
+        sandbox: How programs are kept away from the rest of the machine where bubblewrap works; None for not at all.
 
     Raises:
         ValueError: the root is not a directory.
     """
     inside = Root(root)
+    bounds = limits or ProcessLimits()
 
     @tool
     async def shell_run(
@@ -51,11 +58,14 @@ def shell_tools(root: Path, *, output_limit_bytes: int = OUTPUT_LIMIT_BYTES) -> 
             return await run_process(
                 "shell_run",
                 argv,
-                cwd=path_of_directory(directory),
+                root=inside.path,
+                cwd=cwd,
+                directory=directory,
                 env=clean_environment(str(inside.path), env),
                 stdin=stdin.encode(),
                 timeout_s=timeout_s,
-                output_limit_bytes=output_limit_bytes,
+                limits=bounds,
+                sandbox=sandbox,
             )
 
     return Toolset([shell_run], name="shell")
