@@ -24,6 +24,9 @@ def answer(number, folder):
     pathlib.Path(folder, "file").write_text("x")
     return {"number": number, "folder": str(folder), "pid": os.getpid()}
 
+def command_line(secret, folder):
+    return sys.orig_argv
+
 def fail(folder):
     raise ValueError("this is why")
 
@@ -129,3 +132,10 @@ async def test_the_machine_is_told_as_json(tmp_path: Path) -> None:
     assert machine["memory_gib"] > 0
     assert file_system(tmp_path) == file_system(tmp_path / "not" / "there")
     assert file_system(Path("/proc/self")) in ("proc", "unknown")
+
+
+async def test_arguments_are_on_no_command_line_where_other_users_would_read_them(tmp_path: Path) -> None:
+    secret = "postgresql://ann:hunter2-a81f3c@db/work"
+    shown = await measured_apart("measured_things:command_line", {"secret": secret}, within=tmp_path, timeout_s=WAIT_S)
+    assert "measured_things:command_line" in shown
+    assert not [word for word in shown if "hunter2" in word]

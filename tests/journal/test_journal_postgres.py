@@ -89,6 +89,13 @@ async def test_commits_wait_for_the_disk_even_where_the_server_says_otherwise(po
         assert connection.execute("SHOW synchronous_commit").fetchone() == ("off",)
 
 
+@pytest.mark.parametrize(("synchronous", "commits", "survives"), [("full", "on", True), ("normal", "off", False)])
+async def test_how_durable_it_is_is_told_by_the_connection_that_writes(postgres_url, synchronous, commits, survives):
+    async with open_journal(postgres_url, synchronous=synchronous) as journal:
+        said = await journal.durability()
+    assert (said.survives_power_cut, said.settings) == (survives, {"fsync": "on", "synchronous_commit": commits})
+
+
 async def test_a_database_in_another_encoding_is_refused(postgres_server):
     postgres_server.execute("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
     with pytest.raises(JournalUnavailable, match="encoding is LATIN1"):

@@ -294,3 +294,19 @@ async def test_a_file_that_another_process_writes_to_is_not_compacted(path, reco
                 await journal.compact()
     with pytest.raises(JournalClosed):
         await journal.compact()
+
+
+@pytest.mark.parametrize(
+    ("synchronous", "level", "survives"), [("full", "2 (FULL)", True), ("normal", "1 (NORMAL)", False)]
+)
+async def test_how_durable_it_is_is_told_by_the_connection_that_writes(path, synchronous, level, survives):
+    async with open_journal(path, synchronous=synchronous) as journal:
+        said = await journal.durability()
+    assert (said.survives_power_cut, said.settings) == (survives, {"journal_mode": "wal", "synchronous": level})
+    with pytest.raises(JournalClosed):
+        await journal.durability()
+
+
+async def test_what_is_in_memory_survives_no_power_cut():
+    async with open_journal(":memory:") as journal:
+        assert not (await journal.durability()).survives_power_cut

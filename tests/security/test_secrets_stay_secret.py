@@ -20,7 +20,7 @@ from constellation_protocol import Refused
 
 pytestmark = pytest.mark.e2e
 
-PATIENCE_S = 60.0
+PATIENCE_S = 240.0
 PROGRAM = "import sys; from constellation.cli import main; sys.exit(main())"
 API_KEYS = {
     "OPENAI_API_KEY": "sk-proj-5f2c8a1e7d3b4960",
