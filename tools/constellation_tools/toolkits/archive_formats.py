@@ -237,9 +237,9 @@ def _compressed(kind: str, file: IO[bytes], mode: Literal["rb", "wb"]) -> Iterat
     if kind == "gz":
         stream = gzip.GzipFile(filename="", fileobj=file, mode=mode)
     elif kind == "bz2":
-        stream = bz2.BZ2File(file, mode)  # noqa: SIM115 - it is closed below
+        stream = bz2.BZ2File(file, mode)
     elif kind == "xz":
-        stream = lzma.LZMAFile(file, mode)
+        stream = lzma.LZMAFile(file, mode)  # noqa: SIM115 - it is closed below
     elif kind == "zst":
         stream = _zstd().open(file, mode)
     try:
