@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from constellation_tools import Confined, ToolFailed
-from constellation_tools.toolkits import files_tools
+from constellation_tools.toolkits import confinement, files_tools
 from constellation_tools.toolkits.confinement import MAX_DEPTH
 
 OUTSIDE = "secret"
@@ -255,3 +255,28 @@ def test_links_that_are_swapped_in_between_check_and_use_do_not_lead_out(root: P
             if attempt > 200 and {"done", "Confined"} <= met:
                 break
     assert {"done", "Confined"} <= met  # both were met, so there was a race
+
+
+@each_tool
+@pytest.mark.parametrize("what", ["directory", "file"])
+def test_a_link_that_is_put_in_place_right_after_the_check_is_not_followed(
+    root: Path, name: str, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = root / "data" if what == "directory" else root / "data" / "file"
+    path = "data/file" if what == "file" or name in ("files_read", "files_hash", "files_write") else "data"
+    checked = confinement._link_target
+
+    def check_then_swap(directory: int, asked: str) -> str | None:
+        target = checked(directory, asked)
+        if asked == honest.name and target is None:
+            honest.rename(root / "away")
+            honest.symlink_to(root.parent / "outside" / ("file" if what == "file" else ""))
+        return target
+
+    monkeypatch.setattr(confinement, "_link_target", check_then_swap)
+    try:
+        result = call(root, name, path)
+    except ToolFailed:
+        return
+    assert (name, what) == ("files_write", "file")  # nothing is refused, and the link itself replaced or left
+    assert result["path"] == path

@@ -1,4 +1,4 @@
-"""Built-in toolkits: files, archives, shell, python, git, http, sql and system, each a function that returns a Toolset.
+"""Built-in toolkits: files, archives, documents, shell, python, git, http, sql, system: each a function for a Toolset.
 
 What a toolkit may touch is fixed when it is made: a root directory, a list of hosts, limits. Its tools hold no
 other state, and none of it is global.
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..toolset import Toolset
 from .archives import archives_tools
+from .documents import documents_tools
 from .files import files_tools
 from .git import git_tools
 from .http import http_tools
@@ -26,6 +27,7 @@ __all__ = [
     "Sandbox",
     "archives_tools",
     "builtin_tools",
+    "documents_tools",
     "files_tools",
     "git_tools",
     "http_tools",
