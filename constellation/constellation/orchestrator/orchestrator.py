@@ -20,7 +20,7 @@ from constellation_protocol.tasks import background
 
 from ..graph import TaskConstellation
 from ..journal import FLEETING, Journal, RunSummary, open_journal
-from ..scheduling import PlacementPolicy, RunId, RunOptions, UnknownRun
+from ..scheduling import PlacementPolicy, RunId, RunOptions
 from .admission import find_problems
 from .asked import CanBeAsked, local_place
 from .devices import DeviceInfo, wait_for_devices
@@ -31,7 +31,7 @@ from .fleets import EMBEDDED_SESSIONS, Fleet, restart_devices, start_devices, su
 from .homes import ARTIFACTS, home_for, using_files
 from .intake import FLEET_KEY, Intake
 from .planning import Planner
-from .run import LocalRun
+from .run import LocalRun, find_run
 from .run_book import RunBook
 from .state_dump import RunDump
 from .token_store import TOKENS_FILE
@@ -356,12 +356,7 @@ class Orchestrator(CanBeAsked):
 
     async def find_run(self, run: str) -> LocalRun:
         """A run that this orchestrator has in hand, by its id or the beginning of it; raises UnknownRun."""
-        found = [held for held in self._book.runs.values() if held.id == run] or [
-            held for held in self._book.runs.values() if held.id.startswith(run) and held.machine.parent is None
-        ]
-        if len(found) != 1:
-            raise UnknownRun(run)
-        return found[0]
+        return find_run(self._book.runs.values(), run)
 
     @property
     def place(self) -> LocalPlace:

@@ -10,7 +10,7 @@ import anyio
 
 from ..graph import AddStar, EditBatch, EditBuilder, StarId, TaskConstellation, TaskStar, UnknownStar, UpdateStar
 from ..graph.snapshot import Snapshot, owned
-from ..scheduling import RunEnded, RunMachine
+from ..scheduling import RunEnded, RunMachine, UnknownRun
 from ..scheduling import events as ev
 from ..scheduling.nesting import find_inside
 from .engine import check_size
@@ -271,3 +271,14 @@ class LocalRun:
                 spent.seconds,
             )
         )
+
+
+def find_run(runs: Iterable[LocalRun], run: str) -> LocalRun:
+    """The one of some runs that has an id, or that is nested in none and whose id begins so; raises UnknownRun."""
+    held = list(runs)
+    found = [each for each in held if each.id == run] or [
+        each for each in held if each.id.startswith(run) and each.machine.parent is None
+    ]
+    if len(found) != 1:
+        raise UnknownRun(run)
+    return found[0]
