@@ -1,7 +1,7 @@
 """Asking: a model plans a request, the devices carry it out, the model mends what failed, and answers.
 
-The model here is a script behind a real HTTP server, so the example needs no key and costs nothing. With a model of your
-own, leave the server out and give its name: `model="openai/gpt-5"`.
+The model here is a script behind a real HTTP server, so the example needs no key and costs nothing. With a model of
+your own, leave the server out and give its name: `model="openai/gpt-5"`.
 
     python examples/08_ask.py
 """
@@ -60,10 +60,12 @@ def show(remark: Remark) -> None:
 
 async def main() -> None:
     options = AskOptions(edits=EditPolicy("failure"), budget=Budget(calls=10))
-    async with ModelServer([PLAN, EDIT, ANSWER]) as server:
-        async with Orchestrator.local(devices=3, tools=[population, add_up]) as orchestrator:
-            async with orchestrator.asking(REQUEST, model=server.model, options=options, progress=show) as request:
-                answer = await request.answer()
+    async with (
+        ModelServer([PLAN, EDIT, ANSWER]) as server,
+        Orchestrator.local(devices=3, tools=[population, add_up]) as orchestrator,
+        orchestrator.asking(REQUEST, model=server.model, options=options, progress=show) as request,
+    ):
+        answer = await request.answer()
     print(answer.report.outputs)
     print(answer.text)
 

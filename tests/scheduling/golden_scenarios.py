@@ -237,7 +237,7 @@ def cancelled(h: Harness) -> None:
 
 
 def planned(h: Harness) -> None:
-    """A planner that notes what it does, and asks people: a yes, a no, a question taken back, one cut off by the end."""
+    """A planner that notes what it does, and asks people: a yes, a no, one taken back, one cut off by the end."""
     h.join(slots=3)
     h.start(star("a"), star("b"), star("c"), line("a", "c"), review=True)
     h.ask(ev.PlannerNoted, (), "planned", "two things at once", 2, 900, 120, "0.0021", 1.5)
