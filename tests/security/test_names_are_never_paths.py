@@ -28,19 +28,28 @@ def files(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*")}
 
 
+@pytest.fixture
+def new_files(tmp_path: Path) -> Callable[[], str]:
+    """The names of what has come, since the test began, into the directory that those of tests are in."""
+    before = files(tmp_path.parent)
+    return lambda: "".join(files(tmp_path.parent) - before)
+
+
 @pytest.mark.parametrize("name", HOSTILE)
-async def test_a_tool_and_labels_may_be_called_anything_and_are_only_shown(hub: Hub, tmp_path: Path, name: str) -> None:
+async def test_a_tool_and_labels_may_be_called_anything_and_are_only_shown(
+    hub: Hub, new_files: Callable[[], str], name: str
+) -> None:
     profile = DeviceProfile(tools=(ToolInfo(name=name),), labels={name: name}, hostname=name, agent=name)
     async with hub() as played, played.device("rack", profile=profile) as rack:
         run = await played.submit(name)
         await rack.answer((await rack.assigned()).attempt, name)
         assert await run.result() == {"s0": name}
-        assert "evil" not in "".join(files(tmp_path.parent))
+        assert "evil" not in new_files()
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 async def test_a_device_can_not_be_called_what_is_no_identifier_and_gets_no_file_by_its_name(
-    hub: Hub, tmp_path: Path, name: str
+    hub: Hub, new_files: Callable[[], str], name: str
 ) -> None:
     async with hub() as played:
         try:
@@ -50,7 +59,7 @@ async def test_a_device_can_not_be_called_what_is_no_identifier_and_gets_no_file
                 assert name == "a/../../evil", "which is an identifier"
         except (ValueError, Refused):
             pass
-        assert "evil" not in "".join(files(tmp_path.parent))
+        assert "evil" not in new_files()
 
 
 async def test_a_device_process_keeps_its_state_at_a_place_that_its_name_has_no_say_in(home: Path) -> None:
@@ -78,7 +87,7 @@ async def test_a_run_can_not_be_asked_for_by_a_path(hub: Hub, run: str) -> None:
 
 @pytest.mark.parametrize("name", HOSTILE)
 async def test_a_file_that_a_device_brings_is_kept_by_its_digest(
-    hub: Hub, home: Path, tmp_path: Path, name: str
+    hub: Hub, home: Path, tmp_path: Path, new_files: Callable[[], str], name: str
 ) -> None:
     data = b"content"
     digest = hashlib.sha256(data).hexdigest()
@@ -96,7 +105,7 @@ async def test_a_file_that_a_device_brings_is_kept_by_its_digest(
         assert await run.result() == {"s0": output}
         kept = [path for path in home.rglob("*") if path.is_file() and path.read_bytes() == data]
         assert [digest in "".join(path.parts[-2:]) for path in kept] == [True]
-        assert "evil" not in "".join(files(tmp_path.parent))
+        assert "evil" not in new_files()
 
 
 async def test_a_file_over_the_limit_is_declined_before_it_comes(hub: Hub, tmp_path: Path) -> None:
