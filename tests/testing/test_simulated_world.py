@@ -37,7 +37,8 @@ def test_a_few_hundred_worlds_see_every_command_every_event_and_every_behaviour(
         "device drains", "device forgets", "device silent", "edit", "frame overtaken", "frame repeated", "hold",
         "orchestrator dies at some moment", "orchestrator dies before a turn is carried out",
         "orchestrator dies before a turn is synced", "orchestrator dies before a turn is written",
-        "orchestrator dies in the middle of carrying out", "partition", "partition one way", "pause", "record torn",
+        "orchestrator dies in the middle of carrying out", "partition", "partition one way", "pause", "proposal",
+        "record torn",
         "review never ends", "run taken up late", "stale report", "star replaced", "two edits of one version",
     }  # fmt: skip
     assert tally.faults.keys() == behaviours | others

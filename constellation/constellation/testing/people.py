@@ -33,6 +33,7 @@ class People:
         self.orchestrator: SimulatedOrchestrator
         self._scene = scene
         self._planner = planner
+        self._proposals = 0
 
     def _request(self, event: ev.RunEvent, done: Callable[[Refusal | None], None] = lambda refusal: None) -> None:
         self.orchestrator.request(event, done)
@@ -96,6 +97,28 @@ class People:
     def _release(self, orchestrator: SimulatedOrchestrator, run: RunId, star: str, note: str) -> None:
         if orchestrator.alive:
             orchestrator.post(ev.HoldReleased(self._now, run, StarId(star), note))
+
+    # --- proposing ---------------------------------------------------------------------------------------------------
+
+    def propose(self) -> None:
+        """Ask about what a planner wants to do, say what that has used, perhaps withdraw it, and go on like that."""
+        if self._scene.calm:
+            return
+        rng = self._scene.rng
+        machine = self._some_run() if self.orchestrator.alive else None
+        if machine is not None:
+            self._proposals += 1
+            run, proposal = machine.run, StarId(f"planner/{self._proposals}")
+            self._scene.trace.faults["proposal"] += 1
+            usd = rng.choice([None, "0", "0.25"])
+            self._request(ev.PlannerNoted(self._now, run, (), "edited", "it seemed better", calls=1, usd=usd))
+            self._request(ev.ProposalMade(self._now, run, proposal, "may this be done?"))
+            if rng.random() < 0.5:
+                self._scene.clock.after(rng.uniform(0.05, 2.0), self._withdraw, self.orchestrator, run, proposal)
+        self._scene.clock.after(rng.uniform(0.5, 3.0), self.propose)
+
+    def _withdraw(self, orchestrator: SimulatedOrchestrator, run: RunId, proposal: StarId) -> None:
+        orchestrator.request(ev.ProposalWithdrawn(self._now, run, proposal, "it took too long"))
 
     # --- interfering -------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from operator import attrgetter
 from typing import Any
 
@@ -26,6 +27,7 @@ def state_of(machine: RunMachine) -> State:
         machine.state,
         machine.review,
         machine._closing,
+        astuple(machine.planning),
         graph.version,
         tuple(graph.counts.items()),
         tuple([_of_node(node) for node in graph._nodes.values()]),

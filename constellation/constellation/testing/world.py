@@ -34,6 +34,9 @@ from .watch import Watch
 RUN = RunId("run")
 """The run of every world."""
 
+PROPOSING = 8
+"""In one world out of so many a planner asks people before it acts; which ones follows from the seed without chance."""
+
 PATIENCE_S = 400.0
 """How long a world may take to come to its end once nothing goes wrong any more, in virtual seconds."""
 
@@ -159,6 +162,8 @@ class SimulatedWorld:
             host.start()
         self._scene.clock.after(self._scene.soon(), self._orchestrator.start, self._first)
         self._plan_disturbance()
+        if self.seed % PROPOSING == PROPOSING - 1:
+            self._scene.clock.after(self._scene.soon(), self.people.propose)
 
     @property
     def over(self) -> bool:
