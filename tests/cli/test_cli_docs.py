@@ -14,7 +14,11 @@ from constellation.cli import main
 from constellation.cli.errors import OUTPUT_CLOSED
 
 DOCS = Path(__file__).parents[2] / "docs" / "cli.md"
-OWN = ["run", "resume", "validate", "show", "runs", "dump", "replay", "gc", "serve", "devices", "mcp", "version"]
+OWN = [
+    *("ask", "run", "resume", "validate", "show", "runs", "story", "dump", "replay"),
+    *("gc", "serve", "devices", "mcp", "version"),
+]
+MODELS = ["models check"]
 TOKENS = ["tokens create", "tokens list", "tokens revoke"]
 TOOLS = ["tools call", "tools check", "tools list", "tools serve", "tools show"]
 
@@ -28,7 +32,7 @@ def first_column(text: str) -> list[str]:
     return re.findall(r"^\| `?([\w-]+)`? \|", text, flags=re.MULTILINE)
 
 
-@pytest.mark.parametrize("command", OWN + TOKENS + TOOLS)
+@pytest.mark.parametrize("command", OWN + MODELS + TOKENS + TOOLS)
 def test_a_section_lists_exactly_the_options_of_its_command(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*command.split(), "--help"]) == 0
     options = set(re.findall(r"^  (?:-[a-z], )?(--[a-z-]+)", capsys.readouterr().out, flags=re.MULTILINE)) - {"--help"}
@@ -40,12 +44,12 @@ def test_every_command_has_a_section_or_is_named_among_those_of_others(capsys: p
     main(["--help"])
     commands = set(re.findall(r"^  ([a-z]+)  +\S", capsys.readouterr().out.split("Commands:")[1], flags=re.MULTILINE))
     others = sections()["Commands of other packages"]
-    own = {command.split()[0] for command in OWN + TOKENS + TOOLS}
+    own = {command.split()[0] for command in OWN + MODELS + TOKENS + TOOLS}
     assert own <= commands
     assert all(f"`constellation {command}`" in others for command in commands - own)
 
 
-@pytest.mark.parametrize(("group", "known"), [("tokens", TOKENS), ("tools", TOOLS)])
+@pytest.mark.parametrize(("group", "known"), [("models", MODELS), ("tokens", TOKENS), ("tools", TOOLS)])
 def test_every_command_of_a_group_has_a_section(
     group: str, known: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
