@@ -25,14 +25,18 @@ HOSTILE = ["../../evil", "/tmp/evil", "evil\0", "evil\nevil", "..", "a/../../evi
 
 
 def files(folder: Path) -> set[str]:
-    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+    """What is in a folder, and right beside it and above it."""
+    inside = {str(path.relative_to(folder)) for path in folder.rglob("*")}
+    return inside | {
+        path.name for beside in (folder.parent, folder.parent.parent, Path("/tmp")) for path in beside.iterdir()
+    }
 
 
 @pytest.fixture
 def new_files(tmp_path: Path) -> Callable[[], str]:
-    """The names of what has come, since the test began, into the directory that those of tests are in."""
-    before = files(tmp_path.parent)
-    return lambda: "".join(files(tmp_path.parent) - before)
+    """The names of what has come since the test began, into its directory and where names could lead from it."""
+    before = files(tmp_path)
+    return lambda: "".join(files(tmp_path) - before)
 
 
 @pytest.mark.parametrize("name", HOSTILE)
