@@ -61,7 +61,7 @@ docs: environment
 
 cover: environment
 	@echo "test: pytest with coverage"
-	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=94 $(ARGS)
+	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=95 $(ARGS)
 	@$(BIN)/coverage report --include='*/constellation/graph/*,*/constellation/scheduling/*' --skip-covered --fail-under=98
 
 wheel: environment
