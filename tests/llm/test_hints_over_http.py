@@ -133,8 +133,10 @@ def test_a_list_of_models_tells_how_long_a_conversation_may_be() -> None:
             "data": [
                 {"id": "m", "owned_by": "vllm", "max_model_len": 4096},
                 {"id": "n", "context_window": 99},
-                {"id": "o"},
+                {"id": "o", "meta": None},
+                {"id": "p", "meta": {"n_ctx": 8192, "n_ctx_train": 32768}},
             ]
         }
     )
-    assert (facts.kind, facts.models, dict(facts.context_tokens)) == ("vllm", ("m", "n", "o"), {"m": 4096, "n": 99})
+    assert (facts.kind, facts.models) == ("vllm", ("m", "n", "o", "p"))
+    assert facts.context_tokens == {"m": 4096, "n": 99, "p": 8192}

@@ -21,7 +21,7 @@ from constellation.cli.errors import BadInput
 from constellation.cli.settings import read_settings
 from constellation.llm import local_servers
 from constellation.planner import Budget, EditPolicy, PlannerMisconfigured
-from constellation.testing.models import Answer, Called, Fault, ModelServer, Reply, SeenRequest
+from constellation.testing.models import Answer, Called, Fault, ModelServer, Raw, Reply, SeenRequest, Used
 
 
 @pytest.fixture(autouse=True)
@@ -217,13 +217,42 @@ def test_what_works_of_a_model_is_told(monkeypatch: pytest.MonkeyPatch, capsys: 
 
 
 def test_what_does_not_work_is_told_and_ends_in_1(capsys: Any) -> None:
-    with serving(lambda seen: "no tools for me" if seen.body.get("tools") else "yes") as server:
+    unable = Reply("no tools for me", usage=Used(prompt=90))
+    with serving(lambda seen: unable if seen.body.get("tools") else "yes") as server:
         code, lines = checked(server.model, "nonsense", "vllm/x@http://127.0.0.1:9", capsys=capsys)
     assert code == 1
     failed = {(line["about"], line["check"]): line["detail"] for line in lines if line["ok"] is False}
     assert failed[(server.model, "tools")] == "it was told to call a tool, and did not: it can't plan"
     assert "is no model" in failed[("nonsense", "open")]
     assert ("vllm/x@http://127.0.0.1:9", "answer") in failed
+
+
+@pytest.mark.parametrize(
+    ("reply", "problem"),
+    [
+        (Reply("5", usage=Used(prompt=14)), "its server does not tell it of tools; maybe its chat template knows none"),
+        (
+            Reply("5 " * 9, finish="length", usage=Used(prompt=90, completion=512)),
+            "it was told to call a tool, and wrote 512 tokens of something else",
+        ),
+        (Reply("5", usage=None), "it was told to call a tool, and did not"),
+    ],
+)
+def test_why_a_model_calls_no_tool_is_told_where_that_can_be_seen(reply: Reply, problem: str, capsys: Any) -> None:
+    with serving(lambda seen: reply if seen.body.get("tools") else "yes") as server:
+        _, lines = checked(server.model, capsys=capsys)
+    assert [line["detail"] for line in lines if line["check"] == "tools"] == [f"{problem}: it can't plan"]
+
+
+def test_a_server_that_answers_with_another_model_than_was_asked_for_is_found_out(capsys: Any) -> None:
+    said = {
+        "model": "smollm2",
+        "choices": [{"message": {"role": "assistant", "content": "yes"}, "finish_reason": "stop"}],
+    }
+    with serving(lambda seen: None if seen.body.get("stream") else Raw(json.dumps(said).encode()), capable) as server:
+        _, lines = checked(f"llamacpp/qwen3@{server.url}", f"llamacpp/smollm2@{server.url}", capsys=capsys)
+    told = [line["detail"].partition(", 0 +")[0] for line in lines if line["check"] == "answer"]
+    assert told == ["smollm2, though qwen3 was asked for", "smollm2"]
 
 
 def test_without_a_model_there_is_nothing_to_check(capsys: Any) -> None:

@@ -214,6 +214,15 @@ async def test_nothing_is_planned_without_a_budget(budget: Budget, what: str) ->
     assert caught.value.what == what
 
 
+async def test_a_model_that_takes_all_the_time_of_the_budget_has_used_it_up() -> None:
+    async with ModelServer([Reply("never", gate=Gate())]) as server, Orchestrator.local(1, tools=TOOLS) as orchestrator:
+        with pytest.raises(BudgetUsedUp, match=r"budget of 0\.2 s is used up \(1 call") as caught:
+            await orchestrator.ask("Do it", model=server.model, options=AskOptions(budget=Budget(seconds=0.2)))
+        with anyio.fail_after(10):
+            await server.requests[0].left.wait()
+    assert caught.value.what == "time"
+
+
 async def test_a_budget_in_money_needs_a_price() -> None:
     async with Orchestrator.local(1, tools=TOOLS) as orchestrator:
         steps = [said(star("a", "nothing"))]

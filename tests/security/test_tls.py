@@ -73,6 +73,17 @@ async def test_a_device_does_not_show_its_token_to_a_hub_of_another_authority(hu
             pass
 
 
+async def test_a_client_that_does_not_know_the_hubs_authority_is_told_how_to_name_it(hub: Hub, papers: Papers) -> None:
+    async with hub(ssl=papers.hub()) as played:
+        with pytest.raises(HubUnreachable, match="give its certificate: CONSTELLATION_TLS_CA=FILE"):
+            async with Orchestrator.connect(played.url, played.orchestrator.token):
+                pass
+    async with hub(ssl=papers.hub(not_after=YESTERDAY)) as played:
+        with pytest.raises(HubUnreachable, match=r"certificate has expired[^;]*$"):
+            async with Orchestrator.connect(played.url, "a-token", ssl=client_tls(ca=papers.ca)):
+                pass
+
+
 async def test_a_device_does_not_show_its_token_to_a_hub_of_another_name(hub: Hub, papers: Papers) -> None:
     tls = server_tls(*papers.issue("hub.example.org"))
     async with hub(ssl=tls) as played:

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from .remote_planning import RemotePlace
     from .run import Verdict
 
+UNKNOWN_AUTHORITY = frozenset({18, 19, 20, 21})
+"""OpenSSL's codes for a certificate that comes from nobody who is trusted."""
+
 MAX_FRAME_BYTES = 64 * 1024 * 1024
 """The largest message that a client takes from a hub: the graph of a large run, with its outputs."""
 
@@ -63,7 +66,7 @@ async def connect(
     try:
         transport = await connect_websocket(address, max_frame_bytes=MAX_FRAME_BYTES, ssl=ssl)
     except (OSError, ProtocolError) as error:
-        raise HubUnreachable(f"the hub at {url} can't be reached: {error}") from error
+        raise HubUnreachable(f"the hub at {url} can't be reached: {error}{_remedy(error)}") from error
     try:
         welcome = await _open(transport, token, url)
         client = RemoteOrchestrator(transport, max_frame_bytes=int(welcome.get("max_frame_bytes", MAX_FRAME_BYTES)))
@@ -74,6 +77,16 @@ async def connect(
     finally:
         with anyio.move_on_after(CLOSE_GRACE_S, shield=True):
             await transport.aclose()
+
+
+def _remedy(error: Exception) -> str:
+    """What helps where the hub's certificate is not trusted; nothing for all else."""
+    from ssl import SSLCertVerificationError
+
+    cause = error.__cause__
+    if not isinstance(cause, SSLCertVerificationError) or cause.verify_code not in UNKNOWN_AUTHORITY:
+        return ""
+    return "; if its authority is your own, give its certificate: CONSTELLATION_TLS_CA=FILE, or ssl= in the SDK"
 
 
 async def _open(transport: Transport, token: str, url: str) -> Mapping[str, Any]:

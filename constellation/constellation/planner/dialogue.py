@@ -16,6 +16,7 @@ from ..llm import (
     Model,
     ModelRequest,
     ModelResponse,
+    ModelTimeout,
     ToolResult,
     ToolSpec,
     ToolUse,
@@ -101,6 +102,15 @@ class Desk:
             hint=self.course.next(remaining=remaining, last=last),
             timeout_s=self.ledger.seconds_left,
         )
+        try:
+            return await self._ask(request)
+        except ModelTimeout:
+            if self.ledger.seconds_left == 0.0:
+                self.ledger.check()  # it was the budget's time that ran out, so that is what is told
+            raise
+
+    async def _ask(self, request: ModelRequest) -> ModelResponse:
+        """Ask, and keep the account of it however it ends."""
         usage: Usage | None = None
         begun = anyio.current_time()
         try:

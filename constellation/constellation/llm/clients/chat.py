@@ -69,6 +69,11 @@ class ChatModel:
         return self._name
 
     @property
+    def model(self) -> str:
+        """The model's name, as the server is told it."""
+        return self._transport.model
+
+    @property
     def dialect_name(self) -> str:
         """The name of the dialect in which the server is told of workflows; empty before a server was asked for it."""
         return self._dialect.name if self._dialect is not None else ""

@@ -18,8 +18,8 @@ _OWNERS = {
 }
 """What the servers put into `owned_by`, who that is, and the dialect that they understand."""
 
-_LENGTHS = ("max_model_len", "context_window")
-"""Where servers tell how long a conversation may be: vLLM and SGLang, and Dynamo."""
+_LENGTHS = ("max_model_len", "context_window", "n_ctx")
+"""What servers call how long a conversation may be: vLLM and SGLang, Dynamo, and llama.cpp, which has it in `meta`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,9 @@ def recognise(listing: Any) -> ServerFacts:
     lengths = {
         entry["id"]: length
         for entry in found
+        for told in (entry, entry.get("meta"))
+        if isinstance(told, dict)
         for name in _LENGTHS
-        if isinstance(length := entry.get(name), int) and not isinstance(length, bool)
+        if isinstance(length := told.get(name), int) and not isinstance(length, bool)
     }
     return ServerFacts(kind, dialect, tuple(entry["id"] for entry in found), lengths)

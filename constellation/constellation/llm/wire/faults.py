@@ -55,10 +55,10 @@ def fault_of(
         secrets: What must not be told.
         now: When it came, for waits that are given as a date.
     """
-    told, code = _words(body)
+    told, code, number = _words(body)
     problem = scrub(told or message or "it gave no reason", secrets)[:_TOLD]
-    if status is None and code.isdecimal() and 400 <= int(code) <= 599:
-        status = int(code)
+    if status is None:
+        status = number
     asked_s = retry_after_s(headers, now=now or datetime.now(UTC))
     kind = _kind(status, code, problem)
     return kind(problem, provider=provider, status=status, code=code, retry_after_s=asked_s)
@@ -78,13 +78,20 @@ def _kind(status: int | None, code: str, problem: str) -> type[ProviderError]:
     return RequestRefused
 
 
-def _words(body: Any) -> tuple[str, str]:
-    """What a body says, and its code. Servers differ: `error` may be an object or a string, or `detail` or nothing."""
+def _words(body: Any) -> tuple[str, str, int | None]:
+    """What a body says, its code, and the HTTP status where the body has that.
+
+    Servers differ: `error` may be an object or a string, or `detail` or nothing. llama.cpp and vLLM give the status as
+    the code, and what others give as the code as the type.
+    """
     if not isinstance(body, Mapping):
-        return (body if isinstance(body, str) else ""), ""
+        return (body if isinstance(body, str) else ""), "", None
     inner = body.get("error", body)
     if not isinstance(inner, Mapping):
-        return str(inner), ""
+        return str(inner), "", None
     told = inner.get("message") or inner.get("detail") or body.get("detail") or ""
-    code = inner.get("code") or inner.get("type") or ""
-    return (told if isinstance(told, str) else str(told)), str(code)
+    code, kind = str(inner.get("code") or ""), str(inner.get("type") or "")
+    number = int(code) if code.isdecimal() and 400 <= int(code) <= 599 else None
+    if number is not None or not code:
+        code = kind or code
+    return (told if isinstance(told, str) else str(told)), code, number
