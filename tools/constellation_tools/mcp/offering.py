@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from ..described import DescribedCall, DescribedTool
+from ..wording import cleaned
 from .schemas import accepted_schema, drop_patterns
 from .settings import McpServer
-from .wording import cleaned
 
 if TYPE_CHECKING:
     import mcp_types
