@@ -160,7 +160,7 @@ def browser_tools(
 
         return await host.call(name, timeout_s, page, work)
 
-    @tool
+    @tool(destructive=False, open_world=True, runs_programs=False)
     async def browser_open(url: str, page: str = "", new_page: bool = False, timeout_s: Timeout = 30.0) -> BrowserPage:
         """Open a URL and wait until the page is there; what it says is read with browser_read.
 
@@ -175,7 +175,7 @@ def browser_tools(
             "browser_open", timeout_s, None if new_page else page, lambda session, tab: go(session, tab, url, timeout_s)
         )
 
-    @tool
+    @tool(read_only=True, open_world=True)
     async def browser_read(
         form: Literal["snapshot", "markdown", "text"] = "snapshot",
         page: str = "",
@@ -201,7 +201,7 @@ def browser_tools(
 
         return await host.call("browser_read", timeout_s, page, work)
 
-    @tool
+    @tool(read_only=True, open_world=True)
     async def browser_links(
         page: str = "", limit: Annotated[int, Field(ge=1, le=MAX_LINKS)] = 100, timeout_s: Timeout = 30.0
     ) -> list[BrowserLink]:
@@ -218,7 +218,7 @@ def browser_tools(
 
         return await host.call("browser_links", timeout_s, page, work)
 
-    @tool
+    @tool(destructive=True, open_world=True, runs_programs=False)
     async def browser_click(ref: Ref, page: str = "", timeout_s: Timeout = 30.0) -> BrowserPage:
         """Click on an element of a page.
 
@@ -229,7 +229,7 @@ def browser_tools(
         """
         return await on_page("browser_click", timeout_s, page, lambda _, tab: click(tab, ref, timeout_s))
 
-    @tool
+    @tool(destructive=True, open_world=True, runs_programs=False)
     async def browser_fill(ref: Ref, text: str, page: str = "", timeout_s: Timeout = 30.0) -> BrowserPage:
         """Put a text into a field of a page, in place of what is there.
 
@@ -241,7 +241,7 @@ def browser_tools(
         """
         return await on_page("browser_fill", timeout_s, page, lambda _, tab: fill(tab, ref, text, timeout_s))
 
-    @tool
+    @tool(destructive=True, open_world=True, runs_programs=False)
     async def browser_select(ref: Ref, options: list[str], page: str = "", timeout_s: Timeout = 30.0) -> BrowserPage:
         """Select options of a list on a page, in place of those that are selected.
 
@@ -253,7 +253,7 @@ def browser_tools(
         """
         return await on_page("browser_select", timeout_s, page, lambda _, tab: select(tab, ref, options, timeout_s))
 
-    @tool
+    @tool(destructive=True, open_world=True, runs_programs=False)
     async def browser_press(key: str, ref: str = "", page: str = "", timeout_s: Timeout = 30.0) -> BrowserPage:
         """Press a key on a page.
 
@@ -265,7 +265,7 @@ def browser_tools(
         """
         return await on_page("browser_press", timeout_s, page, lambda _, tab: press(tab, key, ref, timeout_s))
 
-    @tool
+    @tool(read_only=True, open_world=True)
     async def browser_wait(
         text: Annotated[str, Field(min_length=1)], gone: bool = False, page: str = "", timeout_s: Timeout = 30.0
     ) -> BrowserPage:
@@ -280,7 +280,7 @@ def browser_tools(
         state: Literal["hidden", "visible"] = "hidden" if gone else "visible"
         return await on_page("browser_wait", timeout_s, page, lambda _, tab: wait_for(tab, text, state, timeout_s))
 
-    @tool
+    @tool(destructive=False, open_world=True, runs_programs=False)
     async def browser_back(page: str = "", timeout_s: Timeout = 30.0) -> BrowserPage:
         """Go back to where a page was before.
 
@@ -290,7 +290,7 @@ def browser_tools(
         """
         return await on_page("browser_back", timeout_s, page, lambda session, tab: back(session, tab, timeout_s))
 
-    @tool
+    @tool(read_only=True, open_world=True)
     async def browser_screenshot(
         context: ToolContext, page: str = "", ref: str = "", full_page: bool = False, timeout_s: Timeout = 30.0
     ) -> Artifact:
@@ -311,7 +311,7 @@ def browser_tools(
         keep = functools.partial(context.artifact, picture, name="screenshot.png", media_type="image/png")
         return await anyio.to_thread.run_sync(keep)
 
-    @tool
+    @tool(read_only=True, open_world=False)
     async def browser_pages() -> list[BrowserOpenPage]:
         """List the pages that are open."""
 
@@ -320,7 +320,7 @@ def browser_tools(
 
         return await host.ask(work)
 
-    @tool
+    @tool(destructive=False, open_world=True, runs_programs=False)
     async def browser_downloads(
         context: ToolContext, save_in: str | None = None, timeout_s: Timeout = 60.0
     ) -> list[BrowserFile]:
@@ -340,7 +340,7 @@ def browser_tools(
 
         return await host.ask(work)
 
-    @tool
+    @tool(idempotent=True, destructive=True, open_world=False, runs_programs=False)
     async def browser_close(page: str = "") -> None:
         """Close a page; without one all of them, and forget cookies and whatever else pages have kept.
 

@@ -37,7 +37,7 @@ def system_tools() -> Toolset:
     return Toolset([system_profile], name="system")
 
 
-@tool(idempotent=True)
+@tool(read_only=True, open_world=False)
 def system_profile() -> SystemProfile:
     """Describe this machine: operating system, processors, memory, disk and load."""
     memory = psutil.virtual_memory()
