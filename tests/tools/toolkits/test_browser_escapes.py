@@ -13,6 +13,7 @@ import anyio
 import anyio.abc
 import psutil
 import pytest
+from anyio.streams.buffered import BufferedByteReceiveStream
 
 from constellation_tools import Confined, ToolFailed, ToolTimeout
 from constellation_tools.toolkits import browser_tools
@@ -286,7 +287,7 @@ anyio.run(main)
     host = await anyio.open_process([sys.executable, "-c", program], stderr=None)
     async with host:
         assert host.stdout is not None
-        assert await host.stdout.receive() == b"open\n"
+        assert await BufferedByteReceiveStream(host.stdout).receive_until(b"\n", 100) == b"open"
         family = psutil.Process(host.pid).children(recursive=True)
         host.kill()
     assert len(family) > 3
