@@ -56,7 +56,7 @@ def build() -> None:
         shutil.rmtree(VENV, ignore_errors=True)
         run(sys.executable, "-m", "venv", str(VENV))
     say("installing the project and what it needs; this takes a minute the first time")
-    target = ("--editable", f"{ROOT}[dev,bench,mcp,otel,postgres,sql,documents]")
+    target = ("--editable", f"{ROOT}[dev,bench,mcp,otel,postgres,sql,documents,browser]")
     if quietly(PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "uv") and quietly(
         PYTHON, "-m", "uv", "pip", "install", "--quiet", "--python", PYTHON, *target
     ):

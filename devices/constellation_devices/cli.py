@@ -98,6 +98,13 @@ def device(
     allow_host: Annotated[
         list[str] | None, typer.Option(help="A host that http tools may reach; may be repeated.")
     ] = None,
+    sandbox_network: Annotated[
+        bool, typer.Option("--sandbox-network", help="Give shell and python tools the network in their sandbox.")
+    ] = False,
+    sandbox_readable: Annotated[
+        list[Path] | None,
+        typer.Option(help="A directory or file that they may read in it besides the root; may be repeated."),
+    ] = None,
     linger: Annotated[
         float, typer.Option(min=0, help="Seconds to go on and try to reconnect without an orchestrator.")
     ] = 60.0,
@@ -157,6 +164,8 @@ def device(
                 root=root,
                 state_dir=state_dir,
                 allow_hosts=tuple(allow_host or ()),
+                sandbox_network=sandbox_network,
+                sandbox_readable=tuple(sandbox_readable or ()),
                 agent=agent,
             ),
             urls=tuple(_checked_url(place) for place in url),

@@ -79,11 +79,9 @@ def gather_tools(spec: DeviceSpec, root: Path) -> Toolset:
     A device that stands for an agent elsewhere has no built-in ones: they would be of this machine.
 
     Raises:
-        BadDeviceSetup: a tool can't be loaded, or two have the same name.
+        BadDeviceSetup: a tool can't be loaded, two have the same name, or what is to be readable is not there.
     """
-    from constellation_tools.toolkits import builtin_tools  # loads an HTTP client
-
-    tools = Toolset() if isinstance(spec.agent, A2AAgent) else builtin_tools(root, tuple(spec.allow_hosts))
+    tools = Toolset() if isinstance(spec.agent, A2AAgent) else _built_in(spec, root)
     for item in spec.tools:
         try:
             if isinstance(item, str):
@@ -94,6 +92,16 @@ def gather_tools(spec: DeviceSpec, root: Path) -> Toolset:
             name = item if isinstance(item, str) else item.name if isinstance(item, Tool) else repr(item)
             raise BadDeviceSetup(f"can't offer the tool {name}: {error}") from error
     return tools
+
+
+def _built_in(spec: DeviceSpec, root: Path) -> Toolset:
+    from constellation_tools.toolkits import Sandbox, builtin_tools  # loads an HTTP client
+
+    for place in spec.sandbox_readable:
+        if not place.exists():
+            raise BadDeviceSetup(f"{place} can't be made readable in the sandbox: it does not exist")
+    sandbox = Sandbox(network=spec.sandbox_network, readable=tuple(place.absolute() for place in spec.sandbox_readable))
+    return builtin_tools(root, tuple(spec.allow_hosts), sandbox=sandbox)
 
 
 def _directory(stack: ExitStack, given: Path | None, what: str) -> Path:

@@ -75,6 +75,8 @@ class DeviceSpec:
         root: The directory that file, shell and python tools are confined to; a fresh one when None.
         state_dir: Where it keeps results until they are acknowledged, artifacts and its log; temporary when None.
         allow_hosts: Host names that its http tools may reach.
+        sandbox_network: Whether its shell and python tools have the network, all of it, in their sandbox.
+        sandbox_readable: Directories and files that these may read there, besides the root and the system's own.
         agent: What carries out prompts on it; None where nothing does.
     """
 
@@ -86,6 +88,8 @@ class DeviceSpec:
     root: Path | None = None
     state_dir: Path | None = None
     allow_hosts: Sequence[str] = ()
+    sandbox_network: bool = False
+    sandbox_readable: Sequence[Path] = ()
     agent: ModelAgent | A2AAgent | None = None
 
 

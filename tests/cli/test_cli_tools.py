@@ -23,7 +23,7 @@ from typing import Any
 from constellation_tools import Retry, ToolContext, ToolFailed, tool
 
 
-@tool(idempotent=True, timeout_s=5)
+@tool(idempotent=True, timeout_s=5, destructive=False, open_world=False, runs_programs=False)
 def water(bed: str, context: ToolContext, litres: float = 1.0) -> str:
     """Water a bed.
 
@@ -49,7 +49,7 @@ async def anything(x: Any):
     return x
 
 
-@tool(exclusive=True, background=True, retry=Retry(on=(KeyError,)))
+@tool(exclusive=True, background=True, runs_programs=False, retry=Retry(on=(KeyError,)))
 async def harvest(context: ToolContext, beds: int = 2) -> int:
     """Bring all in.
 
@@ -150,6 +150,7 @@ def test_a_check_says_what_providers_make_of_a_tool_and_what_may_go_wrong(garden
         "  risk: x has no description",
         "  risk: x may be anything: neither models nor the tool are held to a type",
         "  risk: nothing is said of its result: declare what it returns",
+        "  risk: it does not say what it does: declare read_only, or destructive, open_world, runs_programs",
         "  risk: it is not idempotent: after a lost connection it is not repeated, and somebody has to look",
         "  risk: it has no time limit: give it timeout_s",
     ]
@@ -160,7 +161,12 @@ def test_a_check_fails_where_a_provider_refuses_a_tool(garden: str, capsys: Out)
     checked = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [each["name"] for each in checked] == ["water", "rows", "anything", "harvest"]
     assert (checked[3]["exclusive"], checked[3]["background"]) == (True, True)
-    assert checked[3]["risks"][2:] == [
+    assert (checked[3]["read_only"], checked[3]["destructive"], checked[3]["runs_programs"]) == (False, True, False)
+    assert checked[3]["risks"][:2] == [
+        "it may destroy or replace what is there",
+        "it reaches beyond what its owner has given it, such as over the network",
+    ]
+    assert checked[3]["risks"][4:] == [
         "it runs in the background and alone: until it has ended, nothing else runs",
         "it is tried again after KeyError without being idempotent: be sure that nothing was done then",
     ]
@@ -169,6 +175,7 @@ def test_a_check_fails_where_a_provider_refuses_a_tool(garden: str, capsys: Out)
     assert (mcp["refused"], mcp["lossless"]) == (None, True)
     assert checked[1]["risks"] == [
         "count has no description",
+        "it does not say what it does: declare read_only, or destructive, open_world, runs_programs",
         "it is not idempotent: after a lost connection it is not repeated, and somebody has to look",
         "it runs on the event loop: while it does, nothing else does",
     ]

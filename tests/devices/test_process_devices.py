@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,17 @@ async def test_a_child_leads_a_session_of_its_own(socket_hub: Any, spec: DeviceS
     async with socket_hub() as door, ProcessDevices() as kind:
         device = await kind.start(spec, door)
         assert os.getsid(device.pid) == device.pid != os.getsid(0)
+
+
+async def test_a_child_is_told_what_its_sandbox_has(socket_hub: Any, spec: DeviceSpec, tmp_path: Path) -> None:
+    told = replace(spec, sandbox_network=True, sandbox_readable=(tmp_path,))
+    async with socket_hub() as door, ProcessDevices() as kind:
+        device = await kind.start(told, door)
+        command = psutil.Process(device.pid).cmdline()
+        assert "--sandbox-network" in command
+        assert command[command.index("--sandbox-readable") + 1] == str(tmp_path)
+        with pytest.raises(DeviceNotStarted, match="gone can't be made readable in the sandbox"):
+            await kind.start(replace(told, name="other", sandbox_readable=(tmp_path / "gone",), state_dir=None), door)
 
 
 async def test_the_token_reaches_neither_tools_nor_the_process_list(socket_hub: Any, spec: DeviceSpec) -> None:

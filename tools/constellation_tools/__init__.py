@@ -2,6 +2,7 @@
 
 from .artifact import Artifact
 from .context import ToolContext
+from .effects import Effect, Effects
 from .errors import (
     ApprovalMismatch,
     ApprovalsPending,
@@ -38,6 +39,8 @@ __all__ = [
     "ArtifactUnavailable",
     "CallRefused",
     "Confined",
+    "Effect",
+    "Effects",
     "InvalidArguments",
     "InvalidDocument",
     "InvalidOutput",

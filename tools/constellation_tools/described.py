@@ -16,6 +16,7 @@ from .arguments import Arguments
 from .artifact import Artifact
 from .context import ToolContext
 from .definition import Definition
+from .effects import WORST, Effects
 from .errors import InvalidArguments, InvalidOutput
 from .results import Results
 from .schema_checking import SchemaChecker
@@ -40,6 +41,7 @@ class DescribedTool(Tool[..., Any]):
         input_schema: Mapping[str, Any],
         output_schema: Mapping[str, Any] | None = None,
         idempotent: bool = False,
+        effects: Effects = WORST,
         timeout_s: float | None = None,
     ) -> None:
         """Describe a tool.
@@ -51,6 +53,7 @@ class DescribedTool(Tool[..., Any]):
             input_schema: Its arguments as JSON Schema, with an object at the root.
             output_schema: Its result as JSON Schema, when that is known.
             idempotent: Whether doing it twice has the effect of doing it once.
+            effects: What it does to the world.
             timeout_s: How long a call may take, in seconds.
 
         Raises:
@@ -58,6 +61,7 @@ class DescribedTool(Tool[..., Any]):
         """
         self._described = _Description(name, input_schema, output_schema)
         super().__init__(call, name=name, description=description, idempotent=idempotent, timeout_s=timeout_s)
+        self.effects = effects
 
     @property
     def reference(self) -> None:

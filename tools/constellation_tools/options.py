@@ -14,6 +14,10 @@ class ToolOptions(TypedDict, total=False):
         name: What the tool is called by; the function's name by default.
         description: What it does; taken from the docstring by default.
         idempotent: Whether doing it twice has the effect of doing it once, so that a lost call may be repeated.
+        read_only: Whether it changes nothing, and so is idempotent too.
+        destructive: Whether it may replace or remove what is there, or do what can't be undone.
+        open_world: Whether it reaches beyond what its owner has given it, such as over the network.
+        runs_programs: Whether it runs programs or code that its caller chooses.
         timeout_s: How long a call may take, in seconds; None for no limit.
         blocking: False for a quick sync function, which then runs on the event loop.
         exclusive: Whether no other call of the same runner may run at the same time.
@@ -27,6 +31,10 @@ class ToolOptions(TypedDict, total=False):
     name: str | None
     description: str | None
     idempotent: bool
+    read_only: bool
+    destructive: bool
+    open_world: bool
+    runs_programs: bool
     timeout_s: float | None
     blocking: bool
     exclusive: bool

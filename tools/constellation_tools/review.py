@@ -10,7 +10,7 @@ from .tool import Tool
 
 def risks(tool: Tool[..., Any]) -> list[str]:
     """Say what may go wrong with a tool, one sentence each; an empty list is the best one."""
-    return [*_of_words(tool), *_of_calls(tool)]
+    return [*_of_words(tool), *_of_effects(tool), *_of_calls(tool)]
 
 
 def _of_words(tool: Tool[..., Any]) -> Iterator[str]:
@@ -23,6 +23,19 @@ def _of_words(tool: Tool[..., Any]) -> Iterator[str]:
             yield f"{name} may be anything: neither models nor the tool are held to a type"
     if tool.output_schema is None:
         yield "nothing is said of its result: declare what it returns"
+
+
+def _of_effects(tool: Tool[..., Any]) -> Iterator[str]:
+    effects = tool.effects
+    if not effects.declared:
+        yield "it does not say what it does: declare read_only, or destructive, open_world, runs_programs"
+        return
+    if effects.runs_programs:
+        yield "it runs programs or code that its caller chooses"
+    if effects.destructive:
+        yield "it may destroy or replace what is there"
+    if effects.open_world:
+        yield "it reaches beyond what its owner has given it, such as over the network"
 
 
 def _of_calls(tool: Tool[..., Any]) -> Iterator[str]:

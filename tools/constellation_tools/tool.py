@@ -18,6 +18,7 @@ from .artifact import Artifact
 from .context import ToolContext
 from .definition import Definition, checked_name, docstring_of, name_of
 from .docstrings import parse_docstring
+from .effects import Effects
 from .errors import ToolDefinitionError, ToolTimeout, UnresolvedAnnotation
 from .options import ToolOptions
 from .retry import Retry
@@ -40,6 +41,7 @@ class Tool(Generic[P, R]):
         name: What it is called by, `[A-Za-z0-9_-]{1,64}`.
         description: What it does: the docstring without what it says of parameters.
         is_async: Whether the function is a coroutine function.
+        effects: What it does to the world, as its options say.
 
     The other attributes are the options of `ToolOptions`.
     """
@@ -58,7 +60,8 @@ class Tool(Generic[P, R]):
         functools.update_wrapper(self, function)
         self.name: str = name
         self.description = parse_docstring(docstring_of(function)).description if description is None else description
-        self.idempotent: bool = options.get("idempotent", False)
+        self.effects = Effects.of(name, options)
+        self.idempotent: bool = options.get("idempotent", self.effects.read_only)
         self.timeout_s: float | None = options.get("timeout_s")
         self.blocking: bool = options.get("blocking", True)
         self.exclusive: bool = options.get("exclusive", False)

@@ -135,7 +135,7 @@ class HubTools:
         self._token = token
         self._ssl = ssl
 
-    @tool(idempotent=True, timeout_s=CALL_S)
+    @tool(read_only=True, open_world=False, timeout_s=CALL_S)
     async def list_devices(self) -> list[Device]:
         """List the devices that are connected to the hub, with the tools that each offers."""
         async with self.connected() as hub:
@@ -151,21 +151,21 @@ class HubTools:
                 for info in await hub.devices()
             ]
 
-    @tool(idempotent=True, timeout_s=CALL_S)
+    @tool(read_only=True, open_world=False, timeout_s=CALL_S)
     async def check_graph(self, graph: Graph) -> list[GraphProblem]:
         """Check a graph without running it. An empty list means that it can be submitted."""
         async with self.connected() as hub:
             problems = await hub.check(load(graph))
         return [GraphProblem(each.star, each.message, list(each.path)) for each in problems]
 
-    @tool(timeout_s=CALL_S)
+    @tool(destructive=True, open_world=True, runs_programs=True, timeout_s=CALL_S)
     async def submit_graph(self, graph: Graph) -> Submitted:
         """Start a run of a graph on the hub's devices, and return its id at once; doing so again starts another run."""
         async with self.connected() as hub:
             run = await hub.submit(load(graph), info={"source": "mcp"})
         return Submitted(run.id, run.name)
 
-    @tool(idempotent=True)
+    @tool(read_only=True, open_world=False)
     async def watch_run(
         self,
         run: RunId,
@@ -188,13 +188,13 @@ class HubTools:
                         break
             return await _state(hub, run)
 
-    @tool(idempotent=True, timeout_s=CALL_S)
+    @tool(read_only=True, open_world=False, timeout_s=CALL_S)
     async def run_result(self, run: RunId) -> RunState:
         """Tell where a run stands, what it has returned, and what went wrong. It may be one that ended long ago."""
         async with self.connected() as hub:
             return await _state(hub, run)
 
-    @tool(idempotent=True, timeout_s=CALL_S)
+    @tool(idempotent=True, destructive=True, open_world=False, runs_programs=False, timeout_s=CALL_S)
     async def cancel_run(
         self,
         run: RunId,
@@ -206,7 +206,7 @@ class HubTools:
             await (await hub.find_run(run)).cancel(star, reason=reason or "asked for over MCP")
         return "cancelled"
 
-    @tool(idempotent=True, timeout_s=CALL_S)
+    @tool(read_only=True, open_world=False, timeout_s=CALL_S)
     async def list_runs(self, limit: Annotated[int, Field(ge=1, le=1000)] = 20) -> list[RunInfo]:
         """List the newest runs, the newest first."""
         async with self.connected() as hub:

@@ -182,11 +182,14 @@ def _command(
     command += ["--slots", str(spec.slots), "--root", str(root), "--state-dir", str(state_dir)]
     command += ["--grace", str(FINISH_GRACE_S), "--ready-fd", str(ready_fd)]
     command += options_of(spec.agent)
+    if spec.sandbox_network:
+        command.append("--sandbox-network")
     for option, values in (
         ("--label", [f"{key}={value}" for key, value in spec.labels.items()]),
         ("--resource", [f"{key}={value}" for key, value in spec.resources.items()]),
         ("--tools", references),
         ("--allow-host", spec.allow_hosts),
+        ("--sandbox-readable", [str(place.absolute()) for place in spec.sandbox_readable]),
         ("--import-path", _own_import_paths()),
     ):
         for value in values:

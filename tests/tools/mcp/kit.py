@@ -24,7 +24,7 @@ class Box:
     name: str = "box"
 
 
-@tool(idempotent=True, blocking=False)
+@tool(read_only=True, open_world=False, blocking=False)
 def double(n: int) -> int:
     """Double a number.
 

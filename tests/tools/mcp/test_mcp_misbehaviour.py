@@ -89,6 +89,7 @@ async def test_only_what_was_said_to_be_idempotent_is_called_again(
     async with entered(raw(**settings)) as tools:
         called = tools.get(f"raw_{tool}")
         assert called.idempotent is repeated
+        assert called.effects.read_only is bool(settings.get("trust_annotations"))
         if repeated:
             assert await called.call({"mark": str(tmp_path / "mark")}) == "alive"
         else:

@@ -17,8 +17,8 @@ from constellation_tools.mcp.lines import MAX_STRAY_LINES, LineReader
 from constellation_tools.mcp.naming import tool_names
 from constellation_tools.mcp.schemas import accepted_schema, drop_patterns
 from constellation_tools.mcp.serving.progress import ProgressCounter
-from constellation_tools.mcp.wording import cleaned
 from constellation_tools.schema_checking import SchemaChecker
+from constellation_tools.wording import cleaned
 
 OBJECT: dict[str, Any] = {"type": "object"}
 CLOSED: dict[str, Any] = {"additionalProperties": False}

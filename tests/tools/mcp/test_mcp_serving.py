@@ -69,7 +69,18 @@ async def check_declarations(tools: dict[str, Any]) -> None:
     assert double.description == "Double a number."
     assert double.input_schema["properties"] == {"n": {"type": "integer", "description": "The number."}}
     assert double.output_schema["properties"] == {"result": {"type": "integer"}}
-    assert (double.annotations.idempotent_hint, tools["pack"].annotations.idempotent_hint) == (True, False)
+    assert double.annotations.model_dump(exclude_none=True) == {
+        "read_only_hint": True,
+        "destructive_hint": False,
+        "idempotent_hint": True,
+        "open_world_hint": False,
+    }
+    assert tools["pack"].annotations.model_dump(exclude_none=True) == {
+        "read_only_hint": False,
+        "destructive_hint": True,
+        "idempotent_hint": False,
+        "open_world_hint": True,
+    }
     assert tools["pack"].output_schema["properties"]["width"]["description"] == "In metres."
     assert tools["shout"].output_schema is None
 

@@ -199,6 +199,13 @@ def test_all_built_in_tools_come_together(tmp_path: Path) -> None:
         "http_get": True,
         "http_post": False,
         "system_profile": True,
+        "system_load": True,
+        "system_disks": True,
+        "system_gpus": True,
+        "system_processes": True,
+        "system_process": True,
+        "system_ports": True,
+        "system_environment": True,
     }
     for made in tools:
         assert made.description

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from ..context import ToolContext
 from ..errors import ToolFailed
+from ..wording import cleaned
 from .content import resource_of, result_of
 from .elicitation import Elicit, answering
 from .errors import McpError, McpMisbehaved, McpUnavailable
@@ -26,7 +27,6 @@ from .http import ANSWER_LOST, NOT_ASKED, http_transport
 from .screening import screened
 from .settings import McpServer
 from .stdio import stdio_transport
-from .wording import cleaned
 
 if TYPE_CHECKING:
     import mcp_types

@@ -11,8 +11,8 @@ import anyio.to_thread
 
 from ..context import ToolContext
 from ..errors import ToolFailed
+from ..wording import cleaned
 from .errors import McpMisbehaved
-from .wording import cleaned
 
 if TYPE_CHECKING:
     from mcp_types import CallToolResult, ContentBlock, ReadResourceResult

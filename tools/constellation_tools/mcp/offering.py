@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from ..described import DescribedCall, DescribedTool
+from ..effects import WORST, Effects
+from ..wording import cleaned
 from .schemas import accepted_schema, drop_patterns
 from .settings import McpServer
-from .wording import cleaned
 
 if TYPE_CHECKING:
     import mcp_types
@@ -50,6 +51,7 @@ def described(tool: mcp_types.Tool, name: str, server: McpServer, call: Describe
         input_schema=accepted_schema(tool.input_schema, max_bytes=limits.schema_bytes),
         output_schema=output,
         idempotent=is_idempotent(tool, server),
+        effects=effects_of(tool, server),
         timeout_s=limits.call_s,
     )
 
@@ -59,6 +61,21 @@ def is_idempotent(tool: mcp_types.Tool, server: McpServer) -> bool:
     hints = tool.annotations
     is_said = hints is not None and bool(hints.idempotent_hint or hints.read_only_hint)
     return server.may_repeat(tool.name) or (server.trust_annotations and is_said)
+
+
+def effects_of(tool: mcp_types.Tool, server: McpServer) -> Effects:
+    """What a tool does to the world: what a server says of that counts only where it is trusted."""
+    hints = tool.annotations
+    if hints is None or not server.trust_annotations:
+        return WORST
+    read_only = bool(hints.read_only_hint)
+    return Effects(
+        read_only=read_only,
+        destructive=not read_only and hints.destructive_hint is not False,
+        open_world=hints.open_world_hint is not False,
+        runs_programs=not read_only,  # there is no hint for it
+        declared=True,
+    )
 
 
 def resource_tools(server: McpServer, calls: Mapping[str, DescribedCall]) -> Iterator[DescribedTool]:
@@ -75,5 +92,6 @@ def resource_tools(server: McpServer, calls: Mapping[str, DescribedCall]) -> Ite
             description=description,
             input_schema=schema,
             idempotent=True,
+            effects=Effects(read_only=True, destructive=False, runs_programs=False, declared=True),
             timeout_s=server.limits.call_s,
         )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import ValidationError
 
-from .wording import cleaned
+from ..wording import cleaned
 
 if TYPE_CHECKING:
     from mcp.client._transport import ReadStream, TransportStreams

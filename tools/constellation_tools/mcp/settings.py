@@ -70,7 +70,7 @@ class McpServer:
         headers: Sent with every request to the URL.
         prefix: What the names of its tools begin with; the name and an underscore when None.
         idempotent: Names or patterns of its tools, as it calls them, that may be called again when a call is lost.
-        trust_annotations: Whether to believe it when it says that a tool is idempotent or only reads.
+        trust_annotations: Whether to believe that a tool is idempotent, only reads, or destroys nothing.
         resources: Whether its resources are offered through two tools, `list_resources` and `read_resource`.
         limits: How much it may do.
     """

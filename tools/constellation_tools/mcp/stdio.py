@@ -22,10 +22,10 @@ from anyio.abc import Process
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from ..toolkits.processes import MARK, clean_environment, kill_family
+from ..wording import cleaned
 from .errors import McpMisbehaved, McpUnavailable
 from .lines import LineReader
 from .settings import McpServer
-from .wording import cleaned
 
 if TYPE_CHECKING:
     from mcp.shared.message import SessionMessage

@@ -51,6 +51,7 @@ class Gate:
             effective(tool.input_schema, seen),
             device=settings.device,
             requires_approval=tool.requires_approval,
+            effects=tool.effects,
         )
         if decision.verdict is Verdict.DENY:
             raise CallRefused(f"{tool.name} is not allowed here: {decision.explanation}")

@@ -1,4 +1,4 @@
-"""What may be called: allow, ask or deny by tool, arguments and device. The first rule that fits decides.
+"""What may be called: allow, ask or deny by tool, arguments, device and effect. The first fitting rule decides.
 
 Patterns are those of shells (`*`, `?`, `[abc]`), case matters, and `*` goes across slashes. A pattern for an argument
 is compared with text as it is, and with the JSON text of all else. Rules see arguments as the tool would get them:
@@ -19,6 +19,7 @@ from typing import Any
 
 from pydantic import ConfigDict
 
+from ..effects import WORST, Effect, Effects
 from .documents import read
 
 _STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+|\*)\]")
@@ -42,6 +43,7 @@ class Rule:
         arguments: Patterns by place, such as `path`, `options.mode`, `argv[0]` or `argv[*]`. To allow, a pattern has to
             fit every value that is there, and there has to be one; to ask or deny, one that fits is enough.
         device: Pattern for the name of the device that the call would run on.
+        effect: What the tool has to be able to do, such as `destructive`; a tool that says nothing of that does all.
         reason: Why, for whoever reads a refusal or a request for approval.
     """
 
@@ -51,6 +53,7 @@ class Rule:
     tool: str = "*"
     arguments: Mapping[str, str] = field(default_factory=dict, hash=False)
     device: str = "*"
+    effect: Effect | None = None
     reason: str = ""
 
     def __post_init__(self) -> None:
@@ -58,8 +61,10 @@ class Rule:
         for place in self.arguments:
             _steps(place)
 
-    def fits(self, tool: str, arguments: Mapping[str, Any], device: str = "") -> bool:
+    def fits(self, tool: str, arguments: Mapping[str, Any], device: str = "", effects: Effects = WORST) -> bool:
         """Whether a call is one that this rule speaks of."""
+        if self.effect is not None and self.effect not in effects.all:
+            return False
         if not (fnmatchcase(tool, self.tool) and fnmatchcase(device, self.device)):
             return False
         some_or_all = all if self.verdict is Verdict.ALLOW else any
@@ -71,6 +76,8 @@ class Rule:
 
     def __str__(self) -> str:
         parts = [f"{self.verdict} {self.tool}"]
+        if self.effect is not None:
+            parts.append(f"that is {self.effect}")
         parts += [f"where {place} is {pattern}" for place, pattern in self.arguments.items()]
         if self.device != "*":
             parts.append(f"on {self.device}")
@@ -114,7 +121,13 @@ class Policy:
         return read(cls, document, "policy")
 
     def decide(
-        self, tool: str, arguments: Mapping[str, Any], *, device: str = "", requires_approval: bool = False
+        self,
+        tool: str,
+        arguments: Mapping[str, Any],
+        *,
+        device: str = "",
+        requires_approval: bool = False,
+        effects: Effects = WORST,
     ) -> Decision:
         """Say what becomes of a call.
 
@@ -123,10 +136,11 @@ class Policy:
             arguments: As the tool would get them, as JSON types.
             device: The name of the device that it would run on.
             requires_approval: Whether the tool itself wants to be asked for.
+            effects: What the tool does to the world.
         """
         on = f" on {device}" if device else ""
         for number, rule in enumerate(self.rules, 1):
-            if rule.fits(tool, arguments, device):
+            if rule.fits(tool, arguments, device, effects):
                 reason = f": {rule.reason}" if rule.reason else ""
                 return Decision(rule.verdict, f"rule {number} ({rule}) applies to this call of {tool}{on}{reason}")
         if requires_approval and self.default is Verdict.ALLOW:

@@ -1,7 +1,7 @@
-"""Built-in toolkits: files, archives, documents, shell, python, git, http, sql, system: each a function for a Toolset.
+"""Built-in toolkits, each a function that returns a Toolset: from files and programs to the network and databases.
 
 What a toolkit may touch is fixed when it is made: a root directory, a list of hosts, limits. Its tools hold no
-other state, and none of it is global.
+other state, but for the browser with its pages, and none of it is global.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..toolset import Toolset
 from .archives import archives_tools
+from .browser import browser_tools
 from .documents import documents_tools
 from .files import files_tools
 from .git import git_tools
@@ -26,6 +27,7 @@ __all__ = [
     "ProcessLimits",
     "Sandbox",
     "archives_tools",
+    "browser_tools",
     "builtin_tools",
     "documents_tools",
     "files_tools",

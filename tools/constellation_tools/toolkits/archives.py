@@ -71,7 +71,7 @@ def archives_tools(root: Path, *, limits: ArchiveLimits | None = None) -> Toolse
         ):
             yield archive
 
-    @tool(idempotent=True)
+    @tool(read_only=True, open_world=False)
     def archives_list(
         context: ToolContext, path: str, limit: Annotated[int, Field(ge=1, le=MAX_LISTED)] = 1000
     ) -> ArchiveListing:
@@ -90,7 +90,7 @@ def archives_tools(root: Path, *, limits: ArchiveLimits | None = None) -> Toolse
                 listed.append({"path": member.path, "kind": member.kind, "size": member.size})
         return {"members": listed, "truncated": False}
 
-    @tool
+    @tool(destructive=True, open_world=False, runs_programs=False)
     def archives_extract(context: ToolContext, path: str, to: str = ".", overwrite: bool = False) -> ArchiveOutcome:
         """Unpack an archive. It is looked through first: one bad name, link or size and nothing is unpacked.
 
@@ -122,7 +122,7 @@ def archives_tools(root: Path, *, limits: ArchiveLimits | None = None) -> Toolse
         files = sum(member.kind == "file" for member in members)
         return {"path": to, "files": files, "bytes": total, "skipped": []}
 
-    @tool
+    @tool(destructive=True, open_world=False, runs_programs=False)
     def archives_create(
         context: ToolContext, path: str, sources: Annotated[list[str], Field(min_length=1, max_length=1000)]
     ) -> ArchiveOutcome:

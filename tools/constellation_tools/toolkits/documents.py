@@ -83,7 +83,7 @@ def documents_tools(root: Path) -> Toolset:
         raise ToolFailed("documents need libraries: install constellation-agents[documents]") from error
     inside = Root(root)
 
-    @tool(idempotent=True)
+    @tool(read_only=True, open_world=False)
     def sheets_read(
         context: ToolContext,
         path: str,
@@ -119,7 +119,7 @@ def documents_tools(root: Path) -> Toolset:
             raise ToolFailed(f"{path!r} can't be read as a spreadsheet: {error}") from error
         return {"sheets": names, "sheet": chosen, "rows": rows[:limit], "truncated": len(rows) > limit}
 
-    @tool(idempotent=True)
+    @tool(idempotent=True, destructive=True, open_world=False, runs_programs=False)
     def sheets_write(
         path: str, rows: Annotated[list[list[Cell]], Field(max_length=MAX_ROWS)], sheet: str = "Sheet1"
     ) -> SheetWritten:
@@ -147,7 +147,7 @@ def documents_tools(root: Path) -> Toolset:
                 raise ToolFailed(f"{path!r} can't be written: {error.strerror}") from error
         return {"path": path, "rows": len(rows)}
 
-    @tool(idempotent=True)
+    @tool(read_only=True, open_world=False)
     def documents_read(
         context: ToolContext,
         path: str,

@@ -98,7 +98,7 @@ def files_tools(root: Path, *, hard_links: bool = False) -> Toolset:
     """
     inside = Root(root, hard_links=hard_links)
 
-    @tool(idempotent=True)
+    @tool(read_only=True, open_world=False)
     def files_read(
         path: str,
         offset: Annotated[int, Field(ge=0, le=2**53)] = 0,
@@ -121,7 +121,7 @@ def files_tools(root: Path, *, hard_links: bool = False) -> Toolset:
         held_back = len(decoder.getstate()[0])  # the start of a character that the limit has cut
         return {"text": text, "size": size, "next_offset": offset + len(data) - held_back if more else None}
 
-    @tool(idempotent=True)
+    @tool(idempotent=True, destructive=True, open_world=False, runs_programs=False)
     def files_write(path: str, text: str) -> FileDigest:
         """Write a whole UTF-8 text file, in place of what is there; makes missing directories.
 
@@ -137,7 +137,7 @@ def files_tools(root: Path, *, hard_links: bool = False) -> Toolset:
                 raise ToolFailed(f"{path!r} can't be written: {error.strerror}") from error
         return {"path": path, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
-    @tool(idempotent=True)
+    @tool(read_only=True, open_world=False)
     def files_list(
         context: ToolContext,
         path: str = ".",
@@ -165,7 +165,7 @@ def files_tools(root: Path, *, hard_links: bool = False) -> Toolset:
                         entries.append(_entry(_joined(path, place, name), status))
         return {"entries": entries, "truncated": False}
 
-    @tool(idempotent=True)
+    @tool(read_only=True, open_world=False)
     def files_search(
         context: ToolContext,
         text: Annotated[str, Field(min_length=1)],
@@ -209,7 +209,7 @@ def files_tools(root: Path, *, hard_links: bool = False) -> Toolset:
                             matches.append({"path": _joined(path, place, name), "line": number, "text": shown})
         return {"matches": matches, "files_searched": searched, "truncated": False}
 
-    @tool(idempotent=True)
+    @tool(read_only=True, open_world=False)
     def files_hash(context: ToolContext, path: str) -> FileDigest:
         """Return a file's size and SHA-256.
 

@@ -87,7 +87,7 @@ def git_tools(
     """
     git = Git(Root(root), AllowList(allow_hosts), limits, sandbox)
 
-    @tool(idempotent=True)
+    @tool(read_only=True, open_world=False)
     async def git_status(repository: str = ".") -> GitStatus:
         """Show the branch and what has changed since the last commit.
 
@@ -100,7 +100,7 @@ def git_tools(
         changes: list[GitChange] = [{"path": entry[3:], "state": entry[:2]} for entry in entries]
         return {"branch": None if branch.startswith("HEAD (") else branch, "changes": changes}
 
-    @tool(idempotent=True)
+    @tool(read_only=True, open_world=False)
     async def git_log(
         repository: str = ".", of: str = "HEAD", path: str | None = None, limit: Count = 20
     ) -> list[GitCommit]:
@@ -123,7 +123,7 @@ def git_tools(
         done = await git.run("git_log", repository, [*command, "--", *([path] if path else [])])
         return [_commit(entry) for entry in done["stdout"].split("\0") if entry.count("\x1f") == 3]
 
-    @tool(idempotent=True)
+    @tool(read_only=True, open_world=False)
     async def git_diff(
         repository: str = ".", of: str | None = None, path: str | None = None, staged: bool = False
     ) -> GitText:
@@ -140,7 +140,7 @@ def git_tools(
         done = await git.run("git_diff", repository, [*command, "--", *([path] if path else [])])
         return {"text": done["stdout"], "truncated": done["truncated"]}
 
-    @tool(idempotent=True)
+    @tool(read_only=True, open_world=False)
     async def git_show(repository: str = ".", of: str = "HEAD") -> GitText:
         """Show a commit with its difference, or a file at a commit.
 
@@ -152,7 +152,7 @@ def git_tools(
         done = await git.run("git_show", repository, command)
         return {"text": done["stdout"], "truncated": done["truncated"]}
 
-    @tool(idempotent=True)
+    @tool(read_only=True, open_world=False)
     async def git_blame(
         path: str, repository: str = ".", first: Annotated[int, Field(ge=1)] = 1, lines: Count = 200
     ) -> list[GitLine]:
@@ -168,7 +168,7 @@ def git_tools(
         done = await git.run("git_blame", repository, command)
         return _blamed(done["stdout"])
 
-    @tool
+    @tool(destructive=False, open_world=False, runs_programs=False)
     async def git_commit(
         message: Annotated[str, Field(min_length=1)],
         paths: Annotated[list[str], Field(min_length=1)],
@@ -191,7 +191,7 @@ def git_tools(
         shown = ["log", "-1", "--format=%H%x1f%an <%ae>%x1f%aI%x1f%s"]
         return _commit((await git.run("git_commit", repository, shown))["stdout"].rstrip("\n"))
 
-    @tool
+    @tool(destructive=True, open_world=False, runs_programs=False)
     async def git_branch(repository: str = ".", create: str | None = None, switch_to: str | None = None) -> GitBranches:
         """List branches; create one or switch to one before, if asked to.
 
@@ -209,7 +209,7 @@ def git_tools(
         current = [line[1:] for line in lines if line.startswith("*") and not line.startswith("*(")]
         return {"current": current[0] if current else None, "branches": [line[1:] for line in lines if "(" not in line]}
 
-    @tool
+    @tool(destructive=False, open_world=True, runs_programs=False)
     async def git_clone(
         url: str,
         to: str,

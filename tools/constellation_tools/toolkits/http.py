@@ -94,7 +94,7 @@ def http_tools(
             "file": file,
         }
 
-    @tool(idempotent=True)
+    @tool(read_only=True, open_world=True)
     async def http_get(
         context: ToolContext, url: str, headers: dict[str, str] | None = None, timeout_s: Timeout = 30.0
     ) -> HttpResponse:
@@ -108,7 +108,7 @@ def http_tools(
         """
         return await send("http_get", "GET", url, headers, "", timeout_s, context)
 
-    @tool
+    @tool(destructive=True, open_world=True, runs_programs=False)
     async def http_post(
         context: ToolContext,
         url: str,

@@ -39,12 +39,14 @@ OUTPUT_LIMIT_BYTES = 128 * 1024
 MARK = "CONSTELLATION_CALL"
 """The environment variable that marks a call's processes."""
 
+SUPERVISOR = str(Path(__file__).with_name("supervisor.py"))
+"""The script under which programs run."""
+
 _SANDBOX_SAYS = "bwrap: "
 _IN_SANDBOX = (
     "on the PATH inside of this device's sandbox, which has the system's programs and the root; "
     "the device's owner can make more of it readable"
 )
-_SUPERVISOR = str(Path(__file__).with_name("supervisor.py"))
 _KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
 _KILL_PASSES = 10
 _FIRST_PAUSE_S = 0.001
@@ -166,7 +168,7 @@ async def run_process(
     wrapped = await anyio.to_thread.run_sync(lambda: sandboxed(sandbox, argv, root=root, cwd=root / cwd, env=own_env))
     with ExitStack() as stack:
         spec, status = (stack.enter_context(tempfile.TemporaryFile()) for _ in range(2))
-        spec.write(json.dumps(_specification(wrapped or argv, own_env, limits)).encode())
+        spec.write(json.dumps(specification(wrapped or argv, own_env, limits)).encode())
         spec.seek(0)
         lifeline, held = stack.enter_context(_pipe())
         started = time.monotonic()
@@ -174,7 +176,7 @@ async def run_process(
             sys.executable,
             "-I",
             "-S",
-            _SUPERVISOR,
+            SUPERVISOR,
             *(str(each) for each in (spec.fileno(), status.fileno(), lifeline)),
         ]
         # Shielded: a cancellation between the fork and the return would lose track of a running process.
@@ -255,7 +257,8 @@ async def _wait_or_kill(supervisor: anyio.abc.Process, status: IO[bytes], mark: 
     await supervisor.aclose()
 
 
-def _specification(argv: Sequence[str], env: Mapping[str, str], limits: ProcessLimits) -> dict[str, Any]:
+def specification(argv: Sequence[str], env: Mapping[str, str], limits: ProcessLimits) -> dict[str, Any]:
+    """What the supervisor is told: a program, its environment, and what it may use."""
     rlimits = {
         "RLIMIT_CPU": limits.cpu_s,
         "RLIMIT_AS": limits.address_space_bytes,

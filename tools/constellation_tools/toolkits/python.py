@@ -13,7 +13,7 @@ from ..tool import tool
 from ..toolset import Toolset
 from .confinement import Root
 from .processes import ProcessLimits, ProcessResult, clean_environment, run_process
-from .sandbox import Sandbox
+from .sandbox import Sandbox, may_reach_network
 
 MAX_TIMEOUT_S = 3600.0
 """The longest time limit that a caller may ask for."""
@@ -57,7 +57,7 @@ def python_tools(
     """
     inside = Root(root)
 
-    @tool
+    @tool(destructive=True, open_world=may_reach_network(sandbox), runs_programs=True)
     async def python_run(
         code: str,
         timeout_s: Annotated[float, Field(gt=0, le=MAX_TIMEOUT_S)] = 60.0,

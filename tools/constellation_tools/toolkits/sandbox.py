@@ -67,6 +67,11 @@ def bubblewrap() -> tuple[str | None, str]:
     return program, ""
 
 
+def may_reach_network(sandbox: Sandbox | None) -> bool:
+    """Whether programs may get to the network, on a machine of which it is not known whether bubblewrap works."""
+    return sandbox is None or sandbox.network or not sandbox.required
+
+
 def sandboxed(
     sandbox: Sandbox | None, argv: Sequence[str], *, root: Path, cwd: Path, env: Mapping[str, str]
 ) -> list[str] | None:

@@ -11,7 +11,7 @@ from ..tool import tool
 from ..toolset import Toolset
 from .confinement import Root
 from .processes import ProcessLimits, ProcessResult, clean_environment, run_process
-from .sandbox import Sandbox
+from .sandbox import Sandbox, may_reach_network
 
 MAX_TIMEOUT_S = 24 * 3600.0
 """The longest time limit that a caller may ask for."""
@@ -37,7 +37,7 @@ def shell_tools(
     inside = Root(root)
     bounds = limits or ProcessLimits()
 
-    @tool
+    @tool(destructive=True, open_world=may_reach_network(sandbox), runs_programs=True)
     async def shell_run(
         argv: Annotated[list[str], Field(min_length=1)],
         cwd: str = ".",

@@ -74,7 +74,7 @@ def sql_tools(url: str, *, writable: bool = False, timeout_s: float = 30.0, max_
         raise ToolFailed("SQL needs SQLAlchemy: install constellation-agents[sql]") from error
     database: Database = Database(url, timeout_s)
 
-    @tool(idempotent=True)
+    @tool(read_only=True, open_world=False)
     def sql_query(
         query: str, parameters: Parameters | None = None, limit: Annotated[int, Field(ge=1, le=MAX_ROWS)] = 100
     ) -> SqlRows:
@@ -88,7 +88,7 @@ def sql_tools(url: str, *, writable: bool = False, timeout_s: float = 30.0, max_
         with database.reading(query, parameters or {}) as result:
             return _rows(result, limit, max_bytes, None)
 
-    @tool(idempotent=True)
+    @tool(read_only=True, open_world=False)
     def sql_schema() -> list[SqlTable]:
         """List the tables and views with their columns and keys."""
         return [
@@ -101,7 +101,7 @@ def sql_tools(url: str, *, writable: bool = False, timeout_s: float = 30.0, max_
             for table in database.tables()
         ]
 
-    @tool
+    @tool(destructive=True, open_world=False, runs_programs=False)
     def sql_execute(statement: str, parameters: Parameters | None = None) -> SqlRows:
         """Run one statement that may change data, in a transaction of its own.
 

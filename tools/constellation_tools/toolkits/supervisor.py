@@ -4,6 +4,9 @@ A script of its own, started as `python -I -S supervisor.py SPEC STATUS LIFELINE
 (JSON), where to say how it ended (JSON), and the reading end of a pipe that is closed when the call is over or its
 caller is gone. It uses the standard library only, so that it starts fast.
 
+Where another program starts it, which passes on no such descriptors, it is `supervisor.py --in FOLDER ARGUMENT…`: the
+folder has `spec` and `lifeline`, which is a named pipe, and gets `status`; the arguments are added to the program's.
+
 On Linux it is a subreaper: a process that leaves its session, forks twice and clears its environment becomes a
 child of this one when its parent ends, and is found by that. A limit on processes that the kernel doesn't enforce
 for root, and one on the memory of all processes together, which it doesn't know, are watched from here.
@@ -30,11 +33,19 @@ LINUX = sys.platform == "linux"
 
 def main() -> None:
     """Run what the specification says."""
-    spec_fd, status_fd, lifeline = (int(argument) for argument in sys.argv[1:4])
+    if sys.argv[1] == "--in":
+        folder, more = sys.argv[2], sys.argv[3:]
+        spec_fd = os.open(f"{folder}/spec", os.O_RDONLY)
+        status_fd = os.open(f"{folder}/status", os.O_WRONLY | os.O_CREAT, 0o600)
+        lifeline = os.open(f"{folder}/lifeline", os.O_RDONLY | os.O_NONBLOCK)  # waits for no writer that is gone
+    else:
+        spec_fd, status_fd, lifeline = (int(argument) for argument in sys.argv[1:4])
+        more = []
     for descriptor in (spec_fd, status_fd, lifeline):
         os.set_inheritable(descriptor, False)
     with open(spec_fd, encoding="utf-8") as file:
         spec = json.load(file)
+    spec["argv"] += more
     if LINUX:
         import ctypes
 

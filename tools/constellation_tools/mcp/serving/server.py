@@ -84,7 +84,13 @@ class _Served:
                 log.warning("the tool %s is not offered: %s", tool.name, declared.report.refused)
                 continue
             listed.append(types.Tool.model_validate(declared.payload))
-            listed[-1].annotations = types.ToolAnnotations(idempotent_hint=tool.idempotent)
+            effects = tool.effects
+            listed[-1].annotations = types.ToolAnnotations(
+                read_only_hint=effects.read_only,
+                destructive_hint=effects.destructive,
+                idempotent_hint=tool.idempotent,
+                open_world_hint=effects.open_world,
+            )
         return types.ListToolsResult(tools=listed)
 
     async def call_tool(
