@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
 import anyio.to_thread
@@ -21,6 +22,8 @@ SETTLE_S = 5.0
 
 _NOT_READ = ("script", "style", "noscript", "template", "svg", "head", "iframe")
 _DOWNLOAD = "Download is starting"
+_ABORTED = "net::ERR_ABORTED"
+_LED_ON = "is interrupted by another navigation"
 
 
 async def told(tab: Tab) -> BrowserPage:
@@ -43,7 +46,11 @@ async def go(session: Session, tab: Tab, url: str, timeout_s: float) -> None:
     except Error as error:
         if _DOWNLOAD in error.message:
             return
-        raise session.proxy.why(tab.heading) or session.failure(error) from error
+        if _LED_ON not in error.message:
+            await _end_of_failure(tab, error)
+            raise session.proxy.why(tab.heading) or session.failure(error) from error
+        response = None  # a script of the page went elsewhere at once; notes tell what did not get through
+        await tab.page.wait_for_load_state("domcontentloaded", timeout=timeout_s * 1000)
     if response is not None and response.status >= 400:
         tab.note(f"the server answered with status {response.status}")
     await _settle(tab)
@@ -62,6 +69,7 @@ async def back(session: Session, tab: Tab, timeout_s: float) -> None:
     except TimeoutError:
         raise
     except Error as error:
+        await _end_of_failure(tab, error)
         raise session.proxy.why(tab.heading) or session.failure(error) from error
     if response is None and tab.page.url == before:
         raise ToolFailed("there is nothing to go back to on this page")
@@ -132,6 +140,13 @@ async def _settle(tab: Tab) -> None:
         await tab.page.wait_for_load_state("load", timeout=SETTLE_S * 1000)
     except TimeoutError:
         tab.note("parts of the page are still being loaded")
+
+
+async def _end_of_failure(tab: Tab, error: Error) -> None:
+    """Wait for what Chromium shows in place of a page that it can't have, lest it come in between the next page."""
+    if _ABORTED not in error.message:
+        with suppress(Error):  # there is no such thing to wait for
+            await tab.page.wait_for_url("chrome-error://**", wait_until="commit", timeout=SETTLE_S * 1000)
 
 
 def _markdown(html: str) -> str:

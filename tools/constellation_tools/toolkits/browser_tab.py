@@ -36,6 +36,7 @@ DETACH_S = 1.0
 """How long to wait for a page to let go of whoever has read it."""
 
 _REF = re.compile(r"(f[0-9]+)?e[0-9]+")
+_MOVED_ON = re.compile(r"Cannot find context with specified id|Execution context was destroyed")
 _EXPRESSIONS = {
     "text": "document.body ? document.body.innerText : ''",
     "html": "document.documentElement ? document.documentElement.outerHTML : ''",
@@ -114,6 +115,14 @@ class Tab:
         return [{key: cleaned(value, URL_CHARACTERS) for key, value in link.items()} for link in found]
 
     async def _evaluate(self, expression: str) -> object:
+        while True:
+            try:
+                return await self._evaluate_once(expression)
+            except Error as error:
+                if not _MOVED_ON.search(error.message):
+                    raise  # else it left for another page while it was asked, and that one is asked
+
+    async def _evaluate_once(self, expression: str) -> object:
         session = await self.page.context.new_cdp_session(self.page)
         try:
             tree = await session.send("Page.getFrameTree")
