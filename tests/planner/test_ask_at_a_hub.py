@@ -19,7 +19,7 @@ from constellation.orchestrator.asking import AskOptions
 from constellation.orchestrator.client import RemoteOrchestrator
 from constellation.orchestrator.control import ControlServer
 from constellation.orchestrator.errors import HubRefused
-from constellation.orchestrator.events import ApprovalRequested, GraphEdited, PlannerNoted, StarSettled
+from constellation.orchestrator.events import ApprovalRequested, GraphEdited, StarSettled
 from constellation.orchestrator.limits import HubLimits
 from constellation.orchestrator.recovery import read_entries
 from constellation.orchestrator.reviewing import RUN_ID
@@ -30,7 +30,7 @@ from constellation.testing.models import Gate, ModelServer, Reply, ScriptedModel
 from constellation_protocol.memory import MemoryTransport, memory_pair
 
 from .parts_tools import add_up, measure
-from .scripts import ANSWER, FINISH, REQUEST, TOOLS, Interrupted, call, plan, retry, said
+from .scripts import ANSWER, FINISH, REQUEST, TOOLS, Interrupted, call, plan, remarks, retry, said
 
 pytestmark = [pytest.mark.anyio, pytest.mark.e2e]
 
@@ -121,7 +121,7 @@ async def test_a_request_is_carried_out_at_a_hub_edited_and_answered(tmp_path: P
     assert (answer.report.state, answer.text) == ("succeeded", ANSWER)
     assert answer.report.outputs == {"total": 22}
     assert any(isinstance(event, GraphEdited) for event in events)
-    assert [event.about for event in events if isinstance(event, PlannerNoted)] == ["planned", "edited"]
+    assert remarks(events) == ["planned", "edited"]
     assert summary.info["answer"] == ANSWER
     assert summary.info["request"] == REQUEST
     assert any("the planner edited the graph" in line for line in run_story(entries))
@@ -174,7 +174,7 @@ async def test_an_edit_that_does_not_fit_any_more_is_told_back_by_the_hub(tmp_pa
             answer = await asked.answer()
     model.model.check_used_up()
     assert answer.report.outputs == {"total": 22}
-    assert [event.about for event in events if isinstance(event, PlannerNoted)] == [
+    assert remarks(events) == [
         "planned", "refused", "mistake", "edited",
     ]  # fmt: skip
 

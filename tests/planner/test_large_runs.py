@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from constellation import Orchestrator, TaskConstellation
 from constellation.graph import Outcome, StarError, StarId, StarState
 from constellation.llm import Message, ModelRequest, ModelResponse, Usage, assistant
+from constellation.llm.cassettes import WholeStream
 from constellation.llm.messages import ToolUse
 from constellation.orchestrator.asking import AskOptions
 from constellation.planner import Budget, DeviceFacts, EditPolicy, Limits, Surroundings, ToolFacts
@@ -71,8 +72,7 @@ class Onlooker:
 
     @asynccontextmanager
     async def stream(self, request: ModelRequest) -> AsyncIterator[Any]:
-        raise NotImplementedError
-        yield
+        yield WholeStream(await self.respond(request))
 
     async def aclose(self) -> None:
         """Nothing is open."""
