@@ -22,6 +22,7 @@ from ..planner import (
     PlannerError,
     PlannerMisconfigured,
     Remark,
+    Spent,
     Thinking,
 )
 from ..scheduling import RunOptions, SchedulingError
@@ -77,6 +78,11 @@ class Asking:
         self._usage = usage or PromptUsage()
         self._reviewed = set(reviewed)
         self._counted = anyio.Event()
+
+    @property
+    def spent(self) -> Spent:
+        """What the planner has used so far."""
+        return self._agent.ledger.spent
 
     async def answer(self) -> Answer:
         """Wait for the end of the run, and have the request answered from what came of it."""

@@ -20,7 +20,7 @@ import anyio
 from anyio.abc import TaskGroup
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from constellation_protocol.kinds import DeviceKind, DeviceSpec, StartedDevice
+from constellation_protocol.kinds import DeviceKind, DeviceSpec, ModelAgent, StartedDevice
 from constellation_protocol.settings import SessionSettings
 from constellation_protocol.tasks import background
 
@@ -135,6 +135,12 @@ async def restart_devices(hub: Hub, fleet: str, *, home: Path, settings: Session
 def surviving(home: Path, fleet: str) -> frozenset[str]:
     """The names of a fleet's devices whose processes live on; raises CannotResume when the fleet is not known."""
     return frozenset(survivor.name for survivor in find_survivors(_read(_folder(home, fleet)).devices))
+
+
+def models_of(home: Path, fleet: str) -> frozenset[str]:
+    """The models that carry out prompts on a fleet's devices; raises CannotResume when the fleet is not known."""
+    agents = [spec.agent for spec in _read(_folder(home, fleet)).devices]
+    return frozenset(agent.model for agent in agents if isinstance(agent, ModelAgent))
 
 
 def dead_fleets(home: Path, *, needed: Collection[str], before: float) -> list[Path]:
