@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from constellation.planner import EditPolicy
 from constellation.testing.models import Answer, Gate, ModelServer, Reply, ScriptedModel
 
 from .parts_tools import add_up, measure
-from .scripts import ANSWER, PARTS, REQUEST, TOOLS, plan, retry
+from .scripts import ANSWER, PARTS, REQUEST, TOOLS, call, plan, retry, said
 from .test_ask_at_a_hub import hub
 from .test_ask_command import COMMAND, PATIENCE_S, ask, events_of
 
@@ -72,6 +73,41 @@ async def test_a_request_killed_while_its_plan_is_edited_goes_on_to_its_answer(t
     assert f"the request was answered: {ANSWER}" in told.stdout.decode()
     again = await ask("resume", run, "--journal", journal, cwd=tmp_path)
     assert again.returncode == 2
+
+
+async def test_work_that_goes_on_while_its_request_is_killed_is_not_done_again(tmp_path: Path) -> None:
+    journal, pipe, mark = tmp_path / "journal.db", tmp_path / "pipe", tmp_path / "mark"
+    os.mkfifo(pipe)
+    work = said(
+        call("add_star", id="hold", tool="hold", arguments={"pipe": str(pipe), "mark": str(mark)}),
+        call("finish", reason="once"),
+    )
+    async with ModelServer([work, "Held."]) as server:
+        process = await anyio.open_process(
+            [
+                COMMAND, "ask", "Hold it", "--model", server.model, "--devices", "1", "--journal", str(journal),
+                "--tools", f"{TOOLS}:hold", "--json",
+            ],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=tmp_path,
+        )  # fmt: skip
+        with anyio.fail_after(PATIENCE_S):
+            held = await anyio.to_thread.run_sync(lambda: pipe.open("w"))  # which waits for the star to read
+            process.send_signal(signal.SIGKILL)
+            await process.wait()
+            listed = await ask("runs", "--json", "--journal", journal, cwd=tmp_path)
+            run = json.loads(listed.stdout)["run"]
+            going_on = await anyio.open_process(
+                [COMMAND, "resume", run, "--json", "--journal", str(journal)], stdin=subprocess.DEVNULL, cwd=tmp_path
+            )
+            assert going_on.stdout is not None
+            output = await going_on.stdout.receive()
+            held.close()
+            output += b"".join([chunk async for chunk in going_on.stdout])
+            code = await going_on.wait()
+            await going_on.aclose()
+    assert code == 0
+    assert events_of(output)[-1]["text"] == "Held."
+    assert mark.read_text() == "done\n"
 
 
 async def test_a_request_killed_while_it_is_answered_is_answered_without_devices(tmp_path: Path) -> None:
@@ -161,3 +197,34 @@ async def test_another_client_goes_on_with_a_request_whose_client_is_gone(tmp_pa
         summary = await bench.orchestrator.journal.run(run)
     assert (answer.text, answer.spent.calls) == (ANSWER, 2)
     assert summary.info["answer"] == ANSWER
+
+
+async def test_a_client_that_goes_on_with_a_request_at_a_hub_is_consulted_from_then_on(tmp_path: Path) -> None:
+    waiting = said(
+        call("add_star", id="go", question="Go?"),
+        call(
+            "add_star",
+            id="measure-spring",
+            tool="measure",
+            arguments={"part": "spring", "fails_once": str(tmp_path / "mark")},
+            after=["go"],
+        ),
+        call("add_star", id="total", tool="add_up", arguments={"found": [{"$ref": "measure-spring"}]}),
+        call("finish", reason="when somebody says so"),
+    )
+    options = AskOptions(edits=EditPolicy(gather_s=0))
+    async with hub() as bench:
+        first, connection = await bench.connect()
+        second, _ = await bench.connect()
+        with ScriptedModel([waiting]) as model:
+            async with first.asking(REQUEST, model=model, options=options) as asked:
+                run = asked.run.id
+                await connection.aclose()
+                while (await second.place.asked(run)).attended:
+                    await anyio.lowlevel.checkpoint()
+        with ScriptedModel([retry(), ANSWER]) as model:
+            async with second.resume_asking(run, model=model) as resumed:
+                assert resumed.plan.reason == "when somebody says so"
+                await resumed.run.approve("go")
+                answer = await resumed.answer()
+    assert (answer.text, answer.report.outputs) == (ANSWER, {"total": 6})

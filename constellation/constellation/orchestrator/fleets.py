@@ -21,7 +21,7 @@ from anyio.abc import TaskGroup
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from constellation_protocol.kinds import DeviceKind, DeviceSpec, ModelAgent, StartedDevice
-from constellation_protocol.settings import SessionSettings
+from constellation_protocol.settings import ReconnectPolicy, SessionSettings
 from constellation_protocol.tasks import background
 
 from .device_kinds import load_device_kind
@@ -37,8 +37,8 @@ EMBEDDED_SESSIONS = SessionSettings(resume_window_s=10.0)
 
 _FLEET_ID = re.compile(r"[0-9a-f]{1,16}-[0-9a-f]{12}")
 
-RETURN_S = 3.0
-"""How long surviving devices may take to come back before they are counted as gone."""
+RETURN_S = ReconnectPolicy().max_delay_s + 2.0
+"""How long surviving devices may take to come back before they are counted as gone: longer than they wait to dial."""
 
 
 class FleetFile(BaseModel):
