@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 import anyio
+from anyio.lowlevel import checkpoint
 
 from constellation_tools import ToolsError
 
@@ -281,6 +282,7 @@ class _Answer:
 
     async def _try(self, place: int, call: ToolUse) -> bool:
         """Carry a call out; returns whether a later call of the answer may mend what is wrong with it."""
+        await checkpoint()  # each call takes milliseconds on a large graph, and there may be many: let others work
         try:
             found = self._composer.tools.get(call.name)
             self._told[place] = str(await found.call(call.decoded()))
