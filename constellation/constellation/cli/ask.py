@@ -11,7 +11,7 @@ import typer
 
 from .errors import RUN_FAILED, BadInput
 from .following import Following
-from .options import AsJson, Hub, Journal, Report, TokenFile, Tools, checked_report
+from .options import AsJson, Hub, Journal, Report, TokenFile, Tools, checked_report, resume_options
 from .requesting import HOW_TO_ALLOW, carry_out, finished, provide_key
 from .starting import ASK_DEVICES, AllowHost, Deadline, Devices, Root, Where
 
@@ -122,6 +122,7 @@ def ask(
     following = Following(
         as_json=as_json,
         report=checked_report(report),
+        resume_options=resume_options(hub, token_file, journal, None),
         lasting=journal not in FLEETING,
         at_hub=hub is not None,
         how_to_allow=HOW_TO_ALLOW,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -84,7 +84,8 @@ def resume(
         resume_options=resume_options(hub, token_file, journal, report),
         at_hub=hub is not None,
     )
-    asking = _Asking(model, Budget.parse(budget) if budget else None, price)
+    where = resume_options(hub, token_file, journal, None)
+    asking = _Asking(model, Budget.parse(budget) if budget else None, price, where)
     if not planner and asking.given:
         raise BadInput("--model, --budget and --price go with a planner: leave them or --no-planner out")
     part = Part()
@@ -171,10 +172,11 @@ def _wants_answer(summary: RunSummary) -> bool:
 class _Asking:
     """How a request is gone on with, as the options say it."""
 
-    def __init__(self, model: str | None, budget: Budget | None, price: str | None) -> None:
+    def __init__(self, model: str | None, budget: Budget | None, price: str | None, where: Sequence[str]) -> None:
         self._model_string = model
         self._budget = budget
         self._price = price
+        self._where = where
         self._model: Model | None = None
 
     @property
@@ -217,6 +219,7 @@ class _Asking:
         model = self._model
         assert model is not None
         following.how_to_allow, following.ends_with_us = HOW_TO_ALLOW, True
+        following.resume_options = self._where
         interactive = not following.as_json and sys.stdin.isatty() and sys.stdout.isatty()
         code = RUN_FAILED
         try:
