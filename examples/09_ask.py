@@ -9,7 +9,7 @@ your own, leave the server out and give its name: `model="openai/gpt-5"`.
 import anyio
 
 from constellation import AskOptions, Budget, EditPolicy, Orchestrator
-from constellation.planner import Remark
+from constellation.planner import Remark, Thinking
 from constellation.testing.models import Called, ModelServer, Reply
 from constellation_tools import ToolFailed, tool
 
@@ -54,8 +54,11 @@ EDIT = Reply(
 ANSWER = "1,158,698 people live in the three cities."
 
 
-def show(remark: Remark) -> None:
-    print(f"{remark.kind}: {remark.text}")
+def show(shown: Remark | Thinking) -> None:
+    if isinstance(shown, Remark):
+        print(f"{shown.kind}: {shown.text}")
+    elif shown.star:
+        print(f"  names {shown.star}")
 
 
 async def main() -> None:

@@ -34,7 +34,7 @@ def busy_view() -> RunView:
         (ev.StarStarted, {"star": "scan-a", "device": "d1", "attempt": 1}),
         (ev.StarSettled, {"star": "scan-a", "state": "succeeded", "device": "d1", "duration_s": 1.0}),
         (ev.StarStarted, {"star": "scan-b", "device": "d1", "attempt": 1}),
-        (ev.StarProgress, {"star": "scan-b", "device": "d1", "fraction": 0.5}),
+        (ev.StarProgress, {"star": "scan-b", "device": "d1", "attempt": 1, "fraction": 0.5}),
         (ev.StarAssigned, {"star": "scan-c", "device": "d1", "attempt": 1}),
         (ev.GraphEdited, {"version": 2, "author": "planner", "reason": "worst", "added": ("deep",)}),
         (ev.StarSettled, {"star": "x", "state": "failed", "device": "d1", "error": {"type": "E", "message": "no"}}),
@@ -116,7 +116,7 @@ def test_hostile_names_do_not_reach_the_terminal(make_console: MakeConsole) -> N
         (ev.RunStarted, {"name": "\x1b]0;x\x07", "stars": 1, "lines": 0}),
         (ev.DeviceJoined, {"device": "d\x1b[31m", "slots": 1}),
         (ev.StarStarted, {"star": "a\x1b[2J", "device": "d\x1b[31m", "attempt": 1}),
-        (ev.StarProgress, {"star": "a\x1b[2J", "device": "d\x1b[31m", "text": "[bold]\x1b[1mloud"}),
+        (ev.StarProgress, {"star": "a\x1b[2J", "device": "d\x1b[31m", "attempt": 1, "text": "[bold]\x1b[1mloud"}),
     )
     text = "\n".join(shown(view, make_console(80, 20)))
     assert "\x1b[2J" not in text

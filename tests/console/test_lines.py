@@ -28,7 +28,7 @@ HOSTILE = "x\x1b[2J\ny"
         (ev.DeviceLeft(**BASE, device="d1"), "d1 left"),
         (ev.StarStarted(**BASE, star="a", device="d1", attempt=1), "a: started on d1"),
         (ev.StarStarted(**BASE, star="a", device="d1", attempt=3), "a: started on d1, try 3"),
-        (ev.StarProgress(**BASE, star="a", device="d1", text="half\n"), "a | half"),
+        (ev.StarProgress(**BASE, star="a", device="d1", attempt=1, text="half\n"), "a | half"),
         (
             ev.StarRetrying(**BASE, star="a", device="d1", error={"type": "E", "message": "m"}, delay_s=0.5),
             "a: E: m; tried again in 500 ms",
@@ -79,8 +79,8 @@ def test_events_read_as_lines(event: ev.Event, text: str) -> None:
     "event",
     [
         ev.StarAssigned(**BASE, star="a", device="d", attempt=1),
-        ev.StarProgress(**BASE, star="a", device="d", fraction=0.5),
-        ev.StarProgress(**BASE, star="a", device="d", data={"rows": 3}),
+        ev.StarProgress(**BASE, star="a", device="d", attempt=1, fraction=0.5),
+        ev.StarProgress(**BASE, star="a", device="d", attempt=1, data={"rows": 3}),
     ],
 )
 def test_events_that_repeat_what_others_say_have_no_line(event: ev.Event) -> None:

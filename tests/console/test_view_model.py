@@ -41,7 +41,7 @@ def test_a_star_goes_from_waiting_over_a_lane_to_its_end(story: Story) -> None:
     story(ev.StarStarted, star="a", device="d1", attempt=1)
     assert (view.counts["assigned"], view.counts["running"]) == (0, 1)
     assert (view.lanes["d1"].work["a"].begun, view.lanes["d1"].work["a"].since) == (True, 103.0)
-    story(ev.StarProgress, star="a", device="d1", fraction=0.25)
+    story(ev.StarProgress, star="a", device="d1", attempt=1, fraction=0.25)
     assert view.lanes["d1"].work["a"].fraction == 0.25
     story(ev.StarSettled, star="a", state="succeeded", device="d1")
     assert (view.counts["running"], view.counts["succeeded"], view.lanes["d1"].work) == (0, 1, {})
@@ -68,7 +68,7 @@ def test_a_star_that_moves_without_a_word_leaves_its_old_lane(story: Story) -> N
 
 
 def test_progress_of_a_star_that_no_device_has_is_passed_over(story: Story) -> None:
-    story(ev.StarProgress, star="a", device="d1", fraction=0.5)
+    story(ev.StarProgress, star="a", device="d1", attempt=1, fraction=0.5)
     assert story.view.lanes == {}
 
 
@@ -119,7 +119,7 @@ def test_the_log_keeps_what_is_worth_reading_and_no_more_than_a_bound(story: Sto
     story(ev.StarStarted, star="a", device="d1", attempt=1)
     assert [line.text for _, line in story.view.log] == ["run r1: flow (4 stars, 0 lines)"]
     for _ in range(LOG_LINES + 50):
-        story(ev.StarProgress, star="a", device="d1", text="tick")
+        story(ev.StarProgress, star="a", device="d1", attempt=1, text="tick")
     assert len(story.view.log) == LOG_LINES
 
 

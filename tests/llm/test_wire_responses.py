@@ -48,6 +48,16 @@ def test_a_call_without_an_id_gets_one() -> None:
     assert calls_of(chunk(tool_calls=[call("", index=0, name="f")])) == [("call_0", "f", "{}")]
 
 
+def test_ids_that_are_left_out_or_repeated_differ_from_all_others_of_the_conversation() -> None:
+    taken: list[str] = []
+    for _ in range(3):  # answers of a server that gives none, and of one that gives the same ones each time
+        reading = Reading("p", taken=taken)
+        reading.feed(chunk(tool_calls=[call("", index=0, name="f"), call("", index=1, name="g", id="call_1")]))
+        taken += [use.id for use in reading.response().message.tool_uses]
+    assert len(set(taken)) == 6
+    assert all(taken)
+
+
 def test_an_id_that_comes_late_belongs_to_the_call_that_waits_for_it() -> None:
     found = calls_of(
         chunk(tool_calls=[call("{", index=0, name="f")]), chunk(tool_calls=[call("}", index=0, id="late")])

@@ -46,3 +46,11 @@ def read_note(name: str) -> str:
 def verify(what: object) -> bool:
     """See that something is right, which fails."""
     raise ToolFailed("it is not right")
+
+
+@tool
+def hold(pipe: str, mark: str) -> str:
+    """Do something that must not be done twice, and go on until the other side of a pipe is closed."""
+    with open(mark, "a", encoding="utf-8") as file:
+        file.write("done\n")
+    return Path(pipe).read_text(encoding="utf-8")

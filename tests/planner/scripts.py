@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from constellation.llm import ModelRequest, ModelResponse
+from constellation.llm import ModelRequest, ModelResponse, ResponseStream
+from constellation.llm.cassettes import WholeStream
+from constellation.orchestrator.events import Event, PlannerNoted
 from constellation.testing.models import Called, Reply, ScriptedModel, Used
 
 TOOLS = Path(__file__).with_name("parts_tools.py")
@@ -21,7 +24,6 @@ class Interrupted:
     def __init__(self, model: ScriptedModel, *, before: int, what: Callable[[ModelRequest], Awaitable[None]]) -> None:
         self.model = model
         self.name = model.name
-        self.stream = model.stream
         self.aclose = model.aclose
         self._before = before
         self._what = what
@@ -30,6 +32,10 @@ class Interrupted:
         if len(self.model.requests) == self._before:
             await self._what(request)
         return await self.model.respond(request)
+
+    @asynccontextmanager
+    async def stream(self, request: ModelRequest) -> AsyncIterator[ResponseStream]:
+        yield WholeStream(await self.respond(request))
 
 
 def call(name: str, **arguments: Any) -> Called:
@@ -64,3 +70,9 @@ def retry(star: str = "measure-spring") -> Reply:
 
 
 FINISH = call("finish", reason="so")
+
+
+def remarks(events: Iterable[Event]) -> list[str]:
+    """What a planner has let be known, without its accounts."""
+    noted = [event.about for event in events if isinstance(event, PlannerNoted)]
+    return [about for about in noted if about not in ("asked", "prompted")]

@@ -25,12 +25,13 @@ from constellation.orchestrator.recovery import read_entries
 from constellation.orchestrator.reviewing import RUN_ID
 from constellation.orchestrator.run import LocalRun
 from constellation.planner import EditPolicy, Limits
+from constellation.planner.dialogue import MAX_REMARK
 from constellation.scheduling.story import run_story
 from constellation.testing.models import Gate, ModelServer, Reply, ScriptedModel
 from constellation_protocol.memory import MemoryTransport, memory_pair
 
 from .parts_tools import add_up, measure
-from .scripts import ANSWER, FINISH, REQUEST, TOOLS, Interrupted, call, plan, retry, said
+from .scripts import ANSWER, FINISH, REQUEST, TOOLS, Interrupted, call, plan, remarks, retry, said
 
 pytestmark = [pytest.mark.anyio, pytest.mark.e2e]
 
@@ -121,7 +122,7 @@ async def test_a_request_is_carried_out_at_a_hub_edited_and_answered(tmp_path: P
     assert (answer.report.state, answer.text) == ("succeeded", ANSWER)
     assert answer.report.outputs == {"total": 22}
     assert any(isinstance(event, GraphEdited) for event in events)
-    assert [event.about for event in events if isinstance(event, PlannerNoted)] == ["planned", "edited"]
+    assert remarks(events) == ["planned", "edited"]
     assert summary.info["answer"] == ANSWER
     assert summary.info["request"] == REQUEST
     assert any("the planner edited the graph" in line for line in run_story(entries))
@@ -174,7 +175,7 @@ async def test_an_edit_that_does_not_fit_any_more_is_told_back_by_the_hub(tmp_pa
             answer = await asked.answer()
     model.model.check_used_up()
     assert answer.report.outputs == {"total": 22}
-    assert [event.about for event in events if isinstance(event, PlannerNoted)] == [
+    assert remarks(events) == [
         "planned", "refused", "mistake", "edited",
     ]  # fmt: skip
 
@@ -218,3 +219,19 @@ async def test_only_who_looks_after_a_run_may_speak_as_its_planner(tmp_path: Pat
             remark = {"kind": "edited", "text": "x" * 30_000}
             with pytest.raises(HubRefused, match="characters"):
                 await client.call("note", {"run": run, "remark": remark})
+
+
+async def test_a_model_that_says_very_much_of_itself_is_cut_short_in_the_journal_and_goes_on(tmp_path: Path) -> None:
+    long = "because " * 10_000
+    verbose = plan(tmp_path / "mark")
+    verbose = said(*verbose.calls[:-1], call("finish", reason=long))
+    edit = said(call("retry", star="measure-spring"), call("finish", reason=long))
+    with ScriptedModel([verbose, edit, ANSWER]) as model:
+        async with hub() as bench:
+            client, _ = await bench.connect()
+            async with client.asking(REQUEST, model=model, options=AskOptions(edits=EditPolicy(gather_s=0))) as asked:
+                events = [event async for event in asked.run.events()]
+                answer = await asked.answer()
+    assert answer.report.outputs == {"total": 22}
+    assert remarks(events) == ["planned", "edited"]
+    assert max(len(event.text) for event in events if isinstance(event, PlannerNoted)) <= MAX_REMARK

@@ -21,7 +21,7 @@ from constellation.planner import Capabilities, EditPolicy
 from constellation.testing.models import Called, ScriptedModel
 from constellation_tools import ToolFailed, tool
 
-from .scripts import call, said
+from .scripts import call, remarks, said
 
 pytestmark = pytest.mark.anyio
 
@@ -286,7 +286,7 @@ async def test_a_model_that_obeys_an_attacker_changes_nothing(name: str) -> None
     graph, events, model = await carried_out(attack, obeyed=False)
     assert shape(graph) == await planned(attack.plan)
     assert not any(isinstance(event, GraphEdited) for event in events)
-    notes = [event.about for event in events if isinstance(event, PlannerNoted)]
+    notes = remarks(events)
     assert "refused" in notes, "the attack was well formed, and the policy refused it"
     assert not any("evil" in done for done in DONE)
     for request in model.requests:

@@ -12,12 +12,18 @@ from hypothesis import strategies as st
 
 from constellation import Orchestrator, TaskConstellation
 from constellation.graph import Outcome, StarError, StarId, StarState
-from constellation.llm import Message, ModelRequest, ModelResponse, Usage, assistant
+from constellation.llm import Message, ModelRequest, ModelResponse, ToolResult, Usage, assistant, user
+from constellation.llm.cassettes import WholeStream
 from constellation.llm.messages import ToolUse
 from constellation.orchestrator.asking import AskOptions
-from constellation.planner import Budget, DeviceFacts, EditPolicy, Limits, Surroundings, ToolFacts
+from constellation.planner import Budget, DeviceFacts, EditPolicy, Limits, Remark, Surroundings, ToolFacts
+from constellation.planner.budget import Ledger
+from constellation.planner.dialogue import Course, Desk, converse
+from constellation.planner.editing import Edit
 from constellation.planner.fencing import Fence, tokens_in
+from constellation.planner.keeping import OLD_ANSWERS
 from constellation.planner.view import View
+from constellation.testing.models import Reply, ScriptedModel
 from constellation_tools import tool
 
 from .scripts import call, said
@@ -71,8 +77,7 @@ class Onlooker:
 
     @asynccontextmanager
     async def stream(self, request: ModelRequest) -> AsyncIterator[Any]:
-        raise NotImplementedError
-        yield
+        yield WholeStream(await self.respond(request))
 
     async def aclose(self) -> None:
         """Nothing is open."""
@@ -122,6 +127,33 @@ def test_a_view_is_within_its_bound_however_much_has_ended(ended: int) -> None:
         assert tokens_in(view.results(graph, stars)) <= BOUND * 1.2
     assert tokens_in(view.outcomes(graph)) <= BOUND * 1.7
     assert "more: tool" in view.results(graph, many)
+
+
+@pytest.mark.anyio
+async def test_however_much_a_model_looks_at_its_conversation_stays_within_a_bound() -> None:
+    graph = a_graph(500, ended=480)
+    limits = Limits(context_tokens=BOUND)
+    edit = Edit(graph, Surroundings((), (), lambda stars: []), limits, Fence(), View(Fence(), tokens=BOUND))
+    told: list[int] = []
+
+    def look(request: ModelRequest) -> Reply:
+        results = [part for message in request.messages for part in message.parts if isinstance(part, ToolResult)]
+        told.append(sum(tokens_in(str(result.content)) for result in results))
+        every = [call("look", stars=[f"s{first + n}" for n in range(20)]) for first in range(0, 480, 20)]
+        return said(*every)
+
+    async def done() -> str | None:
+        return None
+
+    async def note(remark: Remark) -> None:
+        assert remark.kind == "asked"
+
+    steps = [*[look] * 20, said(call("leave", reason="it goes well"))]
+    with ScriptedModel(steps) as model:
+        desk = Desk(model, Ledger(Budget()), Course("large"), note)
+        await converse(desk, [user("look after it")], edit, limits, doing="edit", done=done)
+    assert max(told) <= (OLD_ANSWERS + 1) * BOUND + 20 * 24 * 60, "what is left out takes a few words for each call"
+    assert told[-1] - told[-2] <= 24 * 60
 
 
 def test_many_devices_and_tools_are_told_within_the_bound() -> None:

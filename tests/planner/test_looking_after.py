@@ -240,7 +240,7 @@ async def test_what_was_used_is_in_the_runs_account() -> None:
             async with orchestrator.asking("Do it", model=model) as asked:
                 events = await followed(asked)
                 answer = await asked.answer()
-    (planned,) = [event for event in events if isinstance(event, PlannerNoted)]
+    planned = next(event for event in events if isinstance(event, PlannerNoted))
     assert (planned.calls, planned.input_tokens, planned.output_tokens) == (1, 1000, 50)
     assert (answer.spent.calls, answer.spent.input_tokens, answer.spent.output_tokens) == (2, 1300, 54)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .backoff import full_jitter_s
 from .errors import ToolUnavailable
 
 _TRANSIENT = (ConnectionError, TimeoutError)
@@ -37,8 +38,7 @@ class Retry:
     def delay_s(self, error: Exception, failures: int, unit: float, *, idempotent: bool) -> float | None:
         """Seconds to wait after the `failures`-th failure; None to give up.
 
-        The wait is drawn evenly between nothing and a bound that doubles ("full jitter", Brooker, AWS Architecture
-        Blog, 2015). What the tool asks for is the least, and where it asks for more than `most_s` it is given up.
+        What the tool asks for is the least, and where it asks for more than `most_s` it is given up.
 
         Args:
             error: What went wrong.
@@ -48,11 +48,10 @@ class Retry:
         """
         if failures >= self.attempts or not self._worthwhile(error, idempotent):
             return None
-        drawn_s: float = unit * min(self.first_s * 2.0 ** (failures - 1), self.most_s)
         asked_s = error.retry_after_s if isinstance(error, ToolUnavailable) else None
-        if asked_s is None:
-            return drawn_s
-        return None if asked_s > self.most_s else asked_s + drawn_s
+        if asked_s is not None and asked_s > self.most_s:
+            return None
+        return full_jitter_s(failures, unit, first_s=self.first_s, most_s=self.most_s, asked_s=asked_s)
 
     def _worthwhile(self, error: Exception, idempotent: bool) -> bool:
         if isinstance(error, (ToolUnavailable, *self.on)):

@@ -15,7 +15,8 @@ from .graphs import show, validate
 from .hub import devices, serve
 from .mcp import mcp
 from .models import MODELS
-from .run import resume, run
+from .resume import resume
+from .run import run
 from .runs import runs
 from .story import story
 from .tokens import TOKENS

@@ -2,45 +2,30 @@
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from .errors import RUN_FAILED, BadInput
 from .following import Following
-from .options import (
-    MAX_DEVICES,
-    AsJson,
-    Hub,
-    Journal,
-    Report,
-    TokenFile,
-    Tools,
-    absolute_tools,
-    check_choice,
-    checked_hub,
-    checked_report,
-    hub_tls,
-    hub_token,
-)
+from .options import AsJson, Hub, Journal, Report, TokenFile, Tools, checked_report, resume_options
+from .requesting import HOW_TO_ALLOW, carry_out, finished, provide_key
+from .starting import ASK_DEVICES, AllowHost, Deadline, Devices, Root, Where
 
 if TYPE_CHECKING:
-    from contextlib import AbstractAsyncContextManager
+    from constellation_protocol.kinds import ModelAgent
 
     from ..llm import Model
-    from ..orchestrator.asking import Answer, AskOptions
+    from ..orchestrator.asking import AskOptions
+    from ..planner import Budget
     from ..planner.settings import When
     from .settings import Settings
 
-DEVICES = 3
-"""How many device processes are started when nothing is said."""
-
-HOW_TO_ALLOW = "there is no terminal to ask at"
+NO_MODEL = "none"
+"""What `--device-model` says so that devices have none."""
 
 
 class ToApprove(StrEnum):
@@ -58,19 +43,20 @@ def ask(
     model: Annotated[
         str | None, typer.Option(help="Who plans and answers, such as openai/gpt-5.", metavar="MODEL")
     ] = None,
-    devices: Annotated[
-        int | None, typer.Option(min=1, max=MAX_DEVICES, help=f"Device processes to start; {DEVICES} when left out.")
+    devices: Devices = None,
+    device_model: Annotated[
+        str | None,
+        typer.Option(
+            help="Who carries out the plan's instructions on devices started here: the model that plans when left out, "
+            f"or {NO_MODEL}.",
+            metavar="MODEL",
+        ),
     ] = None,
     hub: Hub = None,
     token_file: TokenFile = None,
     tools: Tools = None,
-    root: Annotated[
-        Path | None,
-        typer.Option(help="Directory that file, shell and python tools are confined to; else the present one."),
-    ] = None,
-    allow_host: Annotated[
-        list[str] | None, typer.Option(help="A host that http tools may reach; may be repeated.", metavar="HOST")
-    ] = None,
+    root: Root = None,
+    allow_host: AllowHost = None,
     edits: Annotated[
         str | None,
         typer.Option(
@@ -91,15 +77,15 @@ def ask(
     budget: Annotated[
         list[str] | None,
         typer.Option(
-            help="What the model may use: 2usd, 40calls, 200ktokens, 10min; may be repeated.", metavar="AMOUNT"
+            help="What may be used: 2usd, 40calls, 200ktokens, 10min; may be repeated. Money and tokens count the "
+            "planner and the devices' models, calls and time the planner alone.",
+            metavar="AMOUNT",
         ),
     ] = None,
     price: Annotated[
         str | None, typer.Option(help="US dollars per million tokens, where nobody knows them.", metavar="INPUT,OUTPUT")
     ] = None,
-    deadline: Annotated[
-        float | None, typer.Option(min=0, help="Seconds after which the run is ended.", metavar="SECONDS")
-    ] = None,
+    deadline: Deadline = None,
     record: Annotated[
         Path | None, typer.Option(help="Write down what the model answers, for --replay.", metavar="FILE")
     ] = None,
@@ -109,22 +95,18 @@ def ask(
     as_json: AsJson = False,
 ) -> int:
     """Have a request planned by a model, carried out on devices, and answered."""
+    from ..console.planning import planning_view
     from ..journal import FLEETING
-    from ..orchestrator.orchestrator import Orchestrator
     from .settings import read_settings
     from .stopping import Part, run_until_stopped
 
-    own = {"--devices": devices, "--tools": tools, "--root": root, "--allow-host": allow_host, "--journal": journal}
-    check_choice(hub, token_file, own)
+    where = Where(hub, token_file, devices, tools, root, allow_host, journal)
+    where.check(deadline, device_model=device_model)
     settings = read_settings()
     if request == "-":
         request = sys.stdin.read()
     if not request.strip():
         raise BadInput("the request is empty: say what is wanted")
-    if deadline == 0:
-        raise BadInput("--deadline 0 would end the run before it begins; give seconds, or leave it out")
-    if root is not None and not root.is_dir():
-        raise BadInput(f"--root {root} is no directory")
     if replay is not None and (model is not None or record is not None):
         raise BadInput("--replay asks no model: leave --model and --record out")
     interactive = not as_json and sys.stdin.isatty() and sys.stdout.isatty()
@@ -140,45 +122,57 @@ def ask(
     following = Following(
         as_json=as_json,
         report=checked_report(report),
+        resume_options=resume_options(hub, token_file, journal, None),
         lasting=journal not in FLEETING,
         at_hub=hub is not None,
         how_to_allow=HOW_TO_ALLOW,
         ends_with_us=True,
     )
-
-    def opened() -> AbstractAsyncContextManager[Any]:
-        if hub is not None:
-            return Orchestrator.connect(checked_hub(hub), hub_token(token_file), ssl=hub_tls(hub))
-        return Orchestrator.local(
-            devices if devices is not None else DEVICES,
-            kind="process",
-            tools=absolute_tools(tools or ()),
-            root=root.absolute() if root is not None else None,
-            allow_hosts=tuple(allow_host or ()),
-            journal=journal,
-        )
-
     part = Part()
 
     async def body() -> int:
         code = RUN_FAILED
-        answer: Answer | None = None
         chosen = await _open(model, settings, price=price, record=record, replay=replay)
         try:
-            async with opened() as orchestrator:
-                following.note(f"asking {chosen.name} for a plan")
+            other = device_model or (NO_MODEL if replay is not None else chosen.name)
+            agent = None
+            if hub is None and other != NO_MODEL:
+                agent = _agent(other, settings, options.budget, price if other == chosen.name else None)
+            async with (
+                planning_view(note=following.note, quiet=as_json) as view,
+                where.opened(devices=ASK_DEVICES, agent=agent) as orchestrator,
+            ):
+                if not as_json:
+                    following.note(f"asking {chosen.name} for a plan")
                 with part.stopped_alone():  # so that there still is an orchestrator, which cancels the run
-                    async with orchestrator.asking(request, model=chosen, options=options) as asked:
-                        code = await following.follow(asked.run)
-                        following.note("asking for the answer")
-                        answer = await asked.answer()
+                    code, answer = await carry_out(
+                        lambda show: orchestrator.asking(request, model=chosen, options=options, progress=show),
+                        following,
+                        view,
+                        doing="planning",
+                    )
+                    code = finished(code, answer, as_json=as_json)
         finally:
             await chosen.aclose()
-        if answer is not None:
-            _tell(answer, as_json=as_json)
-        return RUN_FAILED if answer is None or answer.text is None else code
+        return code  # that of whatever has stopped it counts, if something has
 
     return following.after(run_until_stopped(body, part))
+
+
+def _agent(model: str, settings: Settings, budget: Budget, price: str | None) -> ModelAgent:
+    """What carries out prompts on devices; no prompt alone may use more than the whole budget."""
+    from constellation_protocol.kinds import ModelAgent
+
+    from .choosing import prices_of
+
+    provide_key(model, settings)
+    prices = prices_of(price or settings.prices.get(model))
+    return ModelAgent(
+        model,
+        max_tokens=budget.tokens or None,
+        budget_usd=budget.usd,
+        prices_usd=(prices.input, prices.output) if prices is not None else None,
+    )
 
 
 async def _open(
@@ -227,28 +221,3 @@ def _options(
         capabilities=Capabilities(tools=tuple(allow_tool or settings.ask.allow_tool)),
         deadline_s=deadline,
     )
-
-
-def _tell(answer: Answer, *, as_json: bool) -> None:
-    """Print the answer: the last line, or lines, of the output."""
-    from ..console.output import write_text
-    from ..console.sanitise import visible, visible_lines
-
-    spent = answer.spent
-    if as_json:
-        used = {
-            "calls": spent.calls,
-            "input_tokens": spent.input_tokens,
-            "output_tokens": spent.output_tokens,
-            "usd": None if spent.usd is None else str(spent.usd),
-            "seconds": round(spent.seconds, 3),
-        }
-        said = {"run": answer.report.run, "text": answer.text, "problem": answer.problem, "reason": answer.reason}
-        write_text(json.dumps({"event": "answer", **said, "spent": used}, ensure_ascii=False))
-        return
-    write_text(f"  planner  {spent}{os.linesep}")
-    if answer.text is None:
-        write_text(f"there is no answer: {visible(answer.problem, limit=None)}")
-        return
-    for line in visible_lines(answer.text, limit=None):
-        write_text(line)

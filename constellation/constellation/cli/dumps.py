@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .errors import RUN_FAILED, BadInput
-from .options import AsJson, Hub, Journal, TokenFile, check_choice, checked_hub, hub_tls, hub_token
+from .options import AsJson, Hub, Journal, TokenFile, check_choice, connected
 
 if TYPE_CHECKING:
     from ..orchestrator.state_dump import DumpedRun, RunDump
@@ -35,14 +35,13 @@ def dump(
     from ..console.output import write_text
     from ..console.sanitise import visible
     from ..journal import open_journal
-    from ..orchestrator.orchestrator import Orchestrator
     from ..orchestrator.state_dump import make_dump
 
     check_choice(hub, token_file, {"--journal": journal})
 
     async def gather() -> RunDump:
         if hub is not None:
-            async with Orchestrator.connect(checked_hub(hub), hub_token(token_file), ssl=hub_tls(hub)) as orchestrator:
+            async with connected(hub, token_file) as orchestrator:
                 return await orchestrator.dump(run, redact=redact)
         async with open_journal(journal) as opened:
             return await make_dump(opened, run, redact=redact)

@@ -74,7 +74,8 @@ class Following:
             if not all(is_users(cause) for cause in causes):
                 raise
             reasons = dict.fromkeys(line for cause in causes for line in told(cause))
-            ended = self._ended or self.ends_with_us
+            # A hub that is out of reach can't be told to end the run, and goes on with it.
+            ended = self._ended or (self.ends_with_us and not self.at_hub)
             hint = "the run itself has ended" if ended else self.how_to_resume()
             raise RunBroken(f"run {run.id}: {'; '.join(reasons)}; {hint}") from error
 

@@ -18,9 +18,7 @@ from .options import (
     Tools,
     absolute_tools,
     check_choice,
-    checked_hub,
-    hub_tls,
-    hub_token,
+    connected,
 )
 from .refusals import refused
 
@@ -71,7 +69,7 @@ def validate(
 
     async def ask() -> list[Problem]:
         if hub is not None:
-            async with Orchestrator.connect(checked_hub(hub), hub_token(token_file), ssl=hub_tls(hub)) as client:
+            async with connected(hub, token_file) as client:
                 return await client.check(graph)
         async with Orchestrator.local(devices or DEVICES, tools=(*graph.tools, *references)) as orchestrator:
             return await orchestrator.check(graph)

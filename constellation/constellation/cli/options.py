@@ -14,7 +14,10 @@ import typer
 from .errors import BadInput
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
     from ssl import SSLContext
+
+    from ..orchestrator.client import RemoteOrchestrator
 
 TOKEN_VARIABLE = "CONSTELLATION_TOKEN"
 
@@ -156,6 +159,17 @@ def hub_tls(url: str) -> SSLContext | None:
     return client_tls(ca=ca, cert=cert, key=key)
 
 
+def connected(hub: str, token_file: Path | None) -> AbstractAsyncContextManager[RemoteOrchestrator]:
+    """A client of the hub that options name.
+
+    Raises:
+        BadInput, BadTlsFiles: they name none, or what it takes to reach it is missing.
+    """
+    from ..orchestrator.orchestrator import Orchestrator
+
+    return Orchestrator.connect(checked_hub(hub), hub_token(token_file), ssl=hub_tls(hub))
+
+
 def checked_report(path: Path | None) -> Path | None:
     """A report's path, once it is plain that a file can be there: not only when the run has ended.
 
@@ -167,6 +181,19 @@ def checked_report(path: Path | None) -> Path | None:
     if path is not None and not path.absolute().parent.is_dir():
         raise BadInput(f"--report {path}: there is no directory {path.parent}; make it first")
     return path
+
+
+def resume_options(hub: str | None, token_file: Path | None, journal: str | None, report: Path | None) -> Sequence[str]:
+    """What has to stand on the command line of `constellation resume` besides the run, to go on as it began."""
+    from ..journal import without_password
+
+    given = (
+        ("--hub", hub),
+        ("--token-file", token_file),
+        ("--journal", without_password(journal) if journal else None),
+        ("--report", report),
+    )
+    return [text for name, value in given if value is not None for text in (name, str(value))]
 
 
 def absolute_tools(references: Sequence[str]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import AsJson, Hub, Journal, TokenFile, check_choice, checked_hub, hub_tls, hub_token
+from .options import AsJson, Hub, Journal, TokenFile, check_choice, connected
 from .stopping import run_until_stopped
 
 if TYPE_CHECKING:
@@ -35,9 +35,7 @@ def runs(
 
     async def body() -> int:
         if hub is not None:
-            from ..orchestrator.orchestrator import Orchestrator
-
-            async with Orchestrator.connect(checked_hub(hub), hub_token(token_file), ssl=hub_tls(hub)) as orchestrator:
+            async with connected(hub, token_file) as orchestrator:
                 found = await orchestrator.runs(limit=limit)
         else:
             async with open_journal(journal) as opened:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import AsJson, Hub, Journal, TokenFile, check_choice, checked_hub, hub_tls, hub_token
+from .options import AsJson, Hub, Journal, TokenFile, check_choice, connected
 
 if TYPE_CHECKING:
     from ..orchestrator.state_dump import RunDump
@@ -27,7 +27,6 @@ def story(
     from ..console.output import write_text
     from ..console.sanitise import visible
     from ..journal import open_journal
-    from ..orchestrator.orchestrator import Orchestrator
     from ..orchestrator.state_dump import make_dump
     from ..scheduling.retracing import retrace
     from ..scheduling.story import clock, run_story
@@ -37,7 +36,7 @@ def story(
 
     async def gather() -> RunDump:
         if hub is not None:
-            async with Orchestrator.connect(checked_hub(hub), hub_token(token_file), ssl=hub_tls(hub)) as orchestrator:
+            async with connected(hub, token_file) as orchestrator:
                 return await orchestrator.dump(run)
         async with open_journal(journal) as opened:
             return await make_dump(opened, run)

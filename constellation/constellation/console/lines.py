@@ -58,7 +58,7 @@ def describe(event: ev.Event) -> Line | None:
             text = f"edit after {visible(event.star)} refused: {visible(event.message, limit=TEXT_LIMIT)}"
             return Line(text, Tone.WARN)
         case ev.PlannerNoted():
-            return _planner(event)
+            return None if event.about in ("asked", "prompted") else _planner(event)
         case ev.ApprovalRequested():
             text = f"{visible(event.star)} waits for approval: {visible(event.question, limit=TEXT_LIMIT)}"
             return Line(text, Tone.WARN)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from constellation_tools.backoff import full_jitter_s
+
 from .errors import ProviderError
 
 
@@ -31,9 +33,7 @@ class Retries:
     def delay_s(self, error: ProviderError, failures: int, unit: float) -> float | None:
         """Seconds to wait after the `failures`-th failure; None to give up.
 
-        The wait is drawn evenly between nothing and a bound that doubles ("full jitter", Brooker, AWS Architecture
-        Blog, 2015), so that clients that failed together do not come back together. What a provider asks for is the
-        least.
+        What a provider asks for is the least.
 
         Args:
             error: What went wrong.
@@ -45,5 +45,4 @@ class Retries:
         asked_s = error.retry_after_s
         if asked_s is not None and asked_s > self.most_asked_s:
             return None
-        drawn_s: float = unit * min(self.first_s * 2.0 ** (failures - 1), self.most_s)
-        return drawn_s if asked_s is None else asked_s + drawn_s
+        return full_jitter_s(failures, unit, first_s=self.first_s, most_s=self.most_s, asked_s=asked_s)

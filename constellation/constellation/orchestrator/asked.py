@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..llm import Model
-    from ..planner import Remark
-    from .asking import Answer, Asking, AskOptions
+    from ..planner import Budget
+    from .asking import Asking, Progress
     from .intake import Intake
+    from .requests import Answer, AskOptions
     from .reviewing import LocalPlace, Place
     from .run_book import RunBook
 
@@ -48,7 +48,7 @@ class CanBeAsked(ABC):
         *,
         model: Model | str,
         options: AskOptions | None = None,
-        progress: Callable[[Remark], None] | None = None,
+        progress: Progress | None = None,
     ) -> AbstractAsyncContextManager[Asking]:
         """Plan a request and start its run, for those who want to follow it; see `ask`.
 
@@ -56,11 +56,79 @@ class CanBeAsked(ABC):
             request: What is wanted, in words.
             model: Who plans and answers, or its string.
             options: How it is to be carried out.
-            progress: Shown what the planner lets be known, from the beginning.
+            progress: Shown what the planner lets be known, and how its model gets on, from the beginning.
         """
         from .asking import asking
 
         return asking(self.place, request, model=model, options=options, progress=progress)
+
+    async def resume_ask(
+        self,
+        run: str,
+        *,
+        model: Model | str | None = None,
+        budget: Budget | None = None,
+        rerun_unknown: bool = False,
+        progress: Progress | None = None,
+    ) -> Answer:
+        """Go on with a request whose process is gone, planner included, and have it answered.
+
+        Where the run has ended meanwhile, the request is answered from what came of it.
+
+        Args:
+            run: The run's id, or the beginning of it.
+            model: Who goes on, or its string; the one that has planned so far when None.
+            budget: What may be used in all, what was used already included; as before when None.
+            rerun_unknown: As for `resume`.
+            progress: Shown what the planner lets be known, and how its model gets on.
+
+        Raises:
+            CannotResume: the run was not made for a request, has its answer, is looked after by somebody, or its model
+                is not known.
+            LLMError: the model can't be opened.
+            RunNotFound, AmbiguousRun: there is no such run.
+        """
+        from .asking import answer_ended, resume_asking
+
+        known = await self.place.asked(run)
+        if known.ended:
+            return await answer_ended(self.place, known, model=model, budget=budget, progress=progress)
+        async with resume_asking(
+            self.place, run, model=model, budget=budget, rerun_unknown=rerun_unknown, progress=progress
+        ) as asked:
+            return await asked.answer()
+
+    def resume_asking(
+        self,
+        run: str,
+        *,
+        model: Model | str | None = None,
+        budget: Budget | None = None,
+        exceptions: bool | None = None,
+        rerun_unknown: bool = False,
+        progress: Progress | None = None,
+    ) -> AbstractAsyncContextManager[Asking]:
+        """The same for those who want to follow a run that goes on; see `resume_ask`.
+
+        Args:
+            run: The run's id, or the beginning of it.
+            model: Who goes on, or its string; the one that has planned so far when None.
+            budget: What may be used in all, what was used already included; as before when None.
+            exceptions: Whether a person is asked about edits that the capabilities do not permit; as before when None.
+            rerun_unknown: As for `resume`.
+            progress: Shown what the planner lets be known, and how its model gets on.
+        """
+        from .asking import resume_asking
+
+        return resume_asking(
+            self.place,
+            run,
+            model=model,
+            budget=budget,
+            exceptions=exceptions,
+            rerun_unknown=rerun_unknown,
+            progress=progress,
+        )
 
 
 def local_place(book: RunBook, intake: Intake) -> LocalPlace:

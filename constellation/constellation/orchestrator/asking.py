@@ -1,4 +1,4 @@
-"""Asking: a request is planned, run, looked after while it runs, and answered.
+"""Asking: a request is planned, run, looked after while it runs, and answered; or gone on with where that broke off.
 
 This is where the planner and the orchestrator meet, and the only file that knows what both do. The planner sees a run
 through `EditHost`; the orchestrator sees somebody who looks at results in batches.
@@ -6,45 +6,37 @@ through `EditHost`; the orchestrator sees somebody who looks at results in batch
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import replace
 
 import anyio
 
-from ..graph import (
-    AddStar,
-    Approval,
-    EditBatch,
-    EditRejected,
-    Prompt,
-    TaskConstellation,
-    TaskStar,
-    ToolCall,
-    UpdateStar,
-)
-from ..llm import LLMError, Model, open_model
+from ..graph import SETTLED, Prompt
+from ..llm import LLMError, Model, ModelMisconfigured, ReplayModel, open_model
 from ..planner import (
     Budget,
-    Capabilities,
+    BudgetUsedUp,
     ConstellationAgent,
-    EditPolicy,
-    Limits,
     Plan,
     PlannerError,
+    PlannerMisconfigured,
     Remark,
     Spent,
-    Surroundings,
+    Thinking,
 )
 from ..scheduling import RunOptions, SchedulingError
-from .errors import AdmissionRefused, ConstellationError, DevicesMissing, HubRefused, TooLarge
+from .edit_host import RunHost, with_approval
+from .errors import CannotResume, ConstellationError, DevicesMissing
+from .gathering import ASKED_KEY
 from .intake import new_run_id
-from .report import RunReport
+from .prompt_usage import PromptUsage
+from .requests import Answer, AskedRun, AskOptions, KeptRequest
 from .reviewing import Place, Reviews
 from .run import Run
 from .surveying import survey
+
+__all__ = ["Answer", "AskOptions", "Asking", "Progress", "answer_ended", "asking", "resume_asking"]
 
 REVIEW_TIMEOUT_S = 7_200.0
 """How long results may be looked at: a person may be asked meanwhile, who is given an hour."""
@@ -52,54 +44,8 @@ REVIEW_TIMEOUT_S = 7_200.0
 STOPPING_S = 15.0
 """How long the end of a run that is cancelled is waited for."""
 
-PLAN_APPROVAL = "approve-plan"
-
-_REFUSED_EDIT = ("EditRejected", "EditConflict", "CycleRejected", "AdmissionRefused", "TooLarge", "BadRequest")
-"""What a hub says when an edit does not fit."""
-
-
-@dataclass(frozen=True, slots=True)
-class AskOptions:
-    """How a request is to be carried out.
-
-    Attributes:
-        edits: After which results the planner is consulted.
-        budget: What it may use.
-        approve: What a person is asked about before it is done: the `plan`, all `edits`, both, or nothing.
-        exceptions: Whether a person is asked about edits that the capabilities do not permit; else they are refused.
-        capabilities: What edits may do by themselves.
-        limits: How much the planner may make.
-        end_with_budget: Whether the run ends when the budget is used up; else it goes on without the planner.
-        deadline_s: Seconds after which the run is ended.
-    """
-
-    edits: EditPolicy = field(default_factory=EditPolicy)
-    budget: Budget = field(default_factory=Budget)
-    approve: frozenset[Literal["plan", "edits"]] = frozenset()
-    exceptions: bool = False
-    capabilities: Capabilities = field(default_factory=Capabilities)
-    limits: Limits = field(default_factory=Limits)
-    end_with_budget: bool = False
-    deadline_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came of a request.
-
-    Attributes:
-        text: The answer; None when there is none.
-        problem: Why there is none; empty when there is one.
-        reason: Why the plan was as it was, in the model's words.
-        report: The run's account of itself.
-        spent: What the planner has used.
-    """
-
-    text: str | None
-    problem: str
-    reason: str
-    report: RunReport
-    spent: Spent
+Progress = Callable[[Remark | Thinking], None]
+"""Is shown what a planner lets be known, and how its model gets on."""
 
 
 class Asking:
@@ -111,7 +57,16 @@ class Asking:
     """
 
     def __init__(
-        self, place: Place, agent: ConstellationAgent, plan: Plan, run: Run, options: AskOptions, gate: str | None
+        self,
+        place: Place,
+        agent: ConstellationAgent,
+        plan: Plan,
+        run: Run,
+        options: AskOptions,
+        gate: str | None,
+        *,
+        usage: PromptUsage | None = None,
+        reviewed: Iterable[str] = (),
     ) -> None:
         """Not for direct use; see `asking`."""
         self._gate = gate
@@ -120,6 +75,9 @@ class Asking:
         self._place = place
         self._agent = agent
         self._options = options
+        self._usage = usage or PromptUsage()
+        self._reviewed = set(reviewed)
+        self._counted = anyio.Event()
 
     @property
     def spent(self) -> Spent:
@@ -129,6 +87,7 @@ class Asking:
     async def answer(self) -> Answer:
         """Wait for the end of the run, and have the request answered from what came of it."""
         report = await self.run.wait()
+        await self._counted.wait()  # what prompts have used is known before the budget is looked at once more
         text, problem = None, ""
         if report.state == "cancelled":
             problem = "the run was cancelled"
@@ -141,23 +100,58 @@ class Asking:
                 problem = str(error)
         if text is not None:
             await self._place.keep_answer(self.run.id, text)
-        return Answer(text, problem, self.plan.reason, report, self.spent)
+        ledger = self._agent.ledger
+        return Answer(text, problem, self.plan.reason, report, ledger.spent, ledger.prompts)
 
     async def look_after(self, reviews: Reviews) -> None:
         """Consult the planner about results as they come, for as long as there is a run, and a budget."""
-        host = _Host(self._place, self.run, self._options)
+        host = RunHost(self._place, self.run, self._options)
         try:
             while (batch := await reviews.next()) is not None:
-                about = [star for star in batch.stars if star != self._gate]
+                about = [star for star in batch.stars if star != self._gate and star not in self._reviewed]
+                self._reviewed.difference_update(batch.stars)
                 again = not about or await self._agent.consult(host, about)
                 if not again and self._options.end_with_budget:
                     await self.run.cancel(reason="the planner's budget is used up")
                 if not again:
-                    await reviews.close()
-                    return
+                    break
                 await reviews.done(batch.number)
         except (SchedulingError, ConstellationError):
-            return  # the run has ended, or is somebody else's by now; whoever waits for it is told
+            pass  # the run has ended, or is somebody else's by now; whoever waits for it is told
+        await reviews.close()
+
+    async def count_prompts(self) -> None:
+        """Count what devices' models use; when nothing is left for them, what they have not done is cancelled."""
+        try:
+            exhausted = False
+            async for event in self.run.events():
+                used = self._usage.take(event)
+                if used is None:
+                    continue
+                await self._agent.count_prompt(*used)
+                if not exhausted and (reason := self._nothing_left()) is not None:
+                    exhausted = True
+                    await self._cancel_prompts(reason)
+        except (SchedulingError, ConstellationError):
+            pass  # as above
+        finally:
+            self._counted.set()
+
+    def _nothing_left(self) -> str | None:
+        """Why devices' models may not be used any more, None while they may."""
+        try:
+            self._agent.ledger.check()
+        except BudgetUsedUp as error:
+            return str(error) if error.what in ("tokens", "money") else None
+        except PlannerMisconfigured as error:
+            return str(error)
+        return None
+
+    async def _cancel_prompts(self, reason: str) -> None:
+        graph = await self.run.graph()
+        for star in reversed(graph.in_order()):
+            if isinstance(graph[star].work, Prompt) and graph.state(star) not in SETTLED:
+                await self.run.cancel(star, reason=reason)
 
     async def stop(self) -> None:
         """End the run, unless it has ended."""
@@ -176,7 +170,7 @@ async def asking(
     *,
     model: Model | str,
     options: AskOptions | None = None,
-    progress: Callable[[Remark], None] | None = None,
+    progress: Progress | None = None,
 ) -> AsyncIterator[Asking]:
     """Plan a request and start its run, which is looked after inside of the context, and cancelled when that is left.
 
@@ -185,7 +179,7 @@ async def asking(
         request: What is wanted.
         model: Who plans, or its string.
         options: How it is to be carried out.
-        progress: Shown what the planner lets be known, from the beginning.
+        progress: Shown what the planner lets be known, and how its model gets on, from the beginning.
 
     Raises:
         PlannerError: no plan came of it; which one says why.
@@ -199,129 +193,187 @@ async def asking(
         if isinstance(model, str):
             model = await stack.enter_async_context(open_model(model))
         remarks = _Remarks(progress)
-        agent = ConstellationAgent(
-            model,
-            workflow=run_id,
-            budget=options.budget,
-            limits=options.limits,
-            capabilities=options.capabilities,
-            note=remarks.take,
-        )
+        agent = _agent(model, run_id, options, remarks)
         profiles = await place.profiles()
         if not profiles:
             raise DevicesMissing("no device is connected to plan for; start one with `constellation device`")
-        plan = await agent.plan(request, survey(profiles))
-        graph, gate = _with_approval(plan, request) if "plan" in options.approve else (plan.graph, None)
+        surroundings = survey(profiles)
+        plan = await agent.plan(request, surroundings)
+        graph, gate = with_approval(plan, request) if "plan" in options.approve else (plan.graph, None)
+        opens = "" if isinstance(model, ReplayModel) else model.name
+        kept = KeptRequest(request, opens, plan.reason, gate, surroundings.device_names, options)
         run, reviews = await place.submit_for_review(
             graph,
             options.edits,
             run=run_id,
             options=RunOptions(deadline_s=options.deadline_s, review_timeout_s=REVIEW_TIMEOUT_S),
-            info={"request": request, "model": model.name},
+            info={"request": request, "model": model.name, ASKED_KEY: kept.to_json()},
+            remarks=remarks.early,
         )
-        asked = Asking(place, agent, plan, run, options, gate)
-        try:
-            await remarks.follow(run)
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(asked.look_after, reviews)
-                yield asked
-                tasks.cancel_scope.cancel()
-        finally:
-            with anyio.CancelScope(shield=True):
-                await asked.stop()
-                with anyio.move_on_after(STOPPING_S):
-                    await reviews.close()
+        remarks.run = run
+        async with _looked_after(Asking(place, agent, plan, run, options, gate), reviews) as asked:
+            yield asked
+
+
+@asynccontextmanager
+async def resume_asking(
+    place: Place,
+    run: str,
+    *,
+    model: Model | str | None = None,
+    budget: Budget | None = None,
+    exceptions: bool | None = None,
+    rerun_unknown: bool = False,
+    progress: Progress | None = None,
+) -> AsyncIterator[Asking]:
+    """Go on with a request whose process is gone, as `asking` would have: the run has its planner again.
+
+    Args:
+        place: Where its run is, or can be brought back.
+        run: The run's id, or the beginning of it.
+        model: Who plans from now on, or its string; the one that has planned so far when None.
+        budget: What may be used in all, what was used already included; as before when None.
+        exceptions: Whether a person is asked about edits that the capabilities do not permit; as before when None.
+        rerun_unknown: As for `Orchestrator.resume`.
+        progress: Shown what the planner lets be known, and how its model gets on.
+
+    Raises:
+        CannotResume: the run was not made for a request, has ended, is looked after already, or no model is known.
+        LLMError: the model can't be opened.
+        RunNotFound, AmbiguousRun: there is no such run.
+    """
+    known = await place.asked(run)
+    if known.ended:
+        raise CannotResume(f"run {known.run} has {known.state} already; `resume_ask` has its request answered")
+    options = known.kept.options
+    if budget is not None:
+        options = replace(options, budget=budget)
+    if exceptions is not None:
+        options = replace(options, exceptions=exceptions)
+    async with AsyncExitStack() as stack:
+        model = await _opened(stack, known, model)
+        remarks = _Remarks(progress)
+        agent = _agent(model, known.run, options, remarks, known)
+        going_on, reviews = await place.resume_for_review(known.run, options.edits, rerun_unknown=rerun_unknown)
+        remarks.run = going_on
+        plan = Plan(known.planned(), known.kept.reason)
+        usage = PromptUsage(known.counted)
+        asked = Asking(place, agent, plan, going_on, options, known.kept.gate, usage=usage, reviewed=known.reviewed)
+        async with _looked_after(asked, reviews):
+            yield asked
+
+
+async def answer_ended(
+    place: Place,
+    known: AskedRun,
+    *,
+    model: Model | str | None = None,
+    budget: Budget | None = None,
+    progress: Progress | None = None,
+) -> Answer:
+    """Have the request of a run that has ended answered from what came of it; see `resume_asking` for the arguments.
+
+    Raises:
+        CannotResume: it has an answer, or can't have one, or no model is known.
+        LLMError: the model can't be opened.
+    """
+    kept = known.kept
+    if known.answered:
+        raise CannotResume(f"run {known.run} has its answer already; see it with `constellation story {known.run}`")
+    if known.state == "cancelled":
+        raise CannotResume(f"run {known.run} was cancelled, so there is nothing to answer its request from")
+    options = kept.options if budget is None else replace(kept.options, budget=budget)
+    async with AsyncExitStack() as stack:
+        model = await _opened(stack, known, model)
+        agent = _agent(model, known.run, options, _Remarks(progress), known)
+        graph, report = await place.show(known.run)
+        text, problem = None, ""
+        if any(row.id == kept.gate and row.state == "failed" for row in report.rows):
+            problem = "the plan was not approved"
+        else:
+            try:
+                text = await agent.answer(graph, report.state)
+            except (PlannerError, LLMError) as error:
+                problem = str(error)
+        if text is not None:
+            await place.keep_answer(known.run, text)
+        return Answer(text, problem, kept.reason, report, agent.ledger.spent, agent.ledger.prompts)
+
+
+@asynccontextmanager
+async def _looked_after(asked: Asking, reviews: Reviews) -> AsyncIterator[Asking]:
+    """Look after a run for as long as the context lasts, and end it then."""
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(asked.look_after, reviews)
+            tasks.start_soon(asked.count_prompts)
+            yield asked
+            tasks.cancel_scope.cancel()
+    finally:
+        with anyio.CancelScope(shield=True):
+            await asked.stop()
+            with anyio.move_on_after(STOPPING_S):
+                await reviews.close()
+
+
+def _agent(
+    model: Model, run: str, options: AskOptions, remarks: _Remarks, known: AskedRun | None = None
+) -> ConstellationAgent:
+    agent = ConstellationAgent(
+        model,
+        workflow=run,
+        budget=options.budget,
+        limits=options.limits,
+        capabilities=options.capabilities,
+        note=remarks.take,
+        watch=remarks.watch,
+        past=known.past if known is not None else None,
+    )
+    if known is not None:
+        agent.begin(known.kept.request, known.planned(), known.kept.devices)
+    return agent
+
+
+async def _opened(stack: AsyncExitStack, known: AskedRun, model: Model | str | None) -> Model:
+    """The model that is to go on; raises CannotResume, ModelMisconfigured when there is none that can be opened."""
+    if model is not None and not isinstance(model, str):
+        return model
+    text = model or known.kept.model
+    if not text:
+        raise CannotResume(
+            f"run {known.run} was planned from a recording, which can't go on: say which model is to (--model MODEL)"
+        )
+    try:
+        return await stack.enter_async_context(open_model(text))
+    except ModelMisconfigured as error:
+        if model is not None:
+            raise
+        raise CannotResume(
+            f"run {known.run} was planned by {text!r}, which can't be opened here ({error}); mend that, or say which "
+            "model is to go on (--model MODEL)"
+        ) from error
 
 
 class _Remarks:
-    """Takes down what the planner lets be known: until there is a run for it, in memory."""
+    """Takes down what the planner lets be known: until there is a run for it, in memory.
 
-    def __init__(self, progress: Callable[[Remark], None] | None) -> None:
+    Attributes:
+        early: What there was before the run.
+        run: The run, once there is one.
+    """
+
+    def __init__(self, progress: Progress | None) -> None:
         self._progress = progress
-        self._early: list[Remark] = []
-        self._run: Run | None = None
+        self.early: list[Remark] = []
+        self.run: Run | None = None
 
     async def take(self, remark: Remark) -> None:
-        if self._progress is not None:
-            self._progress(remark)
-        if self._run is None:
-            self._early.append(remark)
+        self.watch(remark)
+        if self.run is None:
+            self.early.append(remark)
         else:
-            await self._run.note(remark)
+            await self.run.note(remark)
 
-    async def follow(self, run: Run) -> None:
-        """Have a run's journal know what there was so far, and what comes."""
-        for remark in self._early:
-            await run.note(remark)
-        self._run = run
-
-
-class _Host:
-    """A run as its planner sees it; implements `EditHost`."""
-
-    def __init__(self, place: Place, run: Run, options: AskOptions) -> None:
-        self._place = place
-        self._run = run
-        self._options = options
-
-    async def graph(self) -> TaskConstellation:
-        return await self._run.graph()
-
-    async def surroundings(self) -> Surroundings:
-        return survey(await self._place.profiles())
-
-    async def apply(self, batch: EditBatch) -> None:
-        try:
-            await self._run.edit(batch)
-        except (AdmissionRefused, TooLarge) as error:
-            raise EditRejected(str(error)) from error
-        except HubRefused as error:
-            if error.type in _REFUSED_EDIT:
-                raise EditRejected(str(error)) from error
-            raise
-
-    async def ask_person(self, batch: EditBatch, problems: Sequence[str]) -> tuple[bool, str] | None:
-        if "edits" not in self._options.approve and not (problems and self._options.exceptions):
-            return None
-        shown = {
-            "reason": batch.reason,
-            "changes": [_told(operation) for operation in batch.operations],
-            **({"beyond what edits may do by themselves": list(problems)} if problems else {}),
-        }
-        question = "May the planner change the graph like this?"
-        verdict = await self._run.propose(question, shown, timeout_s=self._options.limits.question_s)
-        return verdict.approved, verdict.comment
-
-
-def _with_approval(plan: Plan, request: str) -> tuple[TaskConstellation, str]:
-    """A plan behind the question whether it may be carried out, and the star that this is."""
-    graph = plan.graph.copy()
-    roots = [star for star in graph if not graph.lines_into(star)]
-    stars = {star: _described(graph[star], [line.source for line in graph.lines_into(star)]) for star in graph}
-    id = PLAN_APPROVAL
-    while id in graph:
-        id += "-"
-    work = Approval("Shall this plan be carried out?", {"request": request, "reason": plan.reason, "plan": stars})
-    graph.star("approve the plan", work, id=id)
-    for root in roots:
-        graph.line(id, root)
-    return graph, id
-
-
-def _described(star: TaskStar, after: Sequence[str] = ()) -> str:
-    """A star in a line, for a person. References are text here: those who are asked are not to wait for them."""
-    work = star.work
-    if isinstance(work, ToolCall):
-        said = f"{work.tool} {json.dumps(dict(work.arguments), ensure_ascii=False, default=str)}"
-    elif isinstance(work, Prompt):
-        said = f"instruction: {work.instruction}"
-    else:
-        said = f"question: {work.question}" if isinstance(work, Approval) else "a nested constellation"
-    where = f", on {star.device}" if star.device else ""
-    return f"{said}{where}{f', after {chr(44).join(after)}' if after else ''}"
-
-
-def _told(operation: object) -> str:
-    if isinstance(operation, (AddStar, UpdateStar)):
-        return f"{operation}: {_described(operation.star)}"
-    return str(operation)
+    def watch(self, shown: Remark | Thinking) -> None:
+        if self._progress is not None:
+            self._progress(shown)

@@ -28,8 +28,7 @@ from .control_messages import CONTROL, CONTROL_PATH, CONTROL_VERSION, POLL_S, An
 from .credentials import Grant
 from .errors import AdmissionRefused, ConstellationError, DumpTooLarge, HubRefused
 from .limits import HubLimits
-from .recovery import read_entries, replay
-from .report import make_report
+from .recovery import shown
 from .run import LocalRun
 
 if TYPE_CHECKING:
@@ -248,11 +247,8 @@ async def _graph(client: _Client, arguments: Mapping[str, Any]) -> Any:
 
 async def _show(client: _Client, arguments: Mapping[str, Any]) -> Any:
     """The graph and the report of any run in the journal, over or not."""
-    journal = client.orchestrator.journal
-    summary = await journal.run(str(arguments["run"]))
-    machine = replay(await read_entries(journal, summary.run))
-    report = make_report(summary.run, machine.graph, machine.state)
-    return {"graph": dump(machine.graph), "report": dataclasses.asdict(report)}
+    graph, report = await shown(client.orchestrator.journal, str(arguments["run"]))
+    return {"graph": dump(graph), "report": dataclasses.asdict(report)}
 
 
 async def _dump(client: _Client, arguments: Mapping[str, Any]) -> Any:

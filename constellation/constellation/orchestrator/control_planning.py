@@ -15,6 +15,7 @@ from ..planner import EditPolicy, Remark
 from ..scheduling import RunId, RunOptions
 from .control_messages import POLL_S
 from .errors import HubRefused
+from .requests import ASKED_RUN
 from .reviewing import LocalPlace, LocalReviews
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class ClientsPlanning:
     def __init__(self, orchestrator: Orchestrator) -> None:
         self._orchestrator = orchestrator
         self._reviews: dict[str, LocalReviews] = {}
+        self._answers: set[str] = set()
 
     async def close(self) -> None:
         """Let go of what is held for the client."""
@@ -68,6 +70,24 @@ class ClientsPlanning:
             run=RunId(str(arguments["run"])),
             options=_OPTIONS.validate_python(arguments.get("options") or {}),
             info=arguments.get("info") or {},
+            remarks=[_checked_remark(said) for said in arguments.get("remarks") or ()],
+        )
+        self._reviews[run.id] = reviews
+        return {"run": run.id, "name": run.name}
+
+    async def asked(self, arguments: Mapping[str, Any]) -> Any:
+        """What is known of a run that was made for a request; whoever asks about one that has ended may answer it."""
+        known = await self._place.asked(str(arguments["run"]))
+        if known.ended and not known.answered:
+            self._answers.add(known.run)
+        return ASKED_RUN.dump_python(known, mode="json")
+
+    async def resume_for_review(self, arguments: Mapping[str, Any]) -> Any:
+        """Have the client look at the results of a run that nobody looks after any more."""
+        run, reviews = await self._place.resume_for_review(
+            str(arguments["run"]),
+            _POLICY.validate_python(arguments["policy"]),
+            rerun_unknown=bool(arguments.get("rerun_unknown")),
         )
         self._reviews[run.id] = reviews
         return {"run": run.id, "name": run.name}
@@ -90,16 +110,15 @@ class ClientsPlanning:
 
     async def keep_answer(self, arguments: Mapping[str, Any]) -> Any:
         """Keep the answer to a request with its run."""
-        self._own(arguments)
-        await self._place.keep_answer(str(arguments["run"]), str(arguments["answer"]))
+        run = str(arguments["run"])
+        if run not in self._answers:
+            self._own(arguments)
+        await self._place.keep_answer(run, str(arguments["answer"]))
 
     async def note(self, arguments: Mapping[str, Any]) -> Any:
         """Take down what a planner says."""
         self._own(arguments)
-        remark = _REMARK.validate_python(arguments["remark"])
-        if len(remark.text) > MAX_NOTE:
-            raise ValueError(f"a remark may have {MAX_NOTE} characters, and this one has {len(remark.text)}")
-        await (await self._run(arguments)).note(remark)
+        await (await self._run(arguments)).note(_checked_remark(arguments["remark"]))
 
     async def propose(self, arguments: Mapping[str, Any]) -> Any:
         """Ask a person."""
@@ -121,9 +140,18 @@ class ClientsPlanning:
         await run.withdraw_proposal(StarId(str(arguments["proposal"])), str(arguments.get("reason", "")))
 
 
+def _checked_remark(said: Any) -> Remark:
+    remark = _REMARK.validate_python(said)
+    if len(remark.text) > MAX_NOTE:
+        raise ValueError(f"a remark may have {MAX_NOTE} characters, and this one has {len(remark.text)}")
+    return remark
+
+
 PLANNING_CALLS: Mapping[str, Callable[[ClientsPlanning, Mapping[str, Any]], Awaitable[Any]]] = {
     "profiles": ClientsPlanning.profiles,
     "submit_for_review": ClientsPlanning.submit_for_review,
+    "asked": ClientsPlanning.asked,
+    "resume_for_review": ClientsPlanning.resume_for_review,
     "reviews": ClientsPlanning.reviews,
     "reviewed": ClientsPlanning.reviewed,
     "stop_reviewing": ClientsPlanning.stop_reviewing,

@@ -123,6 +123,7 @@ class StarProgress(Event):
 
     star: str
     device: str
+    attempt: int
     text: str | None = None
     fraction: float | None = None
     data: Any = None
@@ -184,7 +185,7 @@ class PlannerNoted(Event):
     """A planner lets something be known of its work.
 
     Attributes:
-        about: `planned`, `mistake`, `edited`, `left`, `refused` or `gave_up`.
+        about: `planned`, `asked`, `prompted`, `mistake`, `edited`, `left`, `refused` or `gave_up`.
         text: What there is to say.
         stars: The stars that it is about; empty for the whole run.
         calls: Requests to its model since it last said something.

@@ -20,8 +20,8 @@ import anyio
 from anyio.abc import TaskGroup
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from constellation_protocol.kinds import DeviceKind, DeviceSpec, StartedDevice
-from constellation_protocol.settings import SessionSettings
+from constellation_protocol.kinds import DeviceKind, DeviceSpec, ModelAgent, StartedDevice
+from constellation_protocol.settings import ReconnectPolicy, SessionSettings
 from constellation_protocol.tasks import background
 
 from .device_kinds import load_device_kind
@@ -37,8 +37,8 @@ EMBEDDED_SESSIONS = SessionSettings(resume_window_s=10.0)
 
 _FLEET_ID = re.compile(r"[0-9a-f]{1,16}-[0-9a-f]{12}")
 
-RETURN_S = 3.0
-"""How long surviving devices may take to come back before they are counted as gone."""
+RETURN_S = ReconnectPolicy().max_delay_s + 2.0
+"""How long surviving devices may take to come back before they are counted as gone: longer than they wait to dial."""
 
 
 class FleetFile(BaseModel):
@@ -135,6 +135,12 @@ async def restart_devices(hub: Hub, fleet: str, *, home: Path, settings: Session
 def surviving(home: Path, fleet: str) -> frozenset[str]:
     """The names of a fleet's devices whose processes live on; raises CannotResume when the fleet is not known."""
     return frozenset(survivor.name for survivor in find_survivors(_read(_folder(home, fleet)).devices))
+
+
+def models_of(home: Path, fleet: str) -> frozenset[str]:
+    """The models that carry out prompts on a fleet's devices; raises CannotResume when the fleet is not known."""
+    agents = [spec.agent for spec in _read(_folder(home, fleet)).devices]
+    return frozenset(agent.model for agent in agents if isinstance(agent, ModelAgent))
 
 
 def dead_fleets(home: Path, *, needed: Collection[str], before: float) -> list[Path]:

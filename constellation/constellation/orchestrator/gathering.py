@@ -7,14 +7,20 @@ that come while a batch is being looked at wait for the next one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
 from ..graph import StarId
-from ..planner import EditPolicy
 from .planning import Review
+
+if TYPE_CHECKING:
+    from ..planner import EditPolicy
+
+ASKED_KEY = "asked"
+"""Where a run's info has what is kept of the request that it was made for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +43,26 @@ class _Waiting:
 
 
 class Gatherer:
-    """Holds stars until somebody has looked at them. It is given as the planner of a run."""
+    """Holds stars until somebody has looked at them. It is given as the planner of a run.
 
-    def __init__(self, policy: EditPolicy) -> None:
+    Attributes:
+        attended: Whether somebody has come to look at them.
+        closed: Whether nothing is held any more.
+    """
+
+    def __init__(self, policy: EditPolicy, *, attended: bool = True) -> None:
         """Gather what a policy wants to be seen."""
         self._policy = policy
+        self.attended = attended
+        self.closed = False
         self._waiting: list[_Waiting] = []
         self._out: dict[int, Sequence[_Waiting]] = {}
         self._batches = 0
-        self._closed = False
         self._changed = anyio.Event()
 
     async def __call__(self, review: Review) -> None:
         """Hold a star until its batch is done."""
-        if self._closed or not self._policy.wants(review.star.id, review.state):
+        if self.closed or not self._policy.wants(review.star.id, review.state):
             return
         item = _Waiting(review.star.id)
         self._waiting.append(item)
@@ -64,11 +76,11 @@ class Gatherer:
     async def next(self) -> ReviewBatch | None:
         """Wait for stars to look at; None when nothing will come any more. Nothing is lost when it is cancelled."""
         while not self._waiting:
-            if self._closed:
+            if self.closed:
                 return None
             await self._changed.wait()
         with anyio.move_on_after(self._policy.gather_s):
-            while not self._closed:
+            while not self.closed:
                 await self._changed.wait()
         self._batches += 1
         taken, self._waiting = self._waiting, []
@@ -82,7 +94,7 @@ class Gatherer:
 
     def close(self) -> None:
         """Hold nothing any more: whoever looked at results is gone."""
-        self._closed = True
+        self.closed = True
         for number in list(self._out):
             self.done(number)
         for item in self._waiting:
@@ -93,3 +105,26 @@ class Gatherer:
     def _notify(self) -> None:
         self._changed.set()
         self._changed = anyio.Event()
+
+
+def gatherer_for(info: Mapping[str, Any], *, closed: bool = False) -> Gatherer | None:
+    """What the planner of the request that a run was made for may come back to, by the run's info.
+
+    Args:
+        info: The run's info.
+        closed: Whether nothing is to be held until it does.
+
+    Returns:
+        None when the run was made for no request, or its planner looks at nothing.
+    """
+    if ASKED_KEY not in info:
+        return None
+    from .requests import policy_of
+
+    policy = policy_of(info)
+    if policy is None:
+        return None
+    gatherer = Gatherer(policy, attended=False)
+    if closed:
+        gatherer.close()
+    return gatherer

@@ -7,7 +7,8 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
@@ -26,10 +27,15 @@ from ..scheduling.run import RECONCILE_S
 from .admission import admit, find_problems
 from .engine import check_size
 from .errors import AdmissionRefused, CannotResume, DecisionNeeded, OrchestratorStopped, RunInUse
+from .fleets import surviving
+from .gathering import Gatherer, gatherer_for
 from .planning import Planner
 from .recovery import MAX_RUNS, claim, read_family, replay
-from .run import LocalRun
+from .run import LocalRun, noted
 from .run_book import RunBook
+
+if TYPE_CHECKING:
+    from ..planner import Remark
 
 FLEET_KEY = "fleet"
 """Where a run's info says which devices it was run on, if those can be brought back."""
@@ -71,8 +77,12 @@ class Intake:
         info: Mapping[str, Any] | None = None,
         planner: Planner | None = None,
         run: RunId | None = None,
+        remarks: Sequence[Remark] = (),
     ) -> LocalRun:
-        """See `Orchestrator.submit`; `run` is the id that it is to have, of `new_run_id`."""
+        """See `Orchestrator.submit`.
+
+        `run` is the id that it is to have, of `new_run_id`; `remarks` is what its planner has said before it began.
+        """
         for key in (FLEET_KEY, HUB_KEY):
             if key in (info or {}):
                 raise ValueError(f"{key!r} can't be among a run's info: the orchestrator notes there where it was run")
@@ -102,7 +112,7 @@ class Intake:
                     shield.shield = False
                     await self._call_devices(graph)
                     shield.shield = True
-                await self._book.engine.ask(started)
+                await self._book.engine.ask(started, *(noted(started.at, run, remark) for remark in remarks))
         return self._book.runs[run]
 
     @asynccontextmanager
@@ -139,9 +149,31 @@ class Intake:
         if found not in self._book.runs:
             return await self.take_up(found, planner or self.planner, rerun_unknown, admitted_only=True)
         held = self._book.runs[found]
+        waiting = self._book.planners.get(found)
+        if isinstance(waiting, Gatherer) and not waiting.attended:
+            waiting.close()  # for a planner that is not wanted
         if not held.machine.ended:
             self._admit(held.machine.graph)
         return held
+
+    async def reopen(self, run: str, planner: Planner | None, rerun_unknown: bool | None, *, home: Path) -> str:
+        """See `Orchestrator.reopen`: bring a run back before its devices are, and return what those are called.
+
+        What the planner of a request is to look at waits for it, or for `resume`.
+        """
+        summary = await self._book.journal.run(run)
+        if summary.state in ("succeeded", "failed", "cancelled"):
+            raise CannotResume(f"run {summary.run} has {summary.state} already; see it with `constellation show`")
+        fleet = summary.info.get(FLEET_KEY)
+        if not isinstance(fleet, str):
+            raise CannotResume(
+                f"run {summary.run} was not run on devices that can be started again; "
+                "start an orchestrator with devices and resume it there"
+            )
+        planner = planner or gatherer_for(summary.info)
+        survivors = surviving(home, fleet) if rerun_unknown is None else None
+        await self.take_up(RunId(summary.run), planner, bool(rerun_unknown), survivors=survivors)
+        return fleet
 
     def _admit(self, graph: TaskConstellation) -> None:
         admit(graph, self._book.profiles)
@@ -161,6 +193,8 @@ class Intake:
         """
         await claim(self._book.journal, run, owner=self._book.owner, at=self._book.engine.clock())
         try:
+            if planner is None:  # that of a request may come back
+                planner = gatherer_for((await self._book.journal.run(run)).info, closed=True)
             family = await read_family(self._book.journal, run)
             if run in self._book.runs:
                 return self._book.runs[run]  # someone else has asked for the same meanwhile

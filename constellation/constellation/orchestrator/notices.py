@@ -81,9 +81,9 @@ def from_note(seq: int, run: str, note: Note) -> out.Event:
     """The event that a note stands for."""
     match note:
         case "star_assigned", time, star, attempt, device:
-            return out.StarAssigned(seq=seq, time=time, run=run, star=star, device=device, attempt=_number(attempt))
+            return out.StarAssigned(seq=seq, time=time, run=run, star=star, device=device, attempt=number_of(attempt))
         case "star_started", time, star, attempt, device:
-            return out.StarStarted(seq=seq, time=time, run=run, star=star, device=device, attempt=_number(attempt))
+            return out.StarStarted(seq=seq, time=time, run=run, star=star, device=device, attempt=number_of(attempt))
         case "star_settled", time, star, state, device, attempts, started_at, ended_at, output, error:
             return out.StarSettled(
                 seq=seq,
@@ -196,5 +196,6 @@ def from_entry(event: ev.RunEvent, machine: RunMachine, seq: int) -> out.Event |
     return None
 
 
-def _number(attempt: str) -> int:
+def number_of(attempt: str) -> int:
+    """Which try of its star an attempt is, from 1."""
     return int(attempt.rpartition("/")[2])

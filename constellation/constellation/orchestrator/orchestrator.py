@@ -20,16 +20,16 @@ from constellation_protocol.tasks import background
 
 from ..graph import TaskConstellation
 from ..journal import FLEETING, Journal, RunSummary, open_journal
-from ..scheduling import PlacementPolicy, RunId, RunOptions
+from ..scheduling import PlacementPolicy, RunOptions
 from .admission import find_problems
 from .asked import CanBeAsked, local_place
 from .devices import DeviceInfo, wait_for_devices
 from .door import Door
 from .engine import one_journal_error
-from .errors import CannotResume, Problem
-from .fleets import EMBEDDED_SESSIONS, Fleet, restart_devices, start_devices, surviving
+from .errors import Problem
+from .fleets import EMBEDDED_SESSIONS, Fleet, restart_devices, start_devices
 from .homes import ARTIFACTS, home_for, using_files
-from .intake import FLEET_KEY, Intake
+from .intake import Intake
 from .planning import Planner
 from .run import LocalRun, find_run
 from .run_book import RunBook
@@ -143,7 +143,8 @@ class Orchestrator(CanBeAsked):
     ) -> AsyncIterator[Orchestrator]:
         """An orchestrator with the devices that a run had before its orchestrator stopped; `resume` gives the run.
 
-        Devices that have outlived that orchestrator are taken back with what they have done meanwhile.
+        Devices that have outlived that orchestrator are taken back with what they have done meanwhile. A run that was
+        made for a request goes on with its planner by `resume_ask` or `resume_asking`; `resume` goes on without.
 
         Args:
             run: The run's id, or the beginning of it.
@@ -161,18 +162,8 @@ class Orchestrator(CanBeAsked):
             CannotResume: the run had no devices of its own.
         """
         async with cls._open(journal, home, planner, policy, no_device_patience_s) as self:
-            summary = await self._book.journal.run(run)
-            if summary.state in ("succeeded", "failed", "cancelled"):
-                raise CannotResume(f"run {summary.run} has {summary.state} already; see it with `constellation show`")
-            fleet_id = summary.info.get(FLEET_KEY)
-            if not isinstance(fleet_id, str):
-                raise CannotResume(
-                    f"run {summary.run} was not run on devices that can be started again; "
-                    "start an orchestrator with devices and resume it there"
-                )
             # Before the devices come back: what they then report is about a run that is known again.
-            survivors = surviving(self.home, fleet_id) if rerun_unknown is None else None
-            await self._intake.take_up(RunId(summary.run), planner, bool(rerun_unknown), survivors=survivors)
+            fleet_id = await self._intake.reopen(run, planner, rerun_unknown, home=self.home)
             async with (
                 restart_devices(self._book.hub, fleet_id, home=self.home, settings=EMBEDDED_SESSIONS) as fleet,
                 self._with_fleet(fleet),

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zlib import crc32
 
+from ..graph import TaskConstellation
 from ..journal import Journal, RunBusy, RunSummary
 from ..scheduling import JournalEntry, RunId, RunMachine
 from ..scheduling.commands import Command
 from ..scheduling.events import RunStarted
 from ..scheduling.records import decode_entry
 from .errors import CannotResume, RunInUse
+from .report import RunReport, make_report
 
 if TYPE_CHECKING:
     import psutil
@@ -118,6 +120,13 @@ async def family_of(journal: Journal, run: str) -> list[RunSummary]:
     for member in family:  # which grows meanwhile
         family += children.get(member.run, ())
     return family
+
+
+async def shown(journal: Journal, run: str) -> tuple[TaskConstellation, RunReport]:
+    """The graph with its states, and the report, of any run in a journal; raises RunNotFound, CannotResume."""
+    summary = await journal.run(run)
+    machine = replay(await read_entries(journal, summary.run))
+    return machine.graph, make_report(summary.run, machine.graph, machine.state)
 
 
 def replay(entries: Sequence[JournalEntry]) -> RunMachine:

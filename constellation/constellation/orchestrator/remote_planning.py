@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,6 +20,8 @@ from .run import Run, Verdict
 
 if TYPE_CHECKING:
     from ..planner import EditPolicy, Remark
+    from .report import RunReport
+    from .requests import AskedRun
 
 _PROFILES: TypeAdapter[dict[str, DeviceProfile]] = TypeAdapter(dict[str, DeviceProfile])
 
@@ -36,6 +38,9 @@ class Caller(Protocol):
     def run(self, value: Mapping[str, Any]) -> Run:
         """The run that an answer names."""
 
+    async def show(self, run: str) -> tuple[TaskConstellation, RunReport]:
+        """The graph with its states, and the report, of any run in the hub's journal."""
+
 
 class RemotePlace:
     """A hub; implements `Place`."""
@@ -48,12 +53,43 @@ class RemotePlace:
         return _PROFILES.validate_python(await self._hub.call("profiles", {}))
 
     async def submit_for_review(
-        self, graph: TaskConstellation, policy: EditPolicy, *, run: RunId, options: RunOptions, info: Mapping[str, Any]
+        self,
+        graph: TaskConstellation,
+        policy: EditPolicy,
+        *,
+        run: RunId,
+        options: RunOptions,
+        info: Mapping[str, Any],
+        remarks: Sequence[Remark],
     ) -> tuple[Run, RemoteReviews]:
         """See `Place.submit_for_review`."""
-        wanted = {"when": policy.when, "stars": sorted(policy.stars), "gather_s": policy.gather_s}
-        arguments = {"graph": dump(graph), "options": asdict(options), "info": dict(info), "run": run, "policy": wanted}
+        arguments = {
+            "graph": dump(graph),
+            "options": asdict(options),
+            "info": dict(info),
+            "run": run,
+            "policy": _policy(policy),
+            "remarks": list(map(_remark, remarks)),
+        }
         return self._hub.run(await self._hub.call("submit_for_review", arguments)), RemoteReviews(self._hub, run)
+
+    async def asked(self, run: str) -> AskedRun:
+        """See `Place.asked`."""
+        from .requests import ASKED_RUN
+
+        return ASKED_RUN.validate_python(await self._hub.call("asked", {"run": run}))
+
+    async def resume_for_review(
+        self, run: str, policy: EditPolicy, *, rerun_unknown: bool
+    ) -> tuple[Run, RemoteReviews]:
+        """See `Place.resume_for_review`."""
+        arguments = {"run": run, "policy": _policy(policy), "rerun_unknown": rerun_unknown}
+        going_on = self._hub.run(await self._hub.call("resume_for_review", arguments))
+        return going_on, RemoteReviews(self._hub, going_on.id)
+
+    async def show(self, run: str) -> tuple[TaskConstellation, RunReport]:
+        """See `Place.show`."""
+        return await self._hub.show(run)
 
     async def keep_answer(self, run: str, answer: str) -> None:
         """See `Place.keep_answer`."""
@@ -103,6 +139,13 @@ async def propose(hub: Caller, run: str, question: str, arguments: Mapping[str, 
 
 async def note(hub: Caller, run: str, remark: Remark) -> None:
     """See `Run.note`."""
+    await hub.call("note", {"run": run, "remark": _remark(remark)})
+
+
+def _remark(remark: Remark) -> Mapping[str, Any]:
     spent = {**asdict(remark.spent), "usd": None if remark.spent.usd is None else str(remark.spent.usd)}
-    said = {"kind": remark.kind, "text": remark.text, "stars": list(remark.stars), "spent": spent}
-    await hub.call("note", {"run": run, "remark": said})
+    return {"kind": remark.kind, "text": remark.text, "stars": list(remark.stars), "spent": spent}
+
+
+def _policy(policy: EditPolicy) -> Mapping[str, Any]:
+    return {"when": policy.when, "stars": sorted(policy.stars), "gather_s": policy.gather_s}

@@ -10,7 +10,7 @@ import anyio
 
 from ..graph import AddStar, EditBatch, EditBuilder, StarId, TaskConstellation, TaskStar, UnknownStar, UpdateStar
 from ..graph.snapshot import Snapshot, owned
-from ..scheduling import RunEnded, RunMachine, UnknownRun
+from ..scheduling import RunEnded, RunId, RunMachine, UnknownRun
 from ..scheduling import events as ev
 from ..scheduling.nesting import find_inside
 from .engine import check_size
@@ -254,23 +254,25 @@ class LocalRun:
 
     async def note(self, remark: Remark) -> None:
         """See `Run.note`."""
-        if self.machine.ended:
-            return
-        spent = remark.spent
-        await self._engine.ask(
-            ev.PlannerNoted(
-                self._engine.clock(),
-                self.machine.run,
-                tuple(map(StarId, remark.stars)),
-                remark.kind,
-                remark.text,
-                spent.calls,
-                spent.input_tokens,
-                spent.output_tokens,
-                None if spent.usd is None else str(spent.usd),
-                spent.seconds,
-            )
-        )
+        if not self.machine.ended:
+            await self._engine.ask(noted(self._engine.clock(), self.machine.run, remark))
+
+
+def noted(at: float, run: RunId, remark: Remark) -> ev.PlannerNoted:
+    """A planner's remark as an event of a run."""
+    spent = remark.spent
+    return ev.PlannerNoted(
+        at,
+        run,
+        tuple(map(StarId, remark.stars)),
+        remark.kind,
+        remark.text,
+        spent.calls,
+        spent.input_tokens,
+        spent.output_tokens,
+        None if spent.usd is None else str(spent.usd),
+        spent.seconds,
+    )
 
 
 def find_run(runs: Iterable[LocalRun], run: str) -> LocalRun:

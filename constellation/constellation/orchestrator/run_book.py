@@ -47,6 +47,7 @@ from .notices import (
     notes_of_end,
     notes_of_rarity,
     notes_of_start,
+    number_of,
     run_finished,
 )
 from .offering import Offering
@@ -329,6 +330,7 @@ class RunBook:
                 run=run,
                 star=star,
                 device=device,
+                attempt=number_of(message.attempt),
                 text=message.text,
                 fraction=message.fraction,
                 data=message.data,

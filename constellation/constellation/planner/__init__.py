@@ -1,12 +1,13 @@
 """The planner: a language model that makes a graph of a request, and edits it while it runs."""
 
-from .agent import ConstellationAgent, EditHost, Plan
+from .agent import ConstellationAgent, EditHost, Past, Plan
 from .budget import Budget, Spent
 from .capabilities import Baseline, Capabilities, violations
 from .errors import BudgetUsedUp, PlanFailed, PlannerError, PlannerMisconfigured
 from .remarks import Remark
 from .settings import EditPolicy, Limits
 from .surroundings import DeviceFacts, Surroundings, ToolFacts
+from .thinking import Thinking
 
 __all__ = [
     "Baseline",
@@ -18,6 +19,7 @@ __all__ = [
     "EditHost",
     "EditPolicy",
     "Limits",
+    "Past",
     "Plan",
     "PlanFailed",
     "PlannerError",
@@ -25,6 +27,7 @@ __all__ = [
     "Remark",
     "Spent",
     "Surroundings",
+    "Thinking",
     "ToolFacts",
     "violations",
 ]

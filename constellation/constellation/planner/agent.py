@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from ..graph import EditBatch, EditRejected, TaskConstellation, ToolCall
@@ -20,6 +20,7 @@ from .prompts import ANSWER, CREATE, EDIT, standing
 from .remarks import Note, Remark
 from .settings import Limits
 from .surroundings import Surroundings
+from .thinking import Watch, unwatched
 from .view import View
 
 _NAME_WORDS = 6
@@ -38,6 +39,21 @@ class Plan:
 
     graph: TaskConstellation
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What a planner has done for a run in an earlier process.
+
+    Attributes:
+        spent: What it has used.
+        prompts: What devices' models have used for the run's prompts.
+        reasons: Why it made its last edits.
+    """
+
+    spent: Spent = field(default_factory=Spent)
+    prompts: Spent = field(default_factory=Spent)
+    reasons: tuple[str, ...] = ()
 
 
 class EditHost(Protocol):
@@ -85,8 +101,8 @@ class ConstellationAgent:
         capabilities: Capabilities | None = None,
         secrets: Iterable[str] | None = None,
         note: Note = _ignore,
-        spent: Spent | None = None,
-        step: int = 0,
+        watch: Watch = unwatched,
+        past: Past | None = None,
     ) -> None:
         """Make a planner.
 
@@ -98,18 +114,20 @@ class ConstellationAgent:
             capabilities: What edits may do besides what they always may.
             secrets: What must never be in a prompt; keys, tokens and passwords of the environment when None.
             note: Takes down what it lets be known.
-            spent: What an earlier process has used of the budget.
-            step: How many requests of the session there have been.
+            watch: Is shown how the model gets on.
+            past: What an earlier process has done, which this one goes on from.
         """
         self.limits = limits or Limits()
         self.capabilities = capabilities or Capabilities()
-        self.ledger = Ledger(budget or Budget(), spent)
+        past = past or Past()
+        self.ledger = Ledger(budget or Budget(), past.spent, past.prompts)
         self.baseline = Baseline()
         self.request = ""
         self._fence = Fence(secrets_of() if secrets is None else secrets)
         self._view = View(self._fence, tokens=self.limits.context_tokens)
-        self._desk = Desk(model, self.ledger, Course(workflow, step), note)
-        self._recent: list[str] = []
+        self._note = note
+        self._desk = Desk(model, self.ledger, Course(workflow, past.spent.calls), note, watch=watch)
+        self._recent = [self._fence.text(reason, tokens=200) for reason in past.reasons][-_RECENT:]
 
     # --- create ------------------------------------------------------------------------------------------------------
 
@@ -132,7 +150,7 @@ class ConstellationAgent:
             draft.reason = None
             return self._fence.text("; ".join(problems), tokens=800)
 
-        await converse(self._desk, messages, draft, self.limits, done=done)
+        await converse(self._desk, messages, draft, self.limits, doing="plan", done=done)
         self.begin(request, draft.graph, surroundings.device_names)
         await self._desk.note(Remark("planned", draft.reason or ""))
         return Plan(draft.graph, draft.reason or "")
@@ -186,7 +204,7 @@ class ConstellationAgent:
         async def done() -> str | None:
             return None if edit.left else await self._try(host, edit, known)
 
-        await converse(self._desk, messages, edit, self.limits, done=done, stars=known)
+        await converse(self._desk, messages, edit, self.limits, doing="edit", done=done, stars=known)
         reason = self._fence.text(edit.reason or "", tokens=200)
         if edit.left:
             await self._desk.note(Remark("left", reason, known))
@@ -227,6 +245,11 @@ class ConstellationAgent:
             return f"the graph has not taken it: {refusal}. Make the edit again on the graph as it is now:\n{now}"
         return None
 
+    async def count_prompt(self, star: str, attempt: int, used: Spent) -> None:
+        """Count what a device's model has used for a star, in one of its tries."""
+        self.ledger.take_prompt(used)
+        await self._note(Remark("prompted", f"try {attempt}", (star,), used))
+
     # --- answer ------------------------------------------------------------------------------------------------------
 
     async def answer(self, graph: TaskConstellation, state: str) -> str:
@@ -238,7 +261,7 @@ class ConstellationAgent:
         """
         results = self._view.outcomes(graph)
         messages = [standing(ANSWER), user(f"The request:\n{self.request}\n\nThe run has {state}.\n{results}")]
-        response = await self._desk.ask(messages, remaining=0.0, last=True)
+        response = await self._desk.ask(messages, doing="answer", remaining=0.0, last=True)
         return response.text.strip()
 
 

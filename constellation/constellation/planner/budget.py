@@ -17,13 +17,16 @@ _SECONDS = {"s": 1, "min": 60, "h": 3600}
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What the planner of one run may use; None is no limit.
+    """What one run may use of models; None is no limit.
+
+    What devices' models use for the run's prompts counts in tokens and money, as far as the devices say it. Calls and
+    seconds are the planner's own.
 
     Attributes:
-        calls: Requests to the model.
+        calls: Requests to the planner's model.
         tokens: Tokens of prompts and answers together.
         usd: US dollars. Prices have to be known.
-        seconds: Seconds of waiting for the model.
+        seconds: Seconds of waiting for the planner's model.
     """
 
     calls: int | None = 60
@@ -113,13 +116,15 @@ class Ledger:
 
     Attributes:
         budget: What may be used.
-        spent: What has been.
+        spent: What the planner has used.
+        prompts: What devices' models have used for prompts.
     """
 
-    def __init__(self, budget: Budget, spent: Spent | None = None) -> None:
+    def __init__(self, budget: Budget, spent: Spent | None = None, prompts: Spent | None = None) -> None:
         """Begin with what an earlier process has used of it already."""
         self.budget = budget
         self.spent = Spent() if spent is None else spent
+        self.prompts = Spent() if prompts is None else prompts
 
     def check(self) -> None:
         """See that another call may be made.
@@ -129,24 +134,30 @@ class Ledger:
             PlannerMisconfigured: there is a budget in money, and nobody knows what has been spent.
         """
         budget, spent = self.budget, self.spent
-        if budget.usd is not None and spent.usd is None:
+        both = spent + self.prompts
+        if budget.usd is not None and both.usd is None:
             raise PlannerMisconfigured(
                 "a budget in money can't be kept, for the price of this model is not known: give its prices (--price), "
                 "or limit calls or tokens instead"
             )
         limits = (
             ("calls", budget.calls, spent.calls, "calls"),
-            ("tokens", budget.tokens, spent.tokens, "tokens"),
-            ("money", budget.usd, spent.usd, "USD"),
+            ("tokens", budget.tokens, both.tokens, "tokens"),
+            ("money", budget.usd, both.usd, "USD"),
             ("time", budget.seconds, spent.seconds, "s"),
         )
         for what, limit, used, unit in limits:
             if limit is not None and used is not None and used >= limit:
-                raise BudgetUsedUp(what, f"the planner's budget of {limit:g} {unit} is used up ({spent})")
+                also = f"; devices' models: {self.prompts}" if self.prompts.calls else ""
+                raise BudgetUsedUp(what, f"the planner's budget of {limit:g} {unit} is used up ({spent}{also})")
 
     def take(self, used: Spent) -> None:
         """Note what a call has used."""
         self.spent += used
+
+    def take_prompt(self, used: Spent) -> None:
+        """Note what a device's model has used."""
+        self.prompts += used
 
     @property
     def seconds_left(self) -> float | None:
@@ -156,4 +167,6 @@ class Ledger:
     @property
     def tokens_left(self) -> int | None:
         """How long the next answer may be, at most; None without limit."""
-        return None if self.budget.tokens is None else max(self.budget.tokens - self.spent.tokens, 1)
+        return (
+            None if self.budget.tokens is None else max(self.budget.tokens - self.spent.tokens - self.prompts.tokens, 1)
+        )

@@ -27,7 +27,7 @@ from ..graph import (
     Trigger,
     Work,
 )
-from ..graph.references import find_references
+from ..graph.references import Reference, find_references
 from ..graph.star import NO_RETRY
 from .fencing import Fence
 from .settings import Limits
@@ -91,6 +91,10 @@ class Composer(ABC):
             Field(description='The arguments; {"$ref": "star#/key"} stands for (part of) another star\'s output'),
         ] = None,
         instruction: Annotated[str, Field(description="Instead of a tool: what a device's LLM agent is to do")] = "",
+        output: Annotated[
+            dict[str, Any] | None,
+            Field(description="For an instruction: JSON Schema of its output, where others use parts of it; else text"),
+        ] = None,
         question: Annotated[str, Field(description="Instead of a tool: what a person is asked to approve")] = "",
         after: Annotated[
             list[str] | None,
@@ -112,7 +116,7 @@ class Composer(ABC):
         try:
             star = TaskStar(
                 id=StarId(id),
-                work=self.work(tool, instruction, question, arguments or {}),
+                work=self.work(tool, instruction, question, arguments or {}, output),
                 name=id,
                 description=description,
                 requires=dict(requires or {}),
@@ -120,8 +124,9 @@ class Composer(ABC):
                 timeout_s=timeout_s,
                 retry=NO_RETRY if tries == 1 else RetryPolicy(max_attempts=tries),
             )
-            used = [reference.star for reference in find_references(star.work.arguments)]
-            self.check_known((*(after or ()), *(source for source in used if source != id)))
+            used = [reference for reference in find_references(star.work.arguments) if reference.star != id]
+            self.check_known((*(after or ()), *(reference.star for reference in used)))
+            self.check_parts(used)
             lines = [AddLine(TaskStarLine(StarId(source), star.id)) for source in dict.fromkeys(after or ())]
         except GraphError as error:
             raise ToolFailed(str(error)) from error
@@ -144,7 +149,14 @@ class Composer(ABC):
 
     # --- checks ------------------------------------------------------------------------------------------------------
 
-    def work(self, tool: str, instruction: str, question: str, arguments: Mapping[str, Any]) -> Work:
+    def work(
+        self,
+        tool: str,
+        instruction: str,
+        question: str,
+        arguments: Mapping[str, Any],
+        output: Mapping[str, Any] | None = None,
+    ) -> Work:
         """The work that a call describes; raises ToolFailed when it is none, or more than one."""
         given = [name for name, text in (("tool", tool), ("instruction", instruction), ("question", question)) if text]
         if len(given) != 1:
@@ -152,7 +164,9 @@ class Composer(ABC):
                 f"a star has one of tool, instruction and question; this has {' and '.join(given) or 'none'}"
             )
         if instruction:
-            return Prompt(instruction, arguments)
+            return Prompt(instruction, arguments, output)
+        if output is not None:
+            raise ToolFailed("output is for an instruction; what a tool returns is told of the tool")
         return Approval(question, arguments) if question else ToolCall(tool, arguments)
 
     def check(self, star: TaskStar) -> None:
@@ -168,6 +182,16 @@ class Composer(ABC):
         problems = self.surroundings.check([star])
         if problems:
             raise ToolFailed(self.fence.text("; ".join(problems), tokens=400))
+
+    def check_parts(self, used: Iterable[Reference]) -> None:
+        """See that nothing is wanted of a part of what is plain text; raises ToolFailed."""
+        for reference in used:
+            work = self.graph[reference.star].work
+            if reference.pointer and isinstance(work, Prompt) and work.output is None:
+                raise ToolFailed(
+                    f"the output of {self.fence.name(reference.star)} is text, which has no {reference.pointer!r}: "
+                    "give that star an output schema, or use all of its output"
+                )
 
     def check_known(self, stars: Iterable[str]) -> None:
         """See that stars are there; raises UnknownYet."""

@@ -6,20 +6,22 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 import anyio
+from anyio.lowlevel import checkpoint
 
 from constellation_tools import ToolsError
 
 from ..llm import (
-    InvalidOutput,
     InvalidToolArguments,
     Message,
     Model,
     ModelRequest,
     ModelResponse,
     ModelTimeout,
+    ProviderError,
     ToolResult,
     ToolSpec,
     ToolUse,
+    ToolUseDelta,
     Usage,
     WorkflowHint,
     user,
@@ -27,8 +29,16 @@ from ..llm import (
 from .budget import Ledger, Spent
 from .composing import Composer, UnknownYet
 from .errors import PlanFailed
+from .keeping import OLD_ANSWERS, kept, told_back
 from .remarks import Note, Remark
 from .settings import Limits
+from .thinking import Doing, Names, Thinking, Watch, unwatched
+
+MAX_REMARK = 4_000
+"""How many characters of a remark are kept: what a model says of itself may be of any length."""
+
+MOST_BREAKS = 2
+"""How often one answer may break off on its way before that counts as a failure."""
 
 MIN_ANSWER_TOKENS = 256
 """The shortest answer that is worth asking for, in tokens."""
@@ -71,11 +81,12 @@ class Desk:
         course: Where the session is.
     """
 
-    def __init__(self, model: Model, ledger: Ledger, course: Course, note: Note) -> None:
+    def __init__(self, model: Model, ledger: Ledger, course: Course, note: Note, *, watch: Watch = unwatched) -> None:
         self.model = model
         self.ledger = ledger
         self.course = course
         self._note = note
+        self._watch = watch
         self._unnoted = Spent()
 
     async def ask(
@@ -83,16 +94,47 @@ class Desk:
         messages: Sequence[Message],
         tools: Sequence[ToolSpec] = (),
         *,
+        doing: Doing,
         remaining: float | None,
         last: bool = False,
+        stars: tuple[str, ...] = (),
     ) -> ModelResponse:
-        """Ask once.
+        """Ask once. What was used for it is taken down before anything is done with the answer.
+
+        An answer that breaks off is asked for again: nothing that it said was done.
 
         Raises:
             BudgetUsedUp, PlannerMisconfigured: the budget has nothing left, or can't be kept.
             LLMError: the model does not answer.
         """
         self.ledger.check()
+        breaks = 0
+        while True:
+            try:
+                response = await self._once(messages, tools, doing=doing, remaining=remaining, last=last)
+                break
+            except ModelTimeout:
+                self.ledger.check()  # where it was the budget's time that ran out, that is what is told
+                raise
+            except _BrokeOff as broken:
+                breaks += 1
+                self.ledger.check()
+                if breaks == MOST_BREAKS:
+                    raise broken.error from None
+        await self.note(Remark("asked", "", stars))
+        self._watch(Thinking(doing, answered=True, spent=self.ledger.spent))
+        return response
+
+    async def _once(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[ToolSpec],
+        *,
+        doing: Doing,
+        remaining: float | None,
+        last: bool,
+    ) -> ModelResponse:
+        self._watch(Thinking(doing, spent=self.ledger.spent))
         left = self.ledger.tokens_left
         request = ModelRequest(
             tuple(messages),
@@ -102,26 +144,24 @@ class Desk:
             hint=self.course.next(remaining=remaining, last=last),
             timeout_s=self.ledger.seconds_left,
         )
-        try:
-            return await self._ask(request)
-        except ModelTimeout:
-            if self.ledger.seconds_left == 0.0:
-                self.ledger.check()  # it was the budget's time that ran out, so that is what is told
-            raise
-
-    async def _ask(self, request: ModelRequest) -> ModelResponse:
-        """Ask, and keep the account of it however it ends."""
         usage: Usage | None = None
-        begun = anyio.current_time()
+        begun, names, came = anyio.current_time(), Names(), False
         try:
-            response = await self.model.respond(request)
+            async with self.model.stream(request) as stream:
+                async for delta in stream:
+                    came = True
+                    star = names.take(delta) if isinstance(delta, ToolUseDelta) else None
+                    if star:
+                        self._watch(Thinking(doing, star, spent=self.ledger.spent))
+            response = stream.response
             usage = response.usage
-        except InvalidOutput as error:
-            usage = error.usage
+        except ProviderError as error:
+            if came and error.retryable:
+                raise _BrokeOff(error) from error
             raise
         finally:
             spent = Spent.of(usage or Usage(), anyio.current_time() - begun)
-            if usage is None:  # nothing came, and nothing is charged for that
+            if usage is None:  # no whole answer came: what is charged for that, if anything, nobody says
                 spent = Spent(1, seconds=spent.seconds)
             self.ledger.take(spent)
             self._unnoted += spent
@@ -130,7 +170,15 @@ class Desk:
     async def note(self, remark: Remark) -> None:
         """Take a remark down, with what has been used since the last one."""
         spent, self._unnoted = self._unnoted, Spent()
-        await self._note(replace(remark, spent=spent))
+        await self._note(replace(remark, text=remark.text[:MAX_REMARK], spent=spent))
+
+
+class _BrokeOff(Exception):
+    """An answer ended before it was whole."""
+
+    def __init__(self, error: ProviderError) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 Done = Callable[[], Awaitable[str | None]]
@@ -138,15 +186,23 @@ Done = Callable[[], Awaitable[str | None]]
 
 
 async def converse(
-    desk: Desk, messages: list[Message], composer: Composer, limits: Limits, *, done: Done, stars: tuple[str, ...] = ()
+    desk: Desk,
+    messages: list[Message],
+    composer: Composer,
+    limits: Limits,
+    *,
+    doing: Doing,
+    done: Done,
+    stars: tuple[str, ...] = (),
 ) -> None:
     """Let the model work until it has finished and nothing is wrong with what it has made.
 
     Args:
         desk: Who asks.
-        messages: The conversation so far; it grows.
+        messages: The conversation so far; it grows, within a bound.
         composer: What the model works on, with its tools.
         limits: How often it may try.
+        doing: What is being made.
         done: Sees whether what was finished can be taken.
         stars: What it is about, for remarks.
 
@@ -158,7 +214,8 @@ async def converse(
     problems: list[str] = []
     specs = [ToolSpec.of(tool) for tool in composer.tools]
     for left in range(limits.rounds, 0, -1):
-        response = await desk.ask(messages, specs, remaining=1.0 + AFTER_THE_ANSWER if left == limits.rounds else 1.0)
+        remaining = 1.0 + AFTER_THE_ANSWER if left == limits.rounds else 1.0
+        response = await desk.ask(messages, specs, doing=doing, remaining=remaining, stars=stars)
         messages.append(response.message)
         answer = _Answer(composer, response.message.tool_uses, limits)
         await answer.carry_out()
@@ -168,7 +225,9 @@ async def converse(
                 return
             answer.refuse_end(refusal)
         problems = answer.problems
-        messages.append(user(*answer.results) if answer.results else user(problems[0]))
+        told = told_back(answer.results, tokens=limits.context_tokens)
+        messages.append(user(*told) if told else user(problems[0]))
+        messages[:] = kept(messages, tokens=OLD_ANSWERS * limits.context_tokens)
         for problem in problems:
             await desk.note(Remark("mistake", problem, stars))
         mistaken += bool(problems)
@@ -227,11 +286,12 @@ class _Answer:
 
     async def _try(self, place: int, call: ToolUse) -> bool:
         """Carry a call out; returns whether a later call of the answer may mend what is wrong with it."""
+        await checkpoint()  # each call takes milliseconds on a large graph, and there may be many: let others work
         try:
             found = self._composer.tools.get(call.name)
             self._told[place] = str(await found.call(call.decoded()))
         except (ToolsError, InvalidToolArguments) as error:
-            self._wrong[place] = str(error)
+            self._wrong[place] = str(error)[:MAX_REMARK]
             return isinstance(error, UnknownYet)
         self._wrong.pop(place, None)
         return False

@@ -35,6 +35,7 @@ from ..graph import (
     Trigger,
     UpdateStar,
 )
+from ..graph.references import Reference, find_references
 from ..graph.states import OPEN
 from .composing import MOST_TRIES, Composer, Requires, TriggerName, rejection
 from .fencing import Fence
@@ -178,6 +179,7 @@ class Edit(Composer):
         if instruction and not isinstance(work, Prompt):
             raise ToolFailed(f"{star} has no instruction to change; add a new star, and drop this one")
         if arguments is not None:
+            self.check_parts(self._used(arguments))
             work = replace(work, arguments=arguments)
         if instruction:
             work = replace(work, instruction=instruction)
@@ -231,6 +233,13 @@ class Edit(Composer):
         return "the changes are made"
 
     # --- inside ------------------------------------------------------------------------------------------------------
+
+    def _used(self, arguments: dict[str, Any]) -> list[Reference]:
+        """What arguments use of stars that are there; raises ToolFailed."""
+        try:
+            return [reference for reference in find_references(arguments) if reference.star in self._after]
+        except GraphError as error:
+            raise ToolFailed(str(error)) from error
 
     def _again(self, spec: TaskStar, device: str, tries: int) -> TaskStar:
         retry = spec.retry if tries == 1 else RetryPolicy(max_attempts=tries)

@@ -23,8 +23,9 @@ order matters and no output is used, then finish. You may make all calls in one 
 
 Split the work so that as much as possible runs at the same time, and spread it over the devices: pieces that do \
 not need one another must not wait for one another. Put a star at the end that gathers what the answer needs, if \
-there is a tool for it. A call that does not fit is answered with what is wrong; mend it and go on. Answer with \
-calls only.
+there is a tool for it. Give an instruction where work needs judgement and no tool does it; with an output schema \
+where another star uses parts of what comes of it. A call that does not fit is answered with what is wrong; mend it \
+and go on. Answer with calls only.
 
 {_DATA}"""
 

@@ -8,9 +8,10 @@ from typing import Literal
 
 from .budget import Spent
 
-RemarkKind = Literal["planned", "mistake", "edited", "left", "refused", "gave_up"]
-"""What it is about: a plan was made; the model made a mistake and was told so; an edit was applied; things were left as
-they are; an edit was refused by the policy, a person or the graph; the planner has given something up, or stopped."""
+RemarkKind = Literal["planned", "asked", "prompted", "mistake", "edited", "left", "refused", "gave_up"]
+"""What it is about: a plan was made; the planner's model has answered; a device's model has been used for a star; the
+model made a mistake and was told so; an edit was applied; things were left as they are; an edit was refused by the
+policy, a person or the graph; the planner has given something up, or stopped."""
 
 
 @dataclass(frozen=True, slots=True)

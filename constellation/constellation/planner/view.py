@@ -149,5 +149,7 @@ def _work(star: TaskStar) -> dict[str, Any]:
     if isinstance(work, ToolCall):
         return {"tool": work.tool, **({"arguments": dict(work.arguments)} if work.arguments else {})}
     if isinstance(work, Prompt):
-        return {"instruction": work.instruction, **({"arguments": dict(work.arguments)} if work.arguments else {})}
+        given = {"arguments": dict(work.arguments)} if work.arguments else {}
+        wanted = {"output": dict(work.output)} if work.output else {}
+        return {"instruction": work.instruction, **given, **wanted}
     return {"question": work.question} if isinstance(work, Approval) else {"nested": True}

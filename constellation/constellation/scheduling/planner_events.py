@@ -10,6 +10,15 @@ from ..graph import StarId
 from ..graph.record import record
 from .ids import RunId
 
+PLANNER = "planner"
+"""The author of a planner's edits."""
+
+ASKED = "asked"
+"""What a remark is about which says that a planner has had an answer of its model."""
+
+PROMPTED = "prompted"
+"""What a remark is about which says what a device's model has used for a star; its text says for which try."""
+
 
 @record
 class ProposalMade:

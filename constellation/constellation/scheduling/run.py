@@ -93,6 +93,7 @@ class RunMachine(AttemptRules):
             if self.graph.state(star) is StarState.RUNNING and self._attempt_of(star) is None
         ]
         self.review = event.review
+        self.planning.restarted()
         # Who asked is gone; whoever plans now decides anew, and asks again if need be.
         for proposal in list(self.planning.proposals):
             self._settle_proposal(proposal, False, "", "the orchestrator was restarted")
@@ -127,6 +128,7 @@ class RunMachine(AttemptRules):
         batch: EditBatch = event.batch
         applied = self.graph.apply(batch, at=event.at)
         self.desk.graph_edited(applied)
+        self.planning.edited(batch)
         self._out.append(EditApplied(self.run, applied, batch.author, batch.reason))
         became_ready = set(applied.changes.ready)
         for star in applied.removed:

@@ -76,7 +76,7 @@ def _of_event(event: RunEvent, star: StarId) -> list[str]:
         case ev.ApprovalAnswered() if about == star:
             by = f" by {event.by}" if event.by else ""
             return [f"it was {'approved' if event.approved else 'denied'}{by}"]
-        case ev.PlannerNoted() if star in event.stars:
+        case ev.PlannerNoted() if star in event.stars and event.about in _REMARKS:
             return [told_note(event)]
         case ev.TimerFired() if star in event.timer.replace("/", ":").split(":"):
             return [f"the timer {event.timer!r} fired"]
@@ -91,7 +91,7 @@ def _of_event(event: RunEvent, star: StarId) -> list[str]:
 
 def told_note(event: ev.PlannerNoted) -> str:
     """What a planner has let be known, in words."""
-    return f"the planner {_REMARKS.get(event.about, event.about)}: {event.text}"
+    return f"the planner {_REMARKS[event.about]}: {event.text}"
 
 
 _REMARKS: Mapping[str, str] = {
@@ -102,6 +102,7 @@ _REMARKS: Mapping[str, str] = {
     "refused": "was refused an edit",
     "gave_up": "gave up",
 }
+"""What is told of remarks; the others keep accounts."""
 
 
 def _named(operation: Operation) -> tuple[StarId, ...]:
@@ -172,7 +173,7 @@ def _of_run(event: RunEvent) -> list[str]:
     match event:
         case ev.RunStarted():
             return [f"the run began with {len(event.graph.get('stars', ()))} stars"]
-        case ev.PlannerNoted():
+        case ev.PlannerNoted() if event.about in _REMARKS:
             about = f" (after {', '.join(event.stars)})" if event.stars else ""
             return [told_note(event) + about]
         case ev.GraphEdited(_, _, batch):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..backoff import longest_wait_s
+
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
@@ -21,5 +23,5 @@ class Backoff:
 
     def delay_s(self, failures: int, chance: float) -> float:
         """The wait after this many failures in a row, at least one; `chance`, from 0 to 1, halves it at most."""
-        longest = self.first_s * self.factor ** min(failures - 1, 32)
-        return min(self.most_s, longest) * (1 - chance / 2)
+        longest = longest_wait_s(failures, first_s=self.first_s, most_s=self.most_s, factor=self.factor)
+        return longest * (1 - chance / 2)

@@ -146,7 +146,8 @@ class ChatModel:
     def _reading(self, request: ModelRequest) -> Reading:
         provider = self._transport.provider
         tools = offered(request.tools, provider) if request.tools else None
-        return Reading(provider, output=request.output, prices=self._prices, tools=tools)
+        taken = [use.id for message in request.messages for use in message.tool_uses]
+        return Reading(provider, output=request.output, prices=self._prices, tools=tools, taken=taken)
 
     async def _persistently(self, request: ModelRequest, once: Callable[[Call], Awaitable[T]], *, stream: bool) -> T:
         """Try until it succeeds or trying again does not help. Hints that are refused are left out, from then on."""

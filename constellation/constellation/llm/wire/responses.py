@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -38,8 +38,19 @@ class Reading:
         output: OutputType[Any] | None = None,
         prices: Prices | None = None,
         tools: OfferedTools | None = None,
+        taken: Iterable[str] = (),
     ) -> None:
-        """Begin; `tools` are those that were offered, whose arguments come back as their own schemas have them."""
+        """Begin.
+
+        Args:
+            provider: Who answers.
+            output: The type that was asked for.
+            prices: What is charged.
+            tools: Those that were offered, whose arguments come back as their own schemas have them.
+            taken: The ids of calls that the conversation has already. Some servers give none, or the same in every
+                answer; a call with such an id gets one of its own.
+        """
+        self._taken = set(taken)
         self._provider = provider
         self._tools = tools
         self._output = output
@@ -149,10 +160,10 @@ class Reading:
             parts.append(Reasoning("".join(self._reasoning), self._provider, _merged(self._opaque)))
         if text := "".join(self._texts):
             parts.append(Text(text))
-        for number, call in enumerate(self._calls):
+        for call in self._calls:
             if not call.name:
                 raise MalformedResponse("a tool call has no name", provider=self._provider)
-            use = ToolUse(call.id or f"call_{number}", call.name, "".join(call.arguments) or "{}")
+            use = ToolUse(self._own_id(call.id), call.name, "".join(call.arguments) or "{}")
             parts.append(use if self._tools is None else self._tools.restored(use))
         finish = self._finish_reason()
         usage = self._usage
@@ -161,6 +172,15 @@ class Reading:
         output = None if self._output is None else self._output.of_answer(text, finish=finish, usage=usage)
         message = Message("assistant", tuple(parts))
         return ModelResponse(message, finish, usage, self._model, self._provider, self._id, output)
+
+    def _own_id(self, given: str) -> str:
+        """An id that no other call of the conversation has: the one that was given, where it is one."""
+        own, number = given, len(self._taken)
+        while not own or own in self._taken:
+            own = f"{given[:32] or 'call'}_{number}"
+            number += 1
+        self._taken.add(own)
+        return own
 
     def _finish_reason(self) -> FinishReason:
         if self._refused:
