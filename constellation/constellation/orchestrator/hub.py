@@ -49,7 +49,7 @@ from .engine import Engine
 from .errors import OrchestratorStopped, RunInUse
 from .limits import HubLimits
 from .quotas import ArtifactQuota
-from .translation import assign_message, attempt_event, cancel_message, joined_event, offer_of, unfit_event
+from .translation import assign_message, attempt_event, cancel_message, joined_event, offer_of, readable, unfit_event
 
 _log = logging.getLogger(__name__)
 
@@ -312,7 +312,7 @@ class Hub:
             elif isinstance(message, Progress):
                 where = parse_attempt(message.attempt)
                 if where is not None:
-                    self._on_progress(*where, device.name, message)
+                    self._on_progress(*where, device.name, readable(message))
             elif isinstance(message, ProfileUpdate):
                 described = True
                 events.append(DeviceChanged(now, device.name, device.epoch, offer_of(device.describe(message.profile))))
