@@ -42,7 +42,7 @@ from .agent_options import (
     Transcripts,
     agent_of,
 )
-from .errors import BadDeviceSetup
+from .errors import BadDeviceSetup, ResultsNotKept
 from .secret_environment import TOKEN_VARIABLE, take_agent_key, take_token
 from .showing import VisibleFormatter, visible, visible_lines
 
@@ -175,7 +175,7 @@ def device(
             anyio.run(lambda: run_device(settings, ready=lambda: _tell_ready(ready_fd)))
     except (BadDeviceSetup, BadTlsFiles, BadMcpServer) as error:
         code = _complain(str(error), 2)
-    except (Refused, ProtocolError) as error:
+    except (Refused, ProtocolError, ResultsNotKept) as error:
         code = _complain(visible(str(error)), 1)
     _leave(code, threads)
 
