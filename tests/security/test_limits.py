@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, ExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack
 from typing import Any
 
 import anyio
@@ -14,6 +14,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from constellation import HubLimits, Orchestrator
+from constellation.orchestrator import control
 from constellation.orchestrator.errors import HubRefused, HubUnreachable
 from constellation.orchestrator.events import StarProgress
 from constellation_protocol import Accept, ArtifactInfo, Limits, Progress, Refused, Result, accept, websocket
@@ -101,6 +102,22 @@ async def test_there_is_room_for_so_many_clients(hub: Hub) -> None:
             with pytest.raises(HubUnreachable, match="this hub has 1 clients already"):
                 async with Orchestrator.connect(played.url, token):
                     pass
+
+
+async def test_connections_that_say_nothing_keep_neither_devices_nor_clients_out(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accept, "HANDSHAKE_TIMEOUT_S", 10 * PATIENCE_S)
+    monkeypatch.setattr(control, "HANDSHAKE_TIMEOUT_S", 10 * PATIENCE_S)
+    async with hub(limits=HubLimits(clients=1)) as played, AsyncExitStack() as stack:
+        control_url = played.url.replace("/aip", "/control")
+        silent = [await stack.enter_async_context(connect(control_url)) for _ in range(1)]
+        for _ in range(accept.MAX_HANDSHAKES):
+            silent.append(await stack.enter_async_context(connect(played.url)))
+        async with played.device("rack"), Orchestrator.connect(played.url, played.orchestrator.token) as client:
+            assert [device.name for device in await client.devices()] == ["rack"]
+            for cut in silent[:2]:
+                await cut.wait_closed()
 
 
 async def test_the_first_message_of_a_client_is_not_looked_at_when_it_is_long(hub: Hub) -> None:
