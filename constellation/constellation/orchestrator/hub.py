@@ -220,10 +220,14 @@ class Hub:
             )
 
     def _next_epoch(self, grant: Grant) -> int:
-        # Above every epoch of an earlier orchestrator on the same journal, without having to remember them.
+        # Above every epoch of an earlier orchestrator on the same journal, unless its clock was ahead of this one.
         self._epoch = max(self._epoch + 1, int(time.time() * 1000))
         self._grants[self._epoch] = grant
         return self._epoch
+
+    def begin_above(self, epoch: int) -> None:
+        """Open further sessions with epochs above this one, of an earlier orchestrator, whatever the clock says."""
+        self._epoch = max(self._epoch, epoch)
 
     # --- sessions ----------------------------------------------------------------------------------------------------
 
