@@ -23,7 +23,9 @@ MAX_DIGITS = 4300
 
 def nests_deeper(value: Any, limit: int) -> bool:
     """Whether a JSON value has more than `limit` levels of objects and arrays."""
-    level = [value]
+    if not isinstance(value, (dict, list, tuple)):
+        return False
+    level: list[Any] = [value]
     for _ in range(limit + 1):
         below: list[Any] = []
         for item in level:
@@ -42,6 +44,8 @@ def nests_deeper(value: Any, limit: int) -> bool:
 
 def unreadable(text: str, *, nesting: int) -> str | None:
     """Why not every reader takes this JSON text, as the end of a sentence about it; None when all do."""
+    if len(text) <= 2 * nesting:  # each level takes two characters at least
+        return None
     if text.count("{") + text.count("[") <= nesting and len(text) <= MAX_DIGITS:
         return None
     try:
