@@ -42,8 +42,9 @@ from .agent_options import (
     Transcripts,
     agent_of,
 )
-from .errors import BadDeviceSetup
+from .errors import BadDeviceSetup, ResultsNotKept
 from .secret_environment import TOKEN_VARIABLE, take_agent_key, take_token
+from .showing import VisibleFormatter, visible, visible_lines
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -134,7 +135,9 @@ def device(
 
     from .runtime import DeviceSettings, run_device
 
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(VisibleFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     sys.path.extend(path for path in import_path or () if path not in sys.path)
     logging.getLogger("httpx2").setLevel(logging.WARNING)  # a line for each request to an MCP server helps nobody
     threads = threading.enumerate()
@@ -181,8 +184,8 @@ def device(
             anyio.run(lambda: run_device(settings, ready=lambda: _tell_ready(ready_fd)))
     except (BadDeviceSetup, BadTlsFiles, BadMcpServer) as error:
         code = _complain(str(error), 2)
-    except (Refused, ProtocolError) as error:
-        code = _complain(str(error), 1)
+    except (Refused, ProtocolError, ResultsNotKept) as error:
+        code = _complain(visible(str(error)), 1)
     _leave(code, threads)
 
 
@@ -198,7 +201,7 @@ def _tell_ready(ready_fd: int | None) -> None:
 
 
 def _complain(message: str, code: int) -> int:
-    typer.echo(f"constellation device: {message}", err=True)
+    typer.echo(f"constellation device: {visible_lines(message)}", err=True)
     return code
 
 

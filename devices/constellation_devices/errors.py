@@ -3,6 +3,7 @@
 DevicesError
 ├── BadDeviceSetup      what the device was told to be can't be: a bad label, a missing tool, an unusable directory
 │   └── StateInUse      another running device keeps its results in the same state directory
+├── ResultsNotKept      results can't be kept any more: the disk is full, or has failed
 ├── DeviceNotStarted    a kind could not start the device (also an OSError, as `DeviceKind.start` promises)
 └── WorkFailed          an attempt's work failed; carries the `ErrorInfo` that its result reports
 """
@@ -28,6 +29,16 @@ class StateInUse(BadDeviceSetup):
     def __init__(self, state_dir: Path) -> None:
         super().__init__(
             f"the state directory {state_dir} is in use by another running device: stop that one or choose another"
+        )
+
+
+class ResultsNotKept(DevicesError):
+    """Raised when the record of attempts can't be written: a device that went on could do work twice, or lose it."""
+
+    def __init__(self, path: Path, error: Exception) -> None:
+        super().__init__(
+            f"results can't be kept in {path} any more ({error}): make room, or see to the disk, and start the device "
+            "again; it then tells which attempts have an unknown outcome"
         )
 
 

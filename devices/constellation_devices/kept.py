@@ -12,13 +12,14 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
 from constellation_protocol.messages import RESULT, ErrorInfo, Result
 
-from .errors import BadDeviceSetup, StateInUse
+from .errors import BadDeviceSetup, ResultsNotKept, StateInUse
 
 HISTORY_LIMIT = 10_000
 """How many acknowledged attempts are remembered, newest first."""
@@ -127,9 +128,11 @@ class SqliteKept:
     Raises:
         StateInUse: another running device has the file open.
         BadDeviceSetup: the file can't be opened, or a newer version has written it.
+        ResultsNotKept: by all methods that write, when the file can't be written any more.
     """
 
     def __init__(self, path: Path, *, now: Callable[[], float] = time.time) -> None:
+        self._path = path
         self._now = now
         self.memory = ""
         try:
@@ -183,18 +186,26 @@ class SqliteKept:
     def begin(self, attempts: Sequence[str]) -> None:
         """Remember that these attempts start now, in one transaction."""
         started_at = self._now()
-        self._database.execute("BEGIN")
-        self._database.executemany(
-            "INSERT INTO attempts (attempt, started_at) VALUES (?, ?)", [(attempt, started_at) for attempt in attempts]
-        )
-        self._database.execute("COMMIT")
+        with self._transaction():
+            self._database.executemany(
+                "INSERT INTO attempts (attempt, started_at) VALUES (?, ?)",
+                [(attempt, started_at) for attempt in attempts],
+            )
         self._known.update(attempts)
 
     def keep(self, *results: Result) -> None:
         """Keep the results until they are acknowledged, in one transaction."""
-        self._database.execute("BEGIN")
-        self._store(results)
-        self._database.execute("COMMIT")
+        with self._transaction():
+            self._store(results)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        try:
+            self._database.execute("BEGIN")
+            yield
+            self._database.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise ResultsNotKept(self._path, error) from error
 
     def _store(self, results: Sequence[Result]) -> None:
         self._database.executemany(
@@ -205,18 +216,17 @@ class SqliteKept:
 
     def acknowledge(self, attempts: Sequence[str]) -> None:
         """Mark these results as delivered, in one transaction."""
-        self._database.execute("BEGIN")
-        self._database.executemany(
-            "UPDATE attempts SET acknowledged = 1 WHERE attempt = ? AND result IS NOT NULL",
-            [(attempt,) for attempt in attempts],
-        )
-        for attempt in attempts:
-            self._waiting.pop(attempt, None)
-        self._acknowledged_since_prune += len(attempts)
-        if self._acknowledged_since_prune > HISTORY_LIMIT:
-            self._known.difference_update(self._prune())
-            self._acknowledged_since_prune = 0
-        self._database.execute("COMMIT")
+        with self._transaction():
+            self._database.executemany(
+                "UPDATE attempts SET acknowledged = 1 WHERE attempt = ? AND result IS NOT NULL",
+                [(attempt,) for attempt in attempts],
+            )
+            for attempt in attempts:
+                self._waiting.pop(attempt, None)
+            self._acknowledged_since_prune += len(attempts)
+            if self._acknowledged_since_prune > HISTORY_LIMIT:
+                self._known.difference_update(self._prune())
+                self._acknowledged_since_prune = 0
 
     def begun(self, attempt: str) -> bool:
         """Whether the attempt was begun here before, also in an earlier life of the device."""

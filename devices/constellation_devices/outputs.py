@@ -11,12 +11,15 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from constellation_protocol.artifacts import ArtifactStore
 from constellation_protocol.messages import ArtifactInfo, ErrorInfo
+from constellation_protocol.nesting import MAX_VALUE_NESTING, unreadable
 from constellation_tools import Artifact
 
 from .errors import WorkFailed
 
 ARTIFACT_KEY = "$artifact"
 _ARTIFACT_MARK = b'"$artifact"'
+_PLAIN = 2**63
+"""Whole numbers below this are read by everybody."""
 
 INVALID_OUTPUT = "InvalidOutput"
 """Error type of work whose output can't be sent."""
@@ -47,11 +50,11 @@ def pack_inline(output: Any, *, store: ArtifactStore, max_inline_bytes: int) -> 
     References to files that this device does not hold are passed through: they are the orchestrator's own.
 
     Raises:
-        WorkFailed: it has no JSON form after all, such as text that is not Unicode.
+        WorkFailed: it has no JSON form after all, such as text that is not Unicode, or none that all can read.
     """
     if output is None:
         return NOTHING
-    if isinstance(output, bool | int | float):
+    if isinstance(output, bool | float) or (isinstance(output, int) and -_PLAIN < output < _PLAIN):
         return PackedOutput(output)
     try:
         encoded = to_json(output)
@@ -59,6 +62,7 @@ def pack_inline(output: Any, *, store: ArtifactStore, max_inline_bytes: int) -> 
         raise WorkFailed(ErrorInfo(type=INVALID_OUTPUT, message=f"the output has no JSON form: {error}")) from error
     if len(encoded) > max_inline_bytes:
         return None
+    _check_readable(encoded)
     if _ARTIFACT_MARK not in encoded:
         return PackedOutput(output)
     return PackedOutput(output, _held(output, store))
@@ -69,16 +73,25 @@ async def pack_output(output: Any, *, store: ArtifactStore, max_inline_bytes: in
 
     Raises:
         ArtifactError: it is longer than any file may be.
+        WorkFailed: it has no JSON form after all, or none that all can read.
     """
     packed = pack_inline(output, store=store, max_inline_bytes=max_inline_bytes)
     if packed is not None:
         return packed
 
     def put() -> ArtifactInfo:
-        return store.put_bytes(to_json(output), name="output.json", media_type="application/json")
+        encoded = to_json(output)
+        _check_readable(encoded)
+        return store.put_bytes(encoded, name="output.json", media_type="application/json")
 
     whole = await anyio.to_thread.run_sync(put)
     return PackedOutput(artifact_of(whole).to_json(), (*_held(output, store), whole))
+
+
+def _check_readable(encoded: bytes) -> None:
+    problem = unreadable(encoded.decode(), nesting=MAX_VALUE_NESTING)
+    if problem is not None:
+        raise WorkFailed(ErrorInfo(type=INVALID_OUTPUT, message=f"the output {problem}"))
 
 
 def _held(output: Any, store: ArtifactStore) -> tuple[ArtifactInfo, ...]:

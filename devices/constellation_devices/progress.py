@@ -13,6 +13,7 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 from constellation_protocol.messages import Progress
+from constellation_protocol.nesting import MAX_VALUE_NESTING, unreadable
 
 from .failures import speakable
 
@@ -50,10 +51,14 @@ class ProgressBuffer:
             text = speakable(text)
         if data is not None:
             encoded = to_json(data)
-            data = from_json(encoded)
             if len(encoded) > MAX_DATA_BYTES:
                 text = f"{text or ''}[partial output of {len(encoded)} bytes left out]"
                 data = None
+            elif unreadable(encoded.decode(), nesting=MAX_VALUE_NESTING) is not None:
+                text = f"{text or ''}[partial output left out: it nests too deep, or has too long a number]"
+                data = None
+            else:
+                data = from_json(encoded)
         if text is None and data is None:
             return
         self._items.append((text, data))

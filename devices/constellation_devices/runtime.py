@@ -11,8 +11,8 @@ from __future__ import annotations
 import logging
 import random
 import signal
-from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from ssl import SSLContext
@@ -26,6 +26,7 @@ from constellation_protocol.tasks import background
 from constellation_tools.mcp import McpServer
 
 from .agent import DeviceAgent
+from .errors import ResultsNotKept
 from .home import open_home
 from .mcp_servers import attached_servers
 from .prompts.opening import open_prompter
@@ -74,10 +75,11 @@ async def run_device(settings: DeviceSettings, *, ready: Callable[[], None]) -> 
 
     Raises:
         BadDeviceSetup: it can't be what it is told to be.
+        ResultsNotKept: its disk is full, or has failed.
         Refused: the orchestrator does not let it in.
         RemoteProtocolError: what answers at the URL is no orchestrator.
     """
-    with open_home(settings.spec, durable=True) as home:
+    with _one_error(), open_home(settings.spec, durable=True) as home:
         async with (
             open_prompter(settings.spec, home, key=settings.agent_key) as prompter,
             DeviceAgent(settings.spec, home, worker_processes=True, prompter=prompter) as agent,
@@ -97,6 +99,21 @@ async def run_device(settings: DeviceSettings, *, ready: Callable[[], None]) -> 
                     reconnect=settings.reconnect,
                 )
                 task_group.cancel_scope.cancel()
+
+
+@contextmanager
+def _one_error() -> Iterator[None]:
+    """Results that can't be kept end all tasks of a device, which may notice it together: one error stands for all."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        failures, others = group.split(ResultsNotKept)
+        if failures is None or others is not None:
+            raise
+        error: BaseException = failures
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise error from None
 
 
 async def stay_connected(

@@ -29,6 +29,7 @@ from constellation_protocol.messages import ArtifactInfo, ErrorInfo
 from .errors import WorkFailed
 from .failures import WORKER_DIED, describe_failure
 from .framing import HEADER, Frame, OutputSplitter, decode_body, encode_frame
+from .outputs import INVALID_OUTPUT
 from .secret_environment import environment_for_tools
 
 _LAST_WORDS_S = 0.5
@@ -211,6 +212,10 @@ class _WorkerProcess:
                 self._body_length = None
             except (anyio.IncompleteRead, anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
                 return None
+            except ValueError as error:
+                raise WorkFailed(
+                    ErrorInfo(type=INVALID_OUTPUT, message=f"what the tool has told can't be read again: {error}")
+                ) from error
             if frame.get("call") != self._calls:
                 continue  # reported by a thread that an earlier call has left running
             if (report := frame.get("progress")) is not None:

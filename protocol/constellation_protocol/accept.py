@@ -17,9 +17,10 @@ from .session_link import SessionLink
 from .settings import HANDSHAKE_TIMEOUT_S, SessionSettings
 from .states import Role, negotiate
 from .transport import NO_PEER, Peer, Transport
+from .unheard import Unheard
 
 MAX_HANDSHAKES = 256
-"""How many connections may be in their opening handshake at once."""
+"""How many connections may be in their opening handshake at once, and how many may be open without a hello."""
 
 Authenticate = Callable[[Hello, Peer], Awaitable[Any]]
 """Says on what grounds a device is let in; raises `Refused`. Only who is let in on the same may resume a session."""
@@ -48,6 +49,7 @@ class Acceptor:
         self._serve = serve
         self._settings = settings
         self._links: dict[str, tuple[SessionLink, Any]] = {}
+        self._unheard = Unheard()
         self._handshakes = 0
         self._closing = False
 
@@ -71,11 +73,8 @@ class Acceptor:
 
     async def _open(self, transport: Transport, peer: Peer) -> SessionLink | None:
         answer: Refuse | ProtocolFault
-        self._handshakes += 1
         try:
-            if self._handshakes > MAX_HANDSHAKES:
-                raise Refused("limit", "too many devices are connecting at this moment", retry=True)
-            return await self._shake_hands(transport, peer)
+            return await self._answer(await self._hear(transport), peer)
         except TransportClosed:
             transport.abort()
             return None
@@ -83,17 +82,29 @@ class Acceptor:
             answer = Refuse.model_validate({"code": refusal.code, "message": refusal.message, "retry": refusal.retry})
         except RemoteProtocolError as error:
             answer = ProtocolFault(code=error.code, message=error.message)
-        finally:
-            self._handshakes -= 1
         await _turn_away(transport, answer)
         return None
 
-    async def _shake_hands(self, transport: Transport, peer: Peer) -> SessionLink:
+    async def _hear(self, transport: Transport) -> str | bytes:
+        """Wait for the first frame. Whoever only holds connections open keeps nobody out: the oldest makes way."""
+        if len(self._unheard) >= MAX_HANDSHAKES:
+            self._unheard.cut_oldest()
         try:
-            with anyio.fail_after(HANDSHAKE_TIMEOUT_S):
-                frame = await transport.receive()
+            with self._unheard.awaited(transport), anyio.fail_after(HANDSHAKE_TIMEOUT_S):
+                return await transport.receive()
         except TimeoutError as error:
             raise TransportClosed(f"no hello within {HANDSHAKE_TIMEOUT_S:g} s") from error
+
+    async def _answer(self, frame: str | bytes, peer: Peer) -> SessionLink:
+        if self._handshakes >= MAX_HANDSHAKES:
+            raise Refused("limit", "too many devices are connecting at this moment", retry=True)
+        self._handshakes += 1
+        try:
+            return await self._shake_hands(frame, peer)
+        finally:
+            self._handshakes -= 1
+
+    async def _shake_hands(self, frame: str | bytes, peer: Peer) -> SessionLink:
         hello = read_hello(frame)
         if self._closing:
             raise Refused("shutting-down", "the orchestrator is stopping", retry=True)

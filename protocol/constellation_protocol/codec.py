@@ -41,6 +41,7 @@ from .messages import (
     TextMessage,
     Welcome,
 )
+from .nesting import MAX_MESSAGE_NESTING, unreadable
 
 FRAME_VERSION = 1
 MAX_CHUNK_BYTES = 256 * 1024
@@ -106,7 +107,7 @@ def encode_message(message: Message, *, limit: int) -> Encoded:
     """Encode one message so that it fits into a frame of at most `limit` bytes.
 
     Raises:
-        LocalProtocolError: the message is too large, or holds a value that JSON has no form for.
+        LocalProtocolError: the message is too large or nests too deep, or holds a value that JSON has no form for.
     """
     if isinstance(message, ArtifactChunk):
         if len(message.data) > MAX_CHUNK_BYTES:
@@ -122,6 +123,8 @@ def encode_message(message: Message, *, limit: int) -> Encoded:
         except (PydanticSerializationError, UnicodeEncodeError) as error:
             raise LocalProtocolError(f"a {message.kind!r} message can't be written as JSON: {error}") from error
         size = len(wire) if wire.isascii() else len(wire.encode())
+        if size + FRAME_OVERHEAD <= limit and (problem := unreadable(wire, nesting=MAX_MESSAGE_NESTING)) is not None:
+            raise LocalProtocolError(f"a {message.kind!r} message {problem}")
     if size + FRAME_OVERHEAD > limit:
         raise LocalProtocolError(
             f"a {message.kind!r} message of {size} bytes does not fit into a frame of {limit} bytes: "

@@ -141,6 +141,15 @@ def big(size: int) -> str:
     return "x" * size
 
 
+@tool
+def odd(levels: int, digits: int) -> Any:
+    """Return a number of so many digits, so many levels deep."""
+    value: Any = 10 ** (digits - 1)
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
 @tool(blocking=False)
 def big_at_once(size: int) -> str:
     """Return a long text from the event loop."""

@@ -260,6 +260,23 @@ async def test_text_that_is_not_unicode_harms_nobody(make_bench: Any, blocking: 
         assert hub.texts(attempt) == ["caf?"]
 
 
+@pytest.mark.parametrize("blocking", [True, False])
+async def test_an_output_that_not_everybody_could_read_fails_its_work_and_nothing_else(
+    make_bench: Any, small_limits: Any, blocking: bool
+) -> None:
+    def peculiar(kind: str) -> Any:
+        deep: Any = "x" * 5000 if kind == "deep and long" else 1
+        for _ in range(0 if kind == "digits" else 150):
+            deep = [deep]
+        return 10**5000 if kind == "digits" else deep
+
+    async with make_bench(tools=[Tool.from_function(peculiar, blocking=blocking)]) as bench:
+        hub = await bench.connect(limits=small_limits)
+        for kind in ("deep", "digits", "deep and long"):
+            result = await hub.call("peculiar", {"kind": kind})
+            assert (result.status, result.error.type) == ("failed", "InvalidOutput"), kind
+
+
 async def test_an_output_that_is_too_long_becomes_a_file(make_bench: Any, small_limits: Any) -> None:
     async with make_bench() as bench:
         hub = await bench.connect(limits=small_limits)

@@ -116,6 +116,43 @@ async def test_a_signal_lets_running_work_finish_and_ends_with_exit_code_0(
 
 
 @pytest.mark.e2e
+async def test_a_device_whose_disk_is_full_stops_and_says_so(
+    socket_hub: Any, tmp_path: Path, sample_tools_file: Path
+) -> None:
+    program = "import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, (2**18, 2**18)); " + (
+        "runpy.run_module('constellation_devices', run_name='__main__', alter_sys=True)"
+    )
+    async with socket_hub(tokens={"d": "right"}) as door:
+        command = [
+            sys.executable,
+            "-c",
+            program,
+            "--url",
+            door.url,
+            "--name",
+            "d",
+            "--state-dir",
+            str(tmp_path / "state"),
+        ]
+        command += ["--tools", f"{sample_tools_file}:big_at_once", "--slots", "4"]
+        environment = {**os.environ, "CONSTELLATION_TOKEN": "right"}
+        async with await anyio.open_process(command, env=environment, stdout=None) as process:
+            hub = await door.session("d")
+            try:
+                for _ in range(4):
+                    await hub.assign("big_at_once", {"size": 100_000})
+                with anyio.fail_after(20):
+                    assert await process.wait() == 1
+                assert process.stderr is not None
+                said = b"".join([piece async for piece in process.stderr]).decode().splitlines()
+            finally:
+                if process.returncode is None:
+                    process.kill()
+    assert "results can't be kept in" in said[-1]
+    assert "Traceback" not in "".join(said)
+
+
+@pytest.mark.e2e
 async def test_a_second_signal_ends_it_at_once(
     socket_hub: Any,
     sample_tools_file: Path,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 import subprocess
 import sys
@@ -63,6 +64,16 @@ def test_long_lines_and_long_data_are_cut_and_say_so() -> None:
     assert message.text is not None
     assert "(5 more characters)" in message.text
     assert "partial output" in message.text
+
+
+@pytest.mark.parametrize("data", [10**5000, json.loads("[" * 101 + "]" * 101)], ids=["digits", "deep"])
+def test_partial_output_that_not_everybody_could_read_is_left_out_and_the_text_is_not(data: Any) -> None:
+    buffer = ProgressBuffer()
+    buffer.add("line", None, data)
+    (message,) = buffer.take("a", 1)
+    assert message.data is None
+    assert message.text is not None
+    assert message.text.startswith("line[partial output left out")
 
 
 def test_data_that_is_not_json_is_refused_where_it_is_reported() -> None:

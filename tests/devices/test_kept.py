@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from constellation_devices import kept as kept_module
-from constellation_devices.errors import BadDeviceSetup, StateInUse
+from constellation_devices.errors import BadDeviceSetup, ResultsNotKept, StateInUse
 from constellation_devices.kept import KeptResults, MemoryKept, SqliteKept
 from constellation_protocol import Result
 
@@ -147,6 +147,27 @@ def test_a_file_that_cannot_be_used_is_refused_with_the_reason(
     spoil(path)
     with pytest.raises(BadDeviceSetup, match=words):
         SqliteKept(path)
+
+
+def test_a_full_disk_is_told_and_what_was_kept_before_stays(tmp_path: Path) -> None:
+    place = tmp_path / "results.sqlite3"
+    kept = SqliteKept(place)
+    kept.begin(["a", "b"])
+    kept.keep(result_of("a"))
+    (pages,) = kept._database.execute("PRAGMA page_count").fetchone()
+    kept._database.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(ResultsNotKept, match=r"results\.sqlite3 any more \(database or disk is full\): make room"):
+        kept.keep(result_of("b", "x" * 100_000))
+    with pytest.raises(ResultsNotKept):
+        kept.begin([f"c{number}" for number in range(10_000)])
+    assert list(kept.waiting()) == ["a"]
+    kept.close()
+    again = SqliteKept(place)
+    assert [(result.attempt, result.status) for result in again.unacknowledged()] == [
+        ("a", "succeeded"),
+        ("b", "failed"),
+    ]
+    again.close()
 
 
 def test_a_directory_that_is_not_there_is_named(tmp_path: Path) -> None:

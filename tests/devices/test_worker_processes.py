@@ -53,6 +53,17 @@ async def test_what_a_tool_prints_becomes_progress_in_order(make_bench: Any) -> 
             ]
 
 
+@pytest.mark.parametrize(("levels", "digits"), [(150, 1), (220, 1), (1, 5000)])
+async def test_an_output_that_not_everybody_could_read_fails_its_work(
+    make_bench: Any, levels: int, digits: int
+) -> None:
+    async with make_bench(worker_processes=True) as bench:
+        hub = await bench.connect()
+        result = await hub.call("odd", {"levels": levels, "digits": digits})
+        assert (result.status, result.error.type) == ("failed", "InvalidOutput")
+        assert (await hub.call("odd", {"levels": 99, "digits": 4000})).status == "succeeded"
+
+
 async def test_progress_files_and_failures_come_through_the_pipe(make_bench: Any) -> None:
     async with make_bench(worker_processes=True) as bench:
         hub = await bench.connect()

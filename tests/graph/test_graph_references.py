@@ -146,6 +146,8 @@ def nested(depth: int) -> Any:
         ({"a": [{1, 2}]}, r"the arguments hold a set at a\[0\]; give JSON values only"),
         ({"a": float("nan")}, "the arguments hold nan at a; JSON has no such number"),
         ({"a": [float("inf")]}, r"the arguments hold inf at a\[0\]; JSON has no such number"),
+        ({"a": 10**4300}, "the arguments hold a number of more than 4300 digits at a; give it as text"),
+        ({"a": [-(10**4300)]}, r"the arguments hold a number of more than 4300 digits at a\[0\]"),
         ({"a": nested(MAX_DEPTH + 1)}, f"the arguments are nested over {MAX_DEPTH} deep at a"),
     ],
 )

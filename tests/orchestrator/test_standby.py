@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -20,6 +21,7 @@ from constellation import AdmissionRefused, Approval, Orchestrator, Run, TaskCon
 from constellation.graph.documents import dump
 from constellation.journal import JournalUnavailable, Record, RunBusy
 from constellation.journal.memory import MemoryJournal
+from constellation.orchestrator import hub as hub_module
 from constellation.orchestrator import intake, run_book
 from constellation.orchestrator import standby as module
 from constellation.orchestrator.credentials import Grant
@@ -220,6 +222,25 @@ async def joined(hub: Orchestrator, name: str, **told: Any) -> AsyncIterator[tup
     with anyio.fail_after(20):
         async with dial(hub.url, lambda: hello, on_acked=acked.extend) as link:
             yield link, acked
+
+
+async def test_work_of_a_run_that_a_hub_with_a_later_clock_had_is_not_lost(
+    journal: FaultyJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with standing_by(journal) as (first, _), joined(first, "d", memory="m") as (link, _):
+        graph = TaskConstellation("own")
+        graph.star("s", "work", idempotent=False)
+        run = await first.submit(graph)
+        (assign,) = await link.receive()
+        assert isinstance(assign, Assign)
+        first._book.stop()  # so that the device does not leave before its hub has gone
+    monkeypatch.setattr(hub_module, "time", SimpleNamespace(time=lambda: time.time() - 3600))
+    async with standing_by(journal) as (second, _):
+        async with joined(second, "d", memory="m", running=(assign.attempt,)) as (link, _):
+            epoch = link.welcome.epoch
+            assert epoch > assign.epoch
+            await link.send(Result(attempt=assign.attempt, epoch=epoch, status="succeeded", output="done"))
+            assert await (await second.find_run(run.id)).result() == {"s": "done"}
 
 
 async def take_over(journal: FaultyJournal, run: Run, *, write: bool) -> None:

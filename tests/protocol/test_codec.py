@@ -33,6 +33,7 @@ from constellation_protocol.messages import (
     Result,
     ToolWork,
 )
+from constellation_protocol.nesting import MAX_DIGITS, MAX_MESSAGE_NESTING, nests_deeper
 
 LIMIT = 4 * 1024 * 1024
 DIGEST = "ab" * 32
@@ -240,6 +241,47 @@ def test_the_head_of_a_frame_fits_into_what_is_kept_free_for_it() -> None:
 def test_a_value_without_a_json_form_is_refused_where_it_is_made(value: object) -> None:
     with pytest.raises(LocalProtocolError, match="can't be written as JSON"):
         encode_message(Result(attempt="a", epoch=1, status="succeeded", output=value), limit=LIMIT)
+
+
+def nested(levels: int, leaf: Any = 1) -> Any:
+    for _ in range(levels):
+        leaf = [leaf]
+    return leaf
+
+
+@pytest.mark.parametrize(
+    ("output", "problem"),
+    [
+        (nested(MAX_MESSAGE_NESTING), "nests deeper than 128 levels"),
+        (nested(250), "too deep"),
+        (10**MAX_DIGITS, "too long a number"),
+        ({"a": -(10**5000)}, "too long a number"),
+    ],
+    ids=["deep", "deeper", "digits", "digits below"],
+)
+def test_what_the_other_side_could_not_read_is_refused_where_it_is_made(output: Any, problem: str) -> None:
+    with pytest.raises(LocalProtocolError, match=problem):
+        encode_message(Result(attempt="a", epoch=1, status="succeeded", output=output), limit=LIMIT)
+
+
+@pytest.mark.parametrize(
+    "output", [nested(MAX_MESSAGE_NESTING - 1), 10 ** (MAX_DIGITS - 1), [[]] * 10_000, "[" * 5000], ids="abcd"
+)
+def test_what_is_just_readable_is_sent(output: Any) -> None:
+    result = Result(attempt="a", epoch=1, status="succeeded", output=output)
+    assert decode(text_frame(result, seq=1), limit=LIMIT).messages == [result]
+
+
+@given(
+    st.recursive(st.none(), lambda below: st.lists(below, max_size=3) | st.dictionaries(st.text(), below, max_size=3))
+)
+def test_levels_are_counted_as_they_are_written(value: Any) -> None:
+    def levels(item: Any) -> int:
+        below = item.values() if isinstance(item, dict) else item
+        return 0 if item is None else 1 + max(map(levels, below), default=0)
+
+    assert not nests_deeper(value, levels(value))
+    assert levels(value) == 0 or nests_deeper(value, levels(value) - 1)
 
 
 def test_an_error_never_quotes_the_frame() -> None:

@@ -330,15 +330,40 @@ async def test_an_orchestrator_that_does_not_answer_is_given_up(monkeypatch: pyt
 
 async def test_too_many_handshakes_at_once_are_turned_away_for_now(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(accept_module, "MAX_HANDSHAKES", 1)
-    async with hub() as orchestrator:
-        silent = await orchestrator.connect()
-        await anyio.wait_all_tasks_blocked()
+    async with hub() as orchestrator, anyio.create_task_group() as tasks:
+        asked, answered = anyio.Event(), anyio.Event()
+
+        async def ponder(hello: Hello, peer: Peer) -> None:
+            asked.set()
+            await answered.wait()
+
+        monkeypatch.setattr(orchestrator.acceptor, "_authenticate", ponder)
+
+        async def first() -> None:
+            async with dial_over(orchestrator.connect, hello):
+                answered.set()
+
+        tasks.start_soon(first)
+        await asked.wait()
         with pytest.raises(Refused) as caught:
             async with dial_over(orchestrator.connect, hello):
                 pass
+        answered.set()
 
         assert (caught.value.code, caught.value.retry) == ("limit", True)
-        await silent.aclose()
+
+
+async def test_who_says_nothing_makes_way_for_who_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accept_module, "MAX_HANDSHAKES", 2)
+    async with hub() as orchestrator:
+        silent = [await orchestrator.connect() for _ in range(2)]
+        await anyio.wait_all_tasks_blocked()
+        async with dial_over(orchestrator.connect, hello):
+            with pytest.raises(TransportClosed):
+                await silent[0].receive()
+            async with dial_over(orchestrator.connect, lambda: hello().model_copy(update={"device": "late"})):
+                pass
+        await silent[1].aclose()
 
 
 async def test_a_silent_connection_is_cut_and_mended() -> None:

@@ -74,6 +74,14 @@ def test_what_a_device_had_begun_and_has_no_result_of_is_not_done_again(h: Harne
     assert h.error("a").type == "AttemptOutcomeUnknown"
 
 
+def test_what_a_device_says_that_it_knows_is_never_taken_for_work_that_it_never_began(h: Harness) -> None:
+    h.start(star("a", "once"))
+    h.restart()
+    h.join(known=("r/a/1",), epoch=0, memory=MEMORY)
+    assert h.told(cmd.Dispatch) == []
+    assert h.error("a").type == "AttemptOutcomeUnknown"
+
+
 def test_an_attempt_that_is_being_stopped_is_not_sent_again(h: Harness) -> None:
     h.start(star("a"))
     h.ask(ev.CancelRequested, ev.StarId("a"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, ExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack
 from typing import Any
 
 import anyio
@@ -14,11 +14,15 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from constellation import HubLimits, Orchestrator
+from constellation.orchestrator import control
 from constellation.orchestrator.errors import HubRefused, HubUnreachable
-from constellation_protocol import ArtifactInfo, Limits, Progress, Refused, Result, accept, websocket
+from constellation.orchestrator.events import StarProgress
+from constellation_protocol import Accept, ArtifactInfo, Limits, Progress, Refused, Result, accept, websocket
 from constellation_protocol.codec import encode_text
 from constellation_protocol.connections import REFUSED_AT_ONCE, Connections
 from constellation_protocol.handshake import MAX_HELLO_BYTES
+from constellation_protocol.messages import ErrorInfo
+from constellation_protocol.nesting import MAX_VALUE_NESTING
 from constellation_protocol.rate import Bucket
 from constellation_protocol.settings import ConnectionLimits
 
@@ -100,6 +104,22 @@ async def test_there_is_room_for_so_many_clients(hub: Hub) -> None:
                     pass
 
 
+async def test_connections_that_say_nothing_keep_neither_devices_nor_clients_out(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accept, "HANDSHAKE_TIMEOUT_S", 10 * PATIENCE_S)
+    monkeypatch.setattr(control, "HANDSHAKE_TIMEOUT_S", 10 * PATIENCE_S)
+    async with hub(limits=HubLimits(clients=1)) as played, AsyncExitStack() as stack:
+        control_url = played.url.replace("/aip", "/control")
+        silent = [await stack.enter_async_context(connect(control_url)) for _ in range(1)]
+        for _ in range(accept.MAX_HANDSHAKES):
+            silent.append(await stack.enter_async_context(connect(played.url)))
+        async with played.device("rack"), Orchestrator.connect(played.url, played.orchestrator.token) as client:
+            assert [device.name for device in await client.devices()] == ["rack"]
+            for cut in silent[:2]:
+                await cut.wait_closed()
+
+
 async def test_the_first_message_of_a_client_is_not_looked_at_when_it_is_long(hub: Hub) -> None:
     async with hub() as played, connect(played.url.removesuffix("/aip") + "/control", compression=None) as socket:
         await socket.send(json.dumps({"kind": "open", "version": 1, "token": "x" * 20_000}))
@@ -172,6 +192,32 @@ async def test_a_hello_over_its_limit_is_not_looked_at(hub: Hub) -> None:
         hello = {"kind": "hello", "device": "rack", "token": played.orchestrator.token, "memory": "x" * MAX_HELLO_BYTES}
         await socket.send(json.dumps({"v": 1, "messages": [hello]}))
         assert '"code":"frame-too-large"' in str(await socket.recv())
+
+
+async def test_what_nests_too_deep_for_some_readers_reaches_none(hub: Hub) -> None:
+    async with hub() as played, played.device("rack") as rack:
+        run = await played.submit("work", "work")
+        deep: Any = 1
+        for _ in range(MAX_VALUE_NESTING + 10):
+            deep = [deep]
+        ends: list[dict[str, Any]] = [
+            {"status": "succeeded", "output": deep},
+            {"status": "failed", "error": ErrorInfo(type="Odd", message="as it is", details={"deep": deep})},
+        ]
+        for end in ends:
+            attempt, epoch = (await rack.assigned()).attempt, rack.link.welcome.epoch
+            await rack.link.send(
+                Accept(attempt=attempt, epoch=epoch),
+                Progress(attempt=attempt, epoch=epoch, text="half way", data=deep),
+                Result(attempt=attempt, epoch=epoch, **end),
+            )
+        report = await run.wait()
+        errors = [str(row.error).partition(":")[0] for row in report.rows]
+        assert errors == ["InvalidOutput", "Odd"]
+        async with Orchestrator.connect(played.url, played.orchestrator.token) as client:
+            events = [event async for event in (await client.find_run(run.id)).events()]
+        progress = [event for event in events if isinstance(event, StarProgress)]
+        assert [(event.text, event.data) for event in progress] == [("half way", None)] * 2
 
 
 @pytest.mark.parametrize("kind", [str, bytes])

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
+import anyio
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
 
 from constellation.cli import main
 from constellation.console.sanitise import visible
@@ -71,3 +75,49 @@ def test_events_in_json_hold_no_control_characters(
     out = capfd.readouterr().out
     assert sorted(ACTING & set(out)) == []
     assert json.loads(out.splitlines()[0])["name"] == f"n{attack}", "and yet nothing is lost"
+
+
+@pytest.mark.parametrize(
+    ("answers", "code"),
+    [
+        (['{"kind":"refuse","code":"authentication","message":ATTACK}'], 1),
+        (['{"kind":"error","code":ATTACK,"message":ATTACK}'], 1),
+        (['{"kind":"welcome","session":"s","epoch":1}', '{"kind":"goodbye","reason":ATTACK}'], 0),
+    ],
+    ids=["refusal", "error", "goodbye"],
+)
+@pytest.mark.anyio
+async def test_nothing_that_a_hub_says_acts_on_the_terminal_of_a_device(
+    answers: list[str], code: int, tmp_path: Path
+) -> None:
+    attack = "".join(ATTACKS.values())
+    frames = [
+        f'{{"v":1,"seq":{number},"messages":[{answer.replace("ATTACK", json.dumps(attack))}]}}'
+        for number, answer in enumerate(answers)
+    ]
+
+    async def talk(connection: ServerConnection) -> None:
+        await connection.recv()
+        for frame in frames:
+            await connection.send(frame)
+        await connection.wait_closed()
+
+    with anyio.fail_after(30):
+        async with serve(talk, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            command = [
+                sys.executable,
+                "-m",
+                "constellation_devices",
+                "--url",
+                f"ws://127.0.0.1:{port}",
+                "--linger",
+                "0",
+            ]
+            done = await anyio.run_process(
+                [*command, "--name", "rack", "--state-dir", tmp_path / "state"], check=False, stderr=subprocess.STDOUT
+            )
+    said = done.stdout.decode()
+    assert done.returncode == code, said
+    assert visible(attack)[:5] in said.replace("\\x1b", "\\e"), "it was shown, and by its name"
+    assert sorted(ACTING & set(said)) == []

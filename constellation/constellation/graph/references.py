@@ -18,6 +18,11 @@ from .star import ID_PATTERN, StarId
 MAX_DEPTH = 64
 """How deep arguments may be nested."""
 
+MAX_DIGITS = 4300
+"""How many digits a whole number in arguments may have: Python and other readers of JSON take no more."""
+
+_ABOVE = 10**MAX_DIGITS
+
 _BAD_ESCAPE = re.compile("~(?![01])")
 _INDEX = re.compile("0|[1-9][0-9]{0,17}")
 
@@ -88,7 +93,7 @@ def find_references(arguments: Mapping[str, Any]) -> tuple[Reference, ...]:
     found: list[Reference] = []
     for key, value in arguments.items():
         kind = type(value)
-        if type(key) is str and (kind is str or kind is int or kind is bool or value is None):
+        if type(key) is str and (kind is str or kind is bool or value is None):
             continue
         _check_key(key, ())
         _walk(value, (key,), found)
@@ -101,7 +106,14 @@ def _check_key(key: object, path: Path) -> None:
 
 
 def _walk(value: Any, path: Path, found: list[Reference]) -> None:
-    if value is None or isinstance(value, (str, int)):
+    if value is None or isinstance(value, str):
+        return
+    if isinstance(value, int):  # bool is one as well
+        if not -_ABOVE < value < _ABOVE:
+            raise ReferenceFault(
+                f"the arguments hold a number of more than {MAX_DIGITS} digits at {show_path(path)}; give it as text",
+                path=path,
+            )
         return
     if isinstance(value, float):
         if not math.isfinite(value):

@@ -19,6 +19,7 @@ from constellation_protocol.errors import ProtocolError, Refused, TransportClose
 from constellation_protocol.settings import HANDSHAKE_TIMEOUT_S
 from constellation_protocol.tasks import background
 from constellation_protocol.transport import NO_PEER, Peer, Transport
+from constellation_protocol.unheard import Unheard
 
 from ..graph import EditBatch, GraphError
 from ..graph.documents import dump, load
@@ -61,6 +62,7 @@ class ControlServer:
         self._max_frame_bytes = max_frame_bytes
         self._limits = limits
         self._clients = 0
+        self._unheard = Unheard()
         self._let_in: dict[_Client, Grant] = {}
 
     async def handle(self, transport: Transport, path: str, peer: Peer = NO_PEER) -> None:
@@ -90,9 +92,10 @@ class ControlServer:
 
     async def _open(self, transport: Transport, peer: Peer) -> Grant:
         """What the client on a new connection may do; raises Refused when it is not let in."""
-        if self._clients > self._limits.clients:
+        # Whoever only holds connections open keeps nobody out: the oldest that is silent makes way.
+        if self._clients > self._limits.clients and not self._unheard.cut_oldest():
             raise Refused("limit", f"this hub has {self._limits.clients} clients already; try again later")
-        with anyio.fail_after(HANDSHAKE_TIMEOUT_S):
+        with self._unheard.awaited(transport), anyio.fail_after(HANDSHAKE_TIMEOUT_S):
             frame = await transport.receive()
         if len(frame) > MAX_OPENING:
             raise Refused("limit", f"the first message is longer than {MAX_OPENING} characters")

@@ -49,7 +49,7 @@ from .engine import Engine
 from .errors import OrchestratorStopped, RunInUse
 from .limits import HubLimits
 from .quotas import ArtifactQuota
-from .translation import assign_message, attempt_event, cancel_message, joined_event, offer_of, unfit_event
+from .translation import assign_message, attempt_event, cancel_message, joined_event, offer_of, readable, unfit_event
 
 _log = logging.getLogger(__name__)
 
@@ -220,10 +220,14 @@ class Hub:
             )
 
     def _next_epoch(self, grant: Grant) -> int:
-        # Above every epoch of an earlier orchestrator on the same journal, without having to remember them.
+        # Above every epoch of an earlier orchestrator on the same journal, unless its clock was ahead of this one.
         self._epoch = max(self._epoch + 1, int(time.time() * 1000))
         self._grants[self._epoch] = grant
         return self._epoch
+
+    def begin_above(self, epoch: int) -> None:
+        """Open further sessions with epochs above this one, of an earlier orchestrator, whatever the clock says."""
+        self._epoch = max(self._epoch, epoch)
 
     # --- sessions ----------------------------------------------------------------------------------------------------
 
@@ -312,7 +316,7 @@ class Hub:
             elif isinstance(message, Progress):
                 where = parse_attempt(message.attempt)
                 if where is not None:
-                    self._on_progress(*where, device.name, message)
+                    self._on_progress(*where, device.name, readable(message))
             elif isinstance(message, ProfileUpdate):
                 described = True
                 events.append(DeviceChanged(now, device.name, device.epoch, offer_of(device.describe(message.profile))))

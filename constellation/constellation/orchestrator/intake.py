@@ -215,6 +215,7 @@ class Intake:
         for member, entries in family.items():
             machine = self._book.engine.scheduler.recover(entries)
             self._book.engine.recovered(member, len(entries))
+            self._book.hub.begin_above(max((attempt.epoch for attempt in machine.attempts.values()), default=0))
             self._book.add(machine, judged_from=judged_from)
         now = self._book.engine.clock()
         going_on = [member for member in family if not self._book.runs[member].machine.ended]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -12,11 +13,14 @@ from constellation_protocol.messages import (
     Assign,
     Cancel,
     DeviceProfile,
+    ErrorInfo,
     Hello,
+    Progress,
     Reject,
     Result,
     ToolWork,
 )
+from constellation_protocol.nesting import MAX_VALUE_NESTING, nests_deeper
 
 from ..graph import Prompt, StarError, TaskStar, ToolCall
 from ..scheduling import AttemptId, DeviceId, Offer, RunEvent
@@ -55,6 +59,8 @@ def attempt_event(message: Accept | Reject | Result, device: DeviceId, now: floa
         return None
     run, star = where
     attempt: Any = message.attempt
+    if isinstance(message, Result):
+        message = _flat_enough(message)
     if isinstance(message, Result) and message.status == "succeeded":
         size = sum(artifact.size for artifact in message.artifacts) if message.artifacts else 0
         return ev.AttemptSucceeded(
@@ -77,6 +83,23 @@ def attempt_event(message: Accept | Reject | Result, device: DeviceId, now: floa
         StarError(error.type, error.message, error.details) if error else StarError("Failed", "it gave no reason"),
         message.duration_s,
     )
+
+
+def _flat_enough(result: Result) -> Result:
+    """The result, or a failure in its place when no client could read what this hub would tell it of its output."""
+    if nests_deeper(result.output, MAX_VALUE_NESTING):
+        error = ErrorInfo(type="InvalidOutput", message=f"its output nests deeper than {MAX_VALUE_NESTING} levels")
+        return replace(result, status="failed", output=None, artifacts=(), error=error)
+    if result.error is not None and nests_deeper(result.error.details, MAX_VALUE_NESTING):
+        return replace(result, error=result.error.model_copy(update={"details": {}}))
+    return result
+
+
+def readable(progress: Progress) -> Progress:
+    """What a device reports, without partial output that nests deeper than every client reads."""
+    if not nests_deeper(progress.data, MAX_VALUE_NESTING):
+        return progress
+    return progress.model_copy(update={"data": None})
 
 
 def unfit_event(message: Assign, device: DeviceId, reason: str, now: float) -> RunEvent | None:

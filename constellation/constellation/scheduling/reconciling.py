@@ -42,6 +42,6 @@ def reconciled(machine: RunMachine, device: DeviceLoad, at: float) -> Iterator[A
         else:
             # A device that has forgotten nothing, and knows nothing of it, never began: unless it has said that it did,
             # and the result was taken from it by an orchestrator that did not have the run.
-            begun = attempt.started or not remembered
+            begun = attempt.started or not remembered or attempt.id in device.known
             reason = f"device {device.id!r} began a new session and does not know of it"
             yield AttemptLost(at, run, attempt.star, attempt.id, device.id, attempt.epoch, reason, begun)

@@ -2,8 +2,14 @@
 
 import { SessionOver } from "./files.js";
 
+/** How many levels of objects and arrays an output may have. */
+const MAX_VALUE_NESTING = 100;
+
 /** A tool failed in a way that its caller should hear of as it is. */
 export class ToolFailed extends Error {}
+
+/** A tool has returned what can't be sent. */
+class InvalidOutput extends ToolFailed {}
 
 /** How arguments and outputs refer to a file. */
 export const reference = ({ sha256, size, name, media_type }) => ({ $artifact: sha256, size, name, media_type });
@@ -68,8 +74,20 @@ function failed(error) {
 
 function pack(output, made, store, { max_inline_output_bytes, max_frame_bytes }) {
   const text = JSON.stringify(output ?? null);
+  if (nestsDeeper(JSON.parse(text), MAX_VALUE_NESTING)) throw new InvalidOutput(`the output nests deeper than ${MAX_VALUE_NESTING} levels`);
   const artifacts = [...made.values()].filter(({ sha256 }) => text.includes(sha256));
   if (Buffer.byteLength(text) <= Math.min(max_inline_output_bytes, max_frame_bytes / 2)) return { output: output ?? null, artifacts };
   const whole = store.put(Buffer.from(text), { name: "output.json", media_type: "application/json" });
   return { output: reference(whole), artifacts: [...artifacts, whole] };
+}
+
+/** Whether a JSON value has more than `limit` levels of objects and arrays; level by level, so that no depth is too much. */
+function nestsDeeper(value, limit) {
+  let level = [value];
+  for (let depth = 0; depth <= limit; depth += 1) {
+    const containers = level.filter((item) => typeof item === "object" && item !== null);
+    if (containers.length === 0) return false;
+    level = containers.flatMap(Object.values);
+  }
+  return true;
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from constellation_protocol.messages import Accept, Result
+from constellation_protocol.nesting import MAX_VALUE_NESTING
 
 from ..errors import CheckSkipped
 from ..kit import check
@@ -41,6 +42,18 @@ async def tells_of_a_failure(stage: Stage) -> None:
         assert result.error is not None, "a failed result without an error has failed the check before"
         peer.expect("as asked" in result.error.message, f"the message is {result.error.message!r}, not 'as asked'")
         peer.expect(bool(result.error.type), "the error's type is empty")
+
+
+@check
+async def sends_what_everybody_can_read(stage: Stage) -> None:
+    """An output of 100 levels is sent; a deeper one, which nobody has to read, makes the work fail."""
+    async with stage.opened() as peer:
+        value: list[object] = []
+        for _ in range(MAX_VALUE_NESTING - 1):
+            value = [value]
+        result = await peer.result(await peer.assign("echo", {"value": value}))
+        peer.expect(result.output == value, "'echo' returns its value; the output is another")
+        await peer.result(await peer.assign("echo", {"value": [value]}), "failed")
 
 
 @check
