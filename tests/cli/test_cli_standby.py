@@ -59,7 +59,7 @@ def test_a_run_of_a_hub_that_is_killed_ends_at_the_one_that_stands_by(
 ) -> None:
     hubs = [start("serve", "--port", "0", "--token-file", "token", "--journal", store)]
     urls = [str(hubs[0].until(lambda line: line.startswith("hub at "))).removeprefix("hub at ")]
-    hubs.append(start("serve", "--port", "0", "--token-file", "token", "--journal", store))
+    hubs.append(start("serve", "--port", "0", "--token-file", "token", "--store", store))
     urls.append(str(hubs[1].until(lambda line: line.startswith("hub at "))).removeprefix("hub at "))
     root = Path("root")
     root.mkdir()

@@ -45,6 +45,8 @@ TokenFile = Annotated[
 Journal = Annotated[
     str | None,
     typer.Option(
+        "--journal",
+        "--store",
         help="The journal: a file, or the postgresql:// URL of a database; the user's own file when left out.",
         metavar="PATH",
     ),
