@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from decimal import Decimal
 
 import pytest
 
 from constellation.llm import ModelAddress, ModelMisconfigured, open_model, opening, user
 from constellation.llm import ModelRequest as Request
+from constellation.llm.clients import price_table
 from constellation.testing.models import ModelServer
 
 KEY = "sk-test-0123456789abcdef"
@@ -97,3 +99,21 @@ def test_importing_the_room_loads_no_providers_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+@pytest.mark.anyio
+async def test_openai_has_the_prices_of_the_table_that_is_installed_and_servers_like_it_have_none() -> None:
+    async with open_model("openai/gpt-4o-mini", api_key=KEY) as model:
+        prices = await model.prices()
+    assert prices is not None
+    assert (prices.input, prices.output) == (Decimal("0.15"), Decimal("0.6"))
+    for other in ("openai/gpt-4o-mini@http://127.0.0.1:9", "vllm/gpt-4o-mini@http://127.0.0.1:9", "openai/none-such"):
+        async with open_model(other, api_key=KEY) as model:
+            assert await model.prices() is None
+
+
+@pytest.mark.anyio
+async def test_where_no_table_is_installed_no_price_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(price_table, "find_spec", lambda name: None)
+    async with open_model("openai/gpt-4o-mini", api_key=KEY) as model:
+        assert await model.prices() is None

@@ -232,6 +232,13 @@ async def test_a_budget_in_money_needs_a_price() -> None:
             )
 
 
+async def test_that_there_is_no_price_is_found_before_anything_is_paid() -> None:
+    async with ModelServer([]) as server, Orchestrator.local(1, tools=TOOLS) as orchestrator:
+        with pytest.raises(PlannerMisconfigured, match="price of this model is not known"):
+            await orchestrator.ask("Do it", model=server.model, options=AskOptions(budget=Budget(usd=Decimal(1))))
+        assert server.requests == []
+
+
 async def test_what_was_used_is_in_the_runs_account() -> None:
     with ScriptedModel(
         [said(star("a"), FINISH, prompt=1000, completion=50), Reply("Done.", usage=Used(300, 4))]

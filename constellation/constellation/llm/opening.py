@@ -186,7 +186,10 @@ def _openai(address: ModelAddress, api_key: str | None) -> Transport:
     key = api_key or (None if variable is None else os.environ.get(variable))
     if not key and server.needs_key and address.url is None:
         raise ModelMisconfigured(f"{address.provider} needs a key: set {variable}, or give api_key")
-    return OpenAITransport(provider=address.provider, model=address.model, api_key=key or KEYLESS, base_url=url)
+    is_openai = address.provider == "openai" and address.url is None
+    return OpenAITransport(
+        provider=address.provider, model=address.model, api_key=key or KEYLESS, base_url=url, is_openai=is_openai
+    )
 
 
 def _litellm(address: ModelAddress, api_key: str | None) -> Transport:

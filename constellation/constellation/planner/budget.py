@@ -135,11 +135,7 @@ class Ledger:
         """
         budget, spent = self.budget, self.spent
         both = spent + self.prompts
-        if budget.usd is not None and both.usd is None:
-            raise PlannerMisconfigured(
-                "a budget in money can't be kept, for the price of this model is not known: give its prices (--price), "
-                "or limit calls or tokens instead"
-            )
+        self.check_prices(known=both.usd is not None)
         limits = (
             ("calls", budget.calls, spent.calls, "calls"),
             ("tokens", budget.tokens, both.tokens, "tokens"),
@@ -150,6 +146,14 @@ class Ledger:
             if limit is not None and used is not None and used >= limit:
                 also = f"; devices' models: {self.prompts}" if self.prompts.calls else ""
                 raise BudgetUsedUp(what, f"the planner's budget of {limit:g} {unit} is used up ({spent}{also})")
+
+    def check_prices(self, *, known: bool) -> None:
+        """See that a budget in money can be kept; raises PlannerMisconfigured when it can't."""
+        if self.budget.usd is not None and not known:
+            raise PlannerMisconfigured(
+                "a budget in money can't be kept, for the price of this model is not known: give its prices (--price), "
+                "or limit calls or tokens instead"
+            )
 
     def take(self, used: Spent) -> None:
         """Note what a call has used."""

@@ -11,6 +11,7 @@ from anyio.lowlevel import checkpoint
 from constellation_tools import ToolsError
 
 from ..llm import (
+    ChatModel,
     InvalidToolArguments,
     Message,
     Model,
@@ -108,6 +109,8 @@ class Desk:
             LLMError: the model does not answer.
         """
         self.ledger.check()
+        if isinstance(self.model, ChatModel):  # of others it is known when they have answered
+            self.ledger.check_prices(known=await self.model.prices() is not None)
         breaks = 0
         while True:
             try:

@@ -131,12 +131,17 @@ class ChatModel:
         with self._within(self._settings.answer_s, "answer"):
             return recognise(await self._transport.models())
 
-    async def _prepare(self, request: ModelRequest) -> None:
-        """Load what is needed, and learn once what has to be known: prices and, for a hint, the dialect."""
+    async def prices(self) -> Prices | None:
+        """What is charged; None where nobody knows. It asks no server."""
         await self._transport.ready()
         if not self._prices_known:
             self._prices = await self._transport.prices()
             self._prices_known = True
+        return self._prices
+
+    async def _prepare(self, request: ModelRequest) -> None:
+        """Load what is needed, and learn once what has to be known: prices and, for a hint, the dialect."""
+        await self.prices()
         if request.hint is not None and self._dialect is None:
             try:
                 self._dialect = dialect_named((await self.facts()).dialect)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
-from decimal import Decimal
 from typing import Any
 
 import anyio
@@ -16,6 +15,7 @@ from ..scrubbing import scrub
 from ..usage import Prices
 from ..wire.faults import fault_of
 from ..wire.requests import Call
+from .price_table import prices_of
 from .transport import Answer, Chunks
 
 _IN_USE: set[int] = set()
@@ -23,8 +23,6 @@ _IN_USE: set[int] = set()
 
 _HTTP_LIBRARIES = frozenset({"aiohttp", "httpcore", "httpcore2", "httpx", "httpx2"})
 """The packages whose errors mean that the connection failed."""
-
-_PER_MILLION = Decimal(1_000_000)
 
 
 class LiteLLMTransport:
@@ -75,12 +73,7 @@ class LiteLLMTransport:
             info = library.get_model_info(self._model)
         except Exception:  # litellm raises a bare Exception for a model that it has no entry of
             return None
-        rates = [info.get(f"{name}_cost_per_token") for name in ("input", "output")]
-        if not any(rates):
-            return None
-        rates += [info.get("cache_read_input_token_cost"), info.get("cache_creation_input_token_cost")]
-        exact = [None if rate is None else Decimal(str(rate)) * _PER_MILLION for rate in rates]
-        return Prices(exact[0] or Decimal(0), exact[1] or Decimal(0), exact[2], exact[3])
+        return prices_of(info)
 
     async def send(self, call: Call) -> Answer:
         """Send a request and wait for the whole answer."""

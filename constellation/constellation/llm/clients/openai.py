@@ -20,6 +20,7 @@ from ..usage import Prices
 from ..wire.faults import fault_of
 from ..wire.requests import Call
 from ..wire.sse import EventReader, EventTooLong
+from .price_table import openai_prices
 from .transport import Answer, Chunks
 
 if TYPE_CHECKING:
@@ -31,12 +32,23 @@ _DONE = b"[DONE]"
 class OpenAITransport:
     """Carries requests with `openai.AsyncOpenAI`, which is made at the first one."""
 
-    def __init__(self, *, provider: str, model: str, api_key: str, base_url: str | None = None) -> None:
-        """Describe the server; nothing is imported or connected yet."""
+    def __init__(
+        self, *, provider: str, model: str, api_key: str, base_url: str | None = None, is_openai: bool = False
+    ) -> None:
+        """Describe the server; nothing is imported or connected yet.
+
+        Args:
+            provider: Its name.
+            model: The model's name, as the server is told it.
+            api_key: The key.
+            base_url: Where the server is; None for where the library knows OpenAI to be.
+            is_openai: Whether it is OpenAI itself, whose prices apply then.
+        """
         self._provider = provider
         self._model = model
         self._api_key = api_key
         self._base_url = base_url
+        self._is_openai = is_openai
         self._client: AsyncOpenAI | None = None
 
     @property
@@ -56,8 +68,8 @@ class OpenAITransport:
             self._made()
 
     async def prices(self) -> Prices | None:
-        """Not known: compatible servers have none, and OpenAI's are not published by its library."""
-        return None
+        """What OpenAI charges, where a table of that is installed; compatible servers have no prices."""
+        return await anyio.to_thread.run_sync(openai_prices, self._model) if self._is_openai else None
 
     async def send(self, call: Call) -> Answer:
         """Send a request and wait for the whole answer."""
