@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 import trustme
 
 from constellation.cli import main
+from constellation.cli.hub import url_for_others
 
 pytestmark = pytest.mark.e2e
 
@@ -164,3 +166,12 @@ def test_who_has_a_token_of_their_own_gets_in_until_it_is_revoked(
     capsys.readouterr()
     assert main(["devices", "--hub", url, "--token-file", "ann.token"]) == 2
     assert "the token is not valid for this hub" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("everywhere", ["0.0.0.0", "[::]"])
+def test_a_hub_on_all_addresses_is_reached_by_the_machines_name(everywhere: str) -> None:
+    assert url_for_others(f"wss://{everywhere}:8765") == f"wss://{socket.gethostname()}:8765"
+
+
+def test_any_other_hub_is_reached_where_it_listens() -> None:
+    assert url_for_others("ws://127.0.0.1:8765") == "ws://127.0.0.1:8765"

@@ -78,8 +78,9 @@ def serve(
             at = f"--token-file {place}" if place is not None else ""
             write_text(f"hub at {orchestrator.url}")
             write_text(f"token in {place or TOKEN_VARIABLE}")
-            write_text(f"devices join with: constellation device --url {orchestrator.url} {at}".rstrip())
-            write_text(f"workflows run with: constellation run FILE --hub {orchestrator.url} {at}".rstrip())
+            url = url_for_others(orchestrator.url)
+            write_text(f"devices join with: constellation device --url {url} {at}".rstrip())
+            write_text(f"workflows run with: constellation run FILE --hub {url} {at}".rstrip())
             await anyio.sleep_forever()
         return 0  # not reached: a hub is stopped by a signal
 
@@ -118,6 +119,15 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == LOOPBACK_NAME
+
+
+def url_for_others(url: str) -> str:
+    """Where other machines reach a hub: one that listens on all addresses is reached by this machine's name."""
+    import socket
+
+    for everywhere in ("//0.0.0.0:", "//[::]:"):
+        url = url.replace(everywhere, f"//{socket.gethostname()}:", 1)
+    return url
 
 
 def _table(found: list[DeviceInfo]) -> list[str]:
