@@ -201,13 +201,21 @@ async def test_nothing_runs_before_the_first_call_or_after_it_is_closed(site: Si
         await Person(tools)("open", url=site.url())
 
 
+def command_of(process: psutil.Process) -> str:
+    """The command line; nothing of a process that has ended, as those may have that other tests have left."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""
+
+
 async def test_a_browser_that_ends_is_started_anew(site: Site, person: Person) -> None:
     await person("open", url=site.url())
+    family = {process: command_of(process) for process in psutil.Process().children(recursive=True)}
     (main,) = [
         process
-        for process in psutil.Process().children(recursive=True)
-        if "--remote-debugging-pipe" in process.cmdline() and "--type" not in " ".join(process.cmdline())
-        if "supervisor.py" not in " ".join(process.cmdline())
+        for process, command in family.items()
+        if "--remote-debugging-pipe" in command and "--type" not in command and "supervisor.py" not in command
     ]
     main.kill()
     main.wait(30)
