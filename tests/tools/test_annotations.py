@@ -195,3 +195,48 @@ def test_fields_of_classes_are_held_to_the_same() -> None:
     assert tool_of(Model).input_schema["$defs"]["Model"]["properties"]["permission"]["default"] == 1
     with pytest.raises(ToolDefinitionError, match=r"ByTuple\.A"):
         tool_of(Holder)
+
+
+class Tree(typing.TypedDict, total=False):
+    value: Required[int]
+    children: NotRequired[list[Tree]]
+
+
+def test_a_typed_dict_may_refer_to_itself() -> None:
+    tree = {"value": 1, "children": [{"value": 2}]}
+    assert converted(Tree, tree) == tree
+    with pytest.raises(InvalidArguments, match=r"children\[0\].value"):
+        converted(Tree, {"value": 1, "children": [{}]})
+    assert described(Tree)["properties"]["children"] == {"type": "array", "items": {"$ref": "#/$defs/Tree"}}
+
+
+class Size(enum.Enum):
+    SMALL = 1
+    LARGE = "large"
+
+
+@pytest.mark.parametrize(
+    ("given", "member"), [(1, Size.SMALL), ("large", Size.LARGE), (Size.SMALL, Size.SMALL), ("none", "none")]
+)
+def test_a_literal_of_enum_members_takes_their_values(given: Any, member: Any) -> None:
+    assert converted(typing.Literal[Size.SMALL, Size.LARGE, "none"], given) is member
+
+
+@pytest.mark.parametrize("given", [2, True, "1", None])
+def test_a_literal_of_enum_members_takes_no_other_values(given: Any) -> None:
+    with pytest.raises(InvalidArguments):
+        converted(typing.Literal[Size.SMALL, Size.LARGE], given)
+
+
+@pytest.mark.parametrize("annotation", [[int], typing.Final[int], Annotated[int, Field(gt="a")]])  # type: ignore[arg-type]
+def test_what_is_no_type_is_refused_with_the_parameters_name(annotation: Any) -> None:
+    with pytest.raises(ToolDefinitionError, match="parameter 'v'"):
+        tool_of(annotation)
+
+
+def test_a_parameter_may_have_an_alias() -> None:
+    made = tool_of(Annotated[int, Field(alias="value"), "how many"])
+    assert made.input_schema["properties"] == {"value": {"type": "integer", "description": "how many"}}
+    assert made.call_sync({"value": 3}) == 3
+    with pytest.raises(InvalidArguments, match="did you mean 'value'"):
+        made.call_sync({"valu": 3})

@@ -249,6 +249,12 @@ def test_a_directory_is_all_its_files_but_those_with_an_underscore(folder: Path)
     assert load_tools(str(folder)).names == ("first", "second")
 
 
+def test_a_file_that_ends_the_program_is_told_as_one_that_cant_be_imported(folder: Path) -> None:
+    (folder / "ends.py").write_text("raise SystemExit(7)\n")
+    with pytest.raises(ToolLoadError, match=r"ends.py.*SystemExit: 7"):
+        load_tools(str(folder / "ends.py"))
+
+
 def test_an_empty_directory_holds_no_tools(folder: Path) -> None:
     with pytest.raises(ToolLoadError, match="holds no tools"):
         load_tools(str(folder))

@@ -8,6 +8,7 @@ import decimal
 import enum
 import functools
 import gc
+import json
 import uuid
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -511,3 +512,54 @@ def test_a_result_of_any_type_is_accepted_and_described_where_possible() -> None
     assert unsaid.output_schema is None
     assert hidden.output_schema is None
     assert unsaid.input_schema["properties"] == {}
+
+
+class Aliased(BaseModel):
+    inner: int = Field(alias="outerName")
+
+
+def test_results_have_the_names_that_their_schema_says() -> None:
+    @tool
+    def give() -> list[Aliased]:
+        return [Aliased(outerName=1)]
+
+    result = give.call_sync({})
+    assert result == [{"outerName": 1}]
+    assert give.output_schema is not None
+    Draft202012Validator(give.output_schema).validate(result)
+
+
+def test_infinities_are_never_in_schemas_and_null_in_results() -> None:
+    @tool
+    def give(
+        most: float = float("inf"), least: Annotated[float, Field(default=float("-inf"))] = 0.0
+    ) -> dict[str, float]:
+        return {"most": most, "one": 1.5}
+
+    @tool
+    def number() -> float:
+        return float("nan")
+
+    assert "default" not in give.input_schema["properties"]["most"]
+    json.dumps(give.input_schema, allow_nan=False)
+    assert give.call_sync({}) == {"most": None, "one": 1.5}
+    assert number.call_sync({}) is None
+
+
+def test_a_class_as_a_tool_gives_its_objects() -> None:
+    made = Tool.from_function(Cat)
+    assert made.output_schema is not None
+    Draft202012Validator(made.output_schema).validate(made.call_sync({"kind": "cat", "lives": 9}))
+
+
+def test_a_dataclass_is_not_asked_for_what_it_makes_itself() -> None:
+    @dataclasses.dataclass
+    class Counted:
+        start: int
+        count: int = dataclasses.field(default=0, init=False)
+
+    @tool
+    def take(it: Counted) -> int:
+        return it.start
+
+    assert list(take.input_schema["$defs"]["Counted"]["properties"]) == ["start"]

@@ -7,6 +7,7 @@ business.
 from __future__ import annotations
 
 import collections.abc
+import enum
 import sys
 import types
 import typing
@@ -15,6 +16,7 @@ from operator import or_
 from typing import Annotated, Any, get_args, get_origin
 
 import typing_extensions
+from pydantic import BeforeValidator
 from pydantic.fields import FieldInfo
 
 _EAGER = frozenset(
@@ -44,20 +46,28 @@ _UNPACK = (typing.Unpack, typing_extensions.Unpack)
 _UNIONS = (typing.Union, types.UnionType)
 
 
-def adapted(annotation: Any) -> Any:
-    """Return an annotation that pydantic takes in the way that Python means this one."""
+def adapted(annotation: Any, made: dict[Any, Any] | None = None) -> Any:
+    """Return an annotation that pydantic takes in the way that Python means this one.
+
+    Args:
+        annotation: The annotation.
+        made: What has been put in place of classes around this annotation, which may refer to them.
+    """
+    made = {} if made is None else made
     origin = get_origin(annotation)
     if origin is None:
-        return _adapted_class(annotation)
+        return _adapted_class(annotation, made)
     arguments = get_args(annotation)
     if origin in _EAGER:
-        return _list_of(adapted(arguments[0]))
+        return _list_of(adapted(arguments[0], made))
     if origin in _ANNOTATED:
-        inner = adapted(arguments[0])
+        inner = adapted(arguments[0], made)
         return annotation if inner is arguments[0] else Annotated[(inner, *annotation.__metadata__)]
-    if origin in (typing.Literal, collections.abc.Callable):
+    if origin is typing.Literal:
+        return _with_json_values(annotation, arguments)
+    if origin is collections.abc.Callable:
         return annotation
-    inner_arguments = tuple(adapted(argument) for argument in arguments)
+    inner_arguments = tuple(adapted(argument, made) for argument in arguments)
     if all(new is old for new, old in zip(inner_arguments, arguments, strict=True)):
         return annotation
     if origin in _UNIONS:
@@ -94,26 +104,52 @@ def _list_of(item: Any) -> Any:
     return types.GenericAlias(list, (item,))
 
 
-def _adapted_class(annotation: Any) -> Any:
+def _with_json_values(annotation: Any, values: tuple[Any, ...]) -> Any:
+    """A `Literal` whose enum members may also be given by their values, which is how JSON has them."""
+    members = [value for value in values if isinstance(value, enum.Enum)]
+    if not members:
+        return annotation
+    plain = [value for value in values if not isinstance(value, enum.Enum)]
+
+    def member_of(given: Any) -> Any:
+        if isinstance(given, enum.Enum) or any(type(given) is type(value) and given == value for value in plain):
+            return given
+        same = (each for each in members if type(given) is type(each.value) and given == each.value)
+        return next(same, given)
+
+    return Annotated[annotation, BeforeValidator(member_of)]
+
+
+def _adapted_class(annotation: Any, made: dict[Any, Any]) -> Any:
     if annotation in _EAGER_CLASSES:
         return list
     if annotation is typing_extensions.LiteralString or annotation is getattr(typing, "LiteralString", None):
         return str
     if sys.version_info < (3, 12) and isinstance(annotation, _StandardTypedDict):
-        return _with_known_keys(annotation)
+        return made[annotation] if annotation in made else _with_known_keys(annotation, made)
     return annotation
 
 
-def _with_known_keys(typed_dict: Any) -> Any:
+def _with_known_keys(typed_dict: Any, known: dict[Any, Any]) -> Any:
     """The same `TypedDict` by typing_extensions: before Python 3.12 the standard one hides what pydantic needs."""
     make: Any = typing_extensions.TypedDict
+    made = known[typed_dict] = make(typed_dict.__name__, {})  # its fields may refer to it
     hints = typing_extensions.get_type_hints(typed_dict, include_extras=True)
     fields: dict[str, Any] = {}
     for name, hint in hints.items():
         marked, inner = _unmarked(hint)
         required = name in typed_dict.__required_keys__ if marked is None else marked
-        fields[name] = adapted(inner) if required else typing_extensions.NotRequired[adapted(inner)]
-    made = make(typed_dict.__name__, fields)
+        field = adapted(inner, known)
+        fields[name] = field if required else typing_extensions.NotRequired[field]
+    filled = make(typed_dict.__name__, fields)
+    for attribute in (
+        "__annotations__",
+        "__required_keys__",
+        "__optional_keys__",
+        "__readonly_keys__",
+        "__mutable_keys__",
+    ):
+        setattr(made, attribute, getattr(filled, attribute))
     made.__doc__, made.__module__ = typed_dict.__doc__, typed_dict.__module__
     return made
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Annotated, Any, NotRequired
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
-from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError, PydanticUserError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 from typing_extensions import TypedDict
@@ -23,7 +22,7 @@ from .context import ToolContext
 from .errors import ArgumentProblem, InvalidArguments, ToolDefinitionError, UnresolvedAnnotation
 from .problems import problems_of
 from .repairing import Refused, validate_again
-from .schema import json_schema_of
+from .schema import has_json_form, json_schema_of
 from .signature import EMPTY, ToolParameter, ToolSignature
 
 _POSITIONAL_ONLY = inspect.Parameter.POSITIONAL_ONLY
@@ -58,11 +57,16 @@ class Arguments:
         """
         self._signature = signature
         self._parameters = {p.name: p for p in signature.parameters if p.name not in signature.context_parameters}
-        fields = {name: _field_type(parameter) for name, parameter in self._parameters.items()}
+        fields: dict[str, Any] = {}
+        for name, parameter in self._parameters.items():
+            try:
+                fields[name] = _field_type(parameter)
+            except Exception as error:  # annotations may be any object
+                raise _refusal(tool, name, error) from error
         try:
             adapter = _adapter(fields, names)
             self.schema = json_schema_of(adapter, "validation")
-        except (PydanticUserError, PydanticSchemaGenerationError, PydanticInvalidForJsonSchema, NameError) as error:
+        except Exception as error:  # pydantic has errors of its own, and types have hooks that raise others
             raise _definition_error(tool, fields, names, error) from error
         self._adapter = adapter
         self.check = adapter.validator.validate_python
@@ -99,7 +103,7 @@ class Arguments:
             converted: dict[str, Any] = validate_again(self._adapter, arguments, error, context)
         except Refused as refused:
             details = refused.error.errors(include_url=False)
-            problems = problems_of(details, refused.arguments, tuple(self._parameters))
+            problems = problems_of(details, refused.arguments, tuple(self.schema["properties"]))
             raise InvalidArguments(tool, problems) from error
         return converted
 
@@ -125,17 +129,20 @@ class Arguments:
         return positional, keywords
 
     def _describe(self, descriptions: Mapping[str, str]) -> None:
-        for name, schema in self.schema["properties"].items():
-            said = said_of(self._parameters[name].annotation) or descriptions.get(name)
+        # A property has the alias of its parameter, where that has one, and they are in the same order.
+        for schema, (name, parameter) in zip(self.schema["properties"].values(), self._parameters.items(), strict=True):
+            said = said_of(parameter.annotation) or descriptions.get(name)
             if said:
                 schema.setdefault("description", said)
-            default = self._parameters[name].default
+            default = parameter.default
             if default is EMPTY or isinstance(default, FieldInfo):
                 continue
             try:
-                schema["default"] = to_jsonable_python(default)
+                written = to_jsonable_python(default)
             except (PydanticSerializationError, ValueError):
                 continue  # a default without a JSON form is still the function's default
+            if has_json_form(written):
+                schema["default"] = written
 
     def _refuse_overlap(self, tool: str, extra: str, converted: Mapping[str, Any]) -> None:
         taken = {name for name, p in self._parameters.items() if p.kind in _KEYWORD_KINDS}
@@ -178,15 +185,19 @@ def _definition_error(
     for name, field in fields.items():
         try:
             json_schema_of(_adapter({name: field}, names), "validation")
-        except NameError as cause:
-            return UnresolvedAnnotation(
-                f"{tool} can't be a tool: the type of parameter {name!r} refers to {cause.name!r}, "
-                "which is not defined; import or define it before the tool is used"
-            )
         except Exception as cause:  # whatever pydantic or a type's own hooks raise, it is this parameter's
-            reason = str(cause).partition("\n")[0]
-            return ToolDefinitionError(
-                f"{tool} can't be a tool: parameter {name!r} has a type that JSON Schema can't describe ({reason}); "
-                "annotate it with a type that pydantic can validate, or fix its value with functools.partial"
-            )
+            return _refusal(tool, name, cause)
     return ToolDefinitionError(f"{tool} can't be a tool: {error}")
+
+
+def _refusal(tool: str, name: str, cause: Exception) -> ToolDefinitionError:
+    if isinstance(cause, NameError):
+        return UnresolvedAnnotation(
+            f"{tool} can't be a tool: the type of parameter {name!r} refers to {cause.name!r}, "
+            "which is not defined; import or define it before the tool is used"
+        )
+    reason = str(cause).partition("\n")[0]
+    return ToolDefinitionError(
+        f"{tool} can't be a tool: parameter {name!r} has a type that JSON Schema can't describe ({reason}); "
+        "annotate it with a type that pydantic can validate, or fix its value with functools.partial"
+    )

@@ -115,7 +115,7 @@ def _of_entry_point(reference: str) -> Iterator[Tool[..., Any]]:
         raise ToolLoadError(f"no installed package offers tools as {name!r}; there are: {there}")
     try:
         thing = offered[name].load()
-    except Exception as error:  # importing runs the module, which may raise anything
+    except (Exception, SystemExit) as error:  # importing runs the module, which may raise anything
         raise ToolLoadError(f"can't load {reference!r}: {_described(error)}") from error
     yield from _of_module(thing) if isinstance(thing, ModuleType) else _tools_of(thing, reference)
 
@@ -142,7 +142,7 @@ def _import(reference: str) -> tuple[ModuleType, str]:
     module_name, _, attribute = reference.partition(":")
     try:
         return importlib.import_module(module_name), attribute
-    except Exception as error:  # importing runs the module, which may raise anything
+    except (Exception, SystemExit) as error:  # importing runs the module, which may raise anything
         raise ToolLoadError(f"can't import {module_name!r} of {reference!r}: {_described(error)}") from error
 
 
@@ -162,7 +162,7 @@ def _import_file(path: Path, reference: str) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # importing runs the file, which may raise anything
+    except (Exception, SystemExit) as error:  # importing runs the file, which may raise anything
         del sys.modules[name]
         raise ToolLoadError(f"can't import {path} of {reference!r}: {_described(error)}") from error
     return module
@@ -198,5 +198,5 @@ def _tools_of(value: Any, reference: str) -> Iterable[Tool[..., Any]]:
         )
 
 
-def _described(error: Exception) -> str:
+def _described(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"

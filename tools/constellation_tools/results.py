@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, get_args
 
@@ -48,6 +49,7 @@ class Results:
         """
         self.plain = _PLAIN.get(returns) if isinstance(returns, type | None) else None
         self._adapter: TypeAdapter[Any] | None = None
+        self._has_numbers = False  # among which there may be infinities, which JSON has none of
         self.schema: dict[str, Any] | None = None
         if returns is EMPTY or returns is Any:
             return
@@ -56,6 +58,7 @@ class Results:
             adapter.rebuild(force=True, _types_namespace=dict(names))
             self.schema = json_schema_of(adapter, "serialization")
             self._adapter = adapter
+            self._has_numbers = '"number"' in json.dumps(self.schema)
         except NameError as error:
             raise UnresolvedAnnotation(
                 f"{tool} can't be a tool: the type of its result refers to {error.name!r}, which is not defined; "
@@ -74,11 +77,12 @@ class Results:
             return value
         if self._adapter is not None:
             try:
-                return self._adapter.serializer.to_python(value, mode="json", warnings=False)
+                written = self._adapter.serializer.to_python(value, mode="json", by_alias=True, warnings=False)
+                return to_jsonable_python(written, inf_nan_mode="null") if self._has_numbers else written
             except ValueError:  # not of the declared type after all: let the value speak for itself
                 pass
         try:
-            return to_jsonable_python(value)
+            return to_jsonable_python(value, inf_nan_mode="null")
         except ValueError as error:
             raise InvalidOutput(tool, str(error)) from error
 

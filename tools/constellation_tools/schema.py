@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -49,6 +50,11 @@ class _ToolJsonSchema(GenerateJsonSchema):
                 )
         return super().enum_schema(schema)
 
+    def field_is_present(self, field: Any) -> bool:
+        """A dataclass does not take what it makes itself."""
+        made_inside = self.mode == "validation" and field.get("init") is False
+        return not made_inside and super().field_is_present(field)
+
     def is_subclass_schema(self, schema: core_schema.IsSubclassSchema) -> JsonSchemaValue:
         """JSON has no classes."""
         return self.handle_invalid_for_json_schema(schema, f"a subclass of {schema['cls'].__name__}")
@@ -63,6 +69,15 @@ class _ToolJsonSchema(GenerateJsonSchema):
         cls = schema.get("cls")
         json_schema = super().typed_dict_schema(schema)
         return json_schema if cls is None else _documented(json_schema, cls)
+
+
+def has_json_form(value: Any) -> bool:
+    """Whether a value of JSON's types can be written as JSON: infinities and NaN can't."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        return False
+    return True
 
 
 def _flags(cls: type[enum.Flag], json_schema: JsonSchemaValue) -> JsonSchemaValue:
@@ -102,7 +117,7 @@ def _without_titles(node: Any) -> Any:
         return node
     cleaned: dict[str, Any] = {}
     for key, value in node.items():
-        if key == "title":
+        if key == "title" or (key == "default" and not has_json_form(value)):
             continue
         if key in _DATA:
             cleaned[key] = value

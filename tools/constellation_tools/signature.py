@@ -122,7 +122,8 @@ def read_signature(target: Callable[..., Any], *, names: Mapping[str, Any]) -> T
                 )
             context_parameters.append(parameter.name)
         parameters.append(ToolParameter(parameter.name, annotation, parameter.kind, parameter.default))
-    returns = _resolve(signature.return_annotation, label, "the result", module_names, names)
+    is_class = isinstance(function, type)  # what its `__init__` returns is not what comes of the call
+    returns = function if is_class else _resolve(signature.return_annotation, label, "the result", module_names, names)
     return ToolSignature(tuple(parameters), tuple(context_parameters), returns, unbound)
 
 

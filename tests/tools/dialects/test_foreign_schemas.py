@@ -147,3 +147,23 @@ def test_nulls_are_undone_behind_references_parts_and_older_tuples_as_well() -> 
     assert declared.report.refused is None
     sent = {"a": {"b": None, "c": [{"b": None}, {"b": 1}]}}
     assert declared.restored(sent) == {"a": {"c": [{}, {"b": 1}]}}
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_null_for_what_was_left_out_is_undone_also_where_the_schema_did_not_ask_for_it(name: str) -> None:
+    inner = {"type": "object", "properties": {"n": {"type": "integer"}, "free": {}}}
+    schema = {
+        "type": "object",
+        "properties": {"n": {"type": "integer"}, "o": {"type": ["integer", "null"]}, "deep": inner},
+        "required": ["deep"],
+    }
+    declared = DIALECTS[name].declare(Plain(schema), strict=False)
+    sent = {"n": None, "o": None, "deep": {"n": None, "free": None}}
+    assert declared.restored(sent) == {"o": None, "deep": {"free": None}}
+
+
+def test_a_pattern_that_cant_be_read_does_not_keep_a_call_from_being_read() -> None:
+    odd = {"type": "object", "properties": {"s": {"type": "string", "pattern": "\\p{L}("}}}
+    schema = {"type": "object", "properties": {"v": {"anyOf": [odd, {**odd, "required": ["s"]}]}}}
+    declared = DIALECTS["mcp"].declare(Plain(schema))
+    assert declared.restored({"v": {"s": "x"}}) == {"v": {"s": "x"}}

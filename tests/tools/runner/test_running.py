@@ -478,3 +478,44 @@ async def test_usage_is_counted_by_tool() -> None:
     assert (usage.calls, usage.errors, usage.tries) == (2, 1, 1)
     assert usage.bytes_in == len('{"text": "hi"}') + len("{}")
     assert usage.seconds >= 0
+
+
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+async def test_an_exception_that_cant_be_told_is_a_failure_like_any_other() -> None:
+    def fail() -> None:
+        raise Mute
+
+    with anyio.fail_after(10):
+        async with ToolRunner([fail]) as runner:
+            (result,) = (await runner.run([call("b", "fail")])).results
+    assert (result.is_error, result.value) == (True, "Mute without a message")
+
+
+async def test_an_observer_that_raises_at_the_end_of_a_call_does_not_keep_the_runner_open() -> None:
+    def observe(event: Any) -> None:
+        if isinstance(event, CallChanged) and event.state.settled:
+            raise LookupError("seen")
+
+    def work() -> int:
+        return 1
+
+    with anyio.fail_after(10), pytest.raises(ExceptionGroup):
+        async with ToolRunner([work], on_event=observe) as runner:
+            await runner.run([call("a", "work")])
+
+
+async def test_half_characters_in_results_do_not_keep_them_from_being_sent() -> None:
+    def name() -> dict[str, list[str]]:
+        return {"names": ["caf\udce9"]}
+
+    def fail() -> None:
+        raise ValueError("caf\udce9")
+
+    async with ToolRunner([name, fail]) as runner:
+        batch = await runner.run([call("a", "name"), call("b", "fail")])
+    assert [result.value for result in batch.results] == [{"names": ["caf?"]}, "ValueError: caf?"]
+    assert CallBatch.from_json(batch.to_json()).results == batch.results

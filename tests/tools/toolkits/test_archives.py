@@ -171,3 +171,20 @@ def test_what_is_no_archive_is_named(root: Path, name: str) -> None:
         call(root, "archives_list", path=name)
     with pytest.raises(ToolFailed, match="no ending of an archive"):
         call(root, "archives_list", path="top.txt")
+
+
+def test_a_member_of_less_than_nothing_is_refused(root: Path) -> None:
+    with tarfile.open(root / "evil.tar", "w") as archive:
+        info = tarfile.TarInfo("odd")
+        info.size, info.pax_headers = 3, {"size": "-5"}
+        archive.addfile(info, io.BytesIO(b"abc"))
+    for name, more in (("archives_list", {}), ("archives_extract", {"to": "to"})):
+        with pytest.raises(ToolFailed, match="-5 bytes"):
+            call(root, name, path="evil.tar", **more)
+
+
+@pytest.mark.parametrize("name", ["x.zip", "x.tar"])
+def test_sources_that_overlap_are_packed_once(root: Path, name: str) -> None:
+    made = call(root, "archives_create", path=name, sources=["data", "data/deep", "top.txt", "./top.txt"])
+    assert made["files"] == 3
+    assert call(root, "archives_extract", path=name, to="to")["files"] == 3

@@ -92,3 +92,12 @@ def test_what_is_no_document_is_named_and_paths_stay_inside(tmp_path: Path, name
         call(tmp_path, tool, path=name)
     with pytest.raises(Confined):
         call(tmp_path, tool, path=f"../{name}")
+
+
+@pytest.mark.parametrize(
+    ("rows", "sheet"), [([["\x00"]], "Sheet1"), ([[1]], "a/b"), ([[1]], ""), ([[1] * 20_000], "Sheet1")]
+)
+def test_what_sheets_cant_hold_is_refused_and_nothing_is_written(tmp_path: Path, rows: Any, sheet: str) -> None:
+    with pytest.raises(ToolFailed, match="can't be written as a spreadsheet"):
+        call(tmp_path, "sheets_write", path="x.xlsx", rows=rows, sheet=sheet)
+    assert not (tmp_path / "x.xlsx").exists()

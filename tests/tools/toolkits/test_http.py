@@ -58,6 +58,8 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(200, "é".encode("latin-1"), Content_Type="text/plain; charset=latin-1")
         elif route == "/charset":
             self.answer(200, b"x", Content_Type="text/plain; charset=no-such")
+        elif route == "/codec":
+            self.answer(200, b"x" * 400_000, Content_Type=f'text/plain; charset="{rest}"')
         elif route == "/bare":
             self.answer(200, bytes.fromhex(rest))
         elif route == "/gzip":
@@ -150,6 +152,12 @@ async def test_a_text_is_posted(server: Server) -> None:
 )
 async def test_text_is_read_by_its_charset(server: Server, path: str, text: str) -> None:
     assert (await get(server, path))["text"] == text
+
+
+@pytest.mark.parametrize("codec", ["punycode", "Raw-Unicode-Escape", "idna", "undefined", "hex", "rot13"])
+async def test_codecs_that_are_no_character_sets_are_not_used(server: Server, codec: str) -> None:
+    with anyio.fail_after(5):  # punycode alone would take longer
+        assert (await get(server, f"/codec?{codec}"))["text"] == "x" * 400_000
 
 
 @pytest.mark.parametrize("path", ["/binary", "/bare?00ff"])

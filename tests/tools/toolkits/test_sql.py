@@ -144,3 +144,9 @@ def test_a_password_is_never_shown() -> None:
         with pytest.raises(ValueError, match=r"database|SQLite") as refused:
             sql_tools(url)
         assert "hunter2" not in str(refused.value)
+
+
+def test_sqlite_tells_no_addresses_in_memory(tmp_path: Path) -> None:
+    sqlite3.connect(tmp_path / "x.db").close()
+    with pytest.raises(ToolFailed, match=r"not authorized|no such function"):
+        query(sql_tools(f"sqlite:///{tmp_path}/x.db"), "SELECT fts3_tokenizer('simple')")

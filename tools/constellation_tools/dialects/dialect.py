@@ -23,9 +23,6 @@ from .restoring import restore
 from .rules import RequestRules, Rules
 from .streaming import CallStream
 
-_UNDONE = (LossKind.NULLABLE, LossKind.TEXT)
-"""What has to be undone in the arguments of a call."""
-
 
 class Described(Protocol):
     """What is offered to a model: a `Tool`, or anything else with a name, a description and schemas."""
@@ -68,10 +65,8 @@ class Declared:
     output: Mapping[str, Any] | None
 
     def restored(self, arguments: Mapping[str, JSON]) -> dict[str, JSON]:
-        """A call's arguments as the tool's own schema has them."""
-        if any(loss.kind in _UNDONE for loss in self.report.losses):
-            return restore(arguments, self.canonical)
-        return dict(arguments)
+        """A call's arguments as the tool's own schema has them, also where models send null without being told to."""
+        return restore(arguments, self.canonical)
 
 
 class Dialect(ABC):

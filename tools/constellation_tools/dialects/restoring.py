@@ -88,4 +88,7 @@ class _Restorer:
     def _fits(self, value: Any, branch: Mapping[str, Any]) -> bool:
         from jsonschema import Draft202012Validator  # only where several alternatives are alike
 
-        return bool(Draft202012Validator({"$defs": self._definitions, **branch}).is_valid(value))
+        try:
+            return bool(Draft202012Validator({"$defs": self._definitions, **branch}).is_valid(value))
+        except Exception:  # schemas of others may hold patterns and references that nothing here can follow
+            return False

@@ -22,7 +22,7 @@ from .background import Background
 from .batch import cancelled
 from .gate import Gate
 from .life import CallState, Step
-from .output import failed, limited, size_of
+from .output import failed, limited, sendable, size_of
 from .record import CURRENT, Record
 from .seats import Seats
 from .settings import Settings
@@ -104,14 +104,16 @@ class Execution:
 
     def _close(self, record: Record) -> None:
         """Count a call as under way no more; one that has not ended, and is not put aside, was cancelled."""
-        if not record.paused and not record.life.state.settled:
-            self._end(record, Step.CANCEL, cancelled(record.call, record.reason, record.error))
-        self.active.discard(record)
-        self.seats.leave(record.key)
-        if record.parent is not None:
-            record.parent.children.discard(record)
-        if self._idle is not None and not self.active:
-            self._idle.set()
+        try:
+            if not record.paused and not record.life.state.settled:
+                self._end(record, Step.CANCEL, cancelled(record.call, record.reason, record.error))
+        finally:  # observers are told of the end, and may raise; whoever waits for it is not to wait for ever
+            self.active.discard(record)
+            self.seats.leave(record.key)
+            if record.parent is not None:
+                record.parent.children.discard(record)
+            if self._idle is not None and not self.active:
+                self._idle.set()
 
     async def idle(self) -> None:
         """Wait until no call is under way, also none that a thread makes which was left behind."""
@@ -264,7 +266,7 @@ class Execution:
         if life.state.settled:
             return
         life.take(step, anyio.current_time())
-        record.result = result
+        record.result = result = sendable(result)
         if life.state is not CallState.COMPLETED:
             for undo in record.undo:
                 undo()

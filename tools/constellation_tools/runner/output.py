@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..dialects import ToolResult
@@ -27,6 +29,24 @@ def limited(result: ToolResult, most_bytes: int) -> ToolResult:
     return ToolResult(result.id, result.name, text, result.is_error)
 
 
+def sendable(result: ToolResult) -> ToolResult:
+    """A result that can be sent: half characters, such as of names of files that are not UTF-8, become `?`."""
+    try:
+        result.text.encode()
+    except UnicodeEncodeError:
+        structured = None if result.structured is None else _whole(result.structured)
+        return replace(result, value=_whole(result.value), structured=structured)
+    return result
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
+    if isinstance(value, Mapping):
+        return {_whole(name): _whole(below) for name, below in value.items()}
+    return [_whole(each) for each in value] if isinstance(value, list | tuple) else value
+
+
 def told(error: BaseException) -> str:
     """What a model is to know of a failure; nothing of our code is in it."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
@@ -35,8 +55,11 @@ def told(error: BaseException) -> str:
         return str(error)
     if isinstance(error, BaseExceptionGroup):
         return "; ".join(told(each) for each in error.exceptions)
-    message = str(error)
     name = type(error).__name__
+    try:
+        message = str(error)
+    except Exception:  # an exception of a tool is its own code, too
+        message = ""
     return f"{name}: {message}" if message else f"{name} without a message"
 
 

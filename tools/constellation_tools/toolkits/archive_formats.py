@@ -199,6 +199,8 @@ class _Counter:
         self._limits, self._members, self._bytes, self._names = limits, 0, 0, set[str]()
 
     def add(self, name: str, size: int, packed: int | None) -> None:
+        if size < 0:
+            raise ToolFailed(f"the member {name!r} says that it has {size} bytes")
         self._members += 1
         self._bytes += size
         if self._members > self._limits.members:

@@ -199,6 +199,7 @@ def _packed(
     inside: Root, sources: list[str], outcome: ArchiveOutcome, context: ToolContext
 ) -> Iterator[tuple[str, int]]:
     """The files among the sources and below them, each open, with the name that it has in the archive."""
+    packed: set[str] = set()
     for source in sources:
         plain = "/".join(part for part in source.split("/") if part not in ("", "."))
         try:
@@ -208,6 +209,9 @@ def _packed(
                     for name in sorted(files):
                         context.check_cancelled()
                         path = "/".join(part for part in f"{plain}/{place}/{name}".split("/") if part not in ("", "."))
+                        if path in packed:  # sources may overlap, and two members of one name can't be unpacked
+                            continue
+                        packed.add(path)
                         try:
                             opened = open_regular_file(descriptor, name)
                         except OSError:  # a link, a device, or not ours to read
@@ -219,4 +223,6 @@ def _packed(
                             os.close(opened)
         except ToolFailed:  # it is no directory
             with inside.regular_file(source) as descriptor:
-                yield plain, descriptor
+                if plain not in packed:
+                    packed.add(plain)
+                    yield plain, descriptor

@@ -30,6 +30,7 @@ LIMITS = ArchiveLimits(members=10_000, total_bytes=256 * 1024**2, ratio=200)
 
 MAX_ROWS = 10_000
 MAX_COLUMNS = 1000
+MAX_WRITTEN_COLUMNS = 16_384  # what spreadsheets have
 MAX_TEXT_CHARACTERS = 1024 * 1024
 
 _PIECE_BYTES = 1024 * 1024
@@ -79,6 +80,7 @@ def documents_tools(root: Path) -> Toolset:
         import docx
         import openpyxl
         import pypdf
+        from openpyxl.utils.exceptions import IllegalCharacterError
     except ImportError as error:
         raise ToolFailed("documents need libraries: install constellation-agents[documents]") from error
     inside = Root(root)
@@ -133,13 +135,21 @@ def documents_tools(root: Path) -> Toolset:
         book = openpyxl.Workbook()
         made = book.active
         assert made is not None  # a new book has a sheet
-        made.title = sheet
-        for number, row in enumerate(rows, 1):
-            for column, value in enumerate(row, 1):
-                cell = made.cell(number, column)
-                cell.value = value
-                if isinstance(value, str):
-                    cell.data_type = "s"  # never a formula, which could fetch or run something where it is opened
+        try:
+            made.title = sheet
+            for number, row in enumerate(rows, 1):
+                if len(row) > MAX_WRITTEN_COLUMNS:
+                    raise ValueError(f"row {number} has more than {MAX_WRITTEN_COLUMNS} cells")
+                for column, value in enumerate(row, 1):
+                    cell = made.cell(number, column)
+                    cell.value = value
+                    if isinstance(value, str):
+                        cell.data_type = "s"  # never a formula, which could fetch or run something where it is opened
+        except (
+            ValueError,
+            IllegalCharacterError,
+        ) as error:  # control characters, names of sheets, and columns that sheets don't have
+            raise ToolFailed(f"{path!r} can't be written as a spreadsheet: {error}") from error
         with inside.parent(path, create=True) as (directory, name):
             try:
                 replace_file(directory, name, book.save)

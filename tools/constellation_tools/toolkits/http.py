@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import functools
 import ssl
 from collections.abc import Iterable
@@ -25,6 +26,9 @@ MAX_RESPONSE_BYTES = 8 * 1024 * 1024
 
 MAX_TIMEOUT_S = 600.0
 """The longest time limit that a caller may ask for."""
+
+_NO_CHARSETS = frozenset({"idna", "punycode", "raw_unicode_escape", "undefined", "unicode_escape"})
+"""Codecs of Python that are no character sets; a long text in some of them takes hours to decode."""
 
 _TEXT_TYPES = ("application/json", "application/xml", "application/javascript", "application/x-www-form-urlencoded")
 
@@ -138,7 +142,7 @@ def _text_of(body: bytes, content_type: str) -> str | None:
     message = Message()
     message["content-type"] = content_type or "text/plain"
     media_type = message.get_content_type()
-    charset = str(message.get_content_charset("utf-8"))
+    charset = _known(str(message.get_content_charset("utf-8")))
     is_text = media_type.startswith("text/") or media_type.endswith(("+json", "+xml")) or media_type in _TEXT_TYPES
     if not is_text:
         return None
@@ -146,5 +150,14 @@ def _text_of(body: bytes, content_type: str) -> str | None:
         return body.decode(charset, errors="replace" if content_type else "strict")
     except UnicodeDecodeError:
         return None
-    except LookupError:
+    except LookupError:  # a codec, but not of text
         return body.decode(errors="replace")
+
+
+def _known(charset: str) -> str:
+    """A character set by the name that a server gives it; UTF-8 where there is none of that name."""
+    try:
+        found = codecs.lookup(charset).name
+    except (LookupError, ValueError):  # the latter for names with a NUL
+        return "utf-8"
+    return "utf-8" if found.replace("-", "_") in _NO_CHARSETS else found

@@ -29,6 +29,7 @@ _READING = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE
 _INSPECTING = {"table_info", "table_xinfo", "table_list", "foreign_key_list", "index_list", "index_info"}
 _ASKING = {"read_uncommitted"}  # what SQLAlchemy asks of each new connection
 _FORBIDDEN = {sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH}
+_FORBIDDEN_FUNCTIONS = {"load_extension", "fts3_tokenizer"}  # the latter tells, and may set, addresses in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +160,7 @@ class Database:
 
 def _authorize_reading(action: int, first: str | None, second: str | None, *_: Any) -> int:
     if action == sqlite3.SQLITE_FUNCTION:
-        return sqlite3.SQLITE_DENY if second == "load_extension" else sqlite3.SQLITE_OK
+        return sqlite3.SQLITE_DENY if second in _FORBIDDEN_FUNCTIONS else sqlite3.SQLITE_OK
     if action == sqlite3.SQLITE_PRAGMA:
         harmless = first in _INSPECTING or (first in _ASKING and second is None)
         return sqlite3.SQLITE_OK if harmless else sqlite3.SQLITE_DENY
@@ -169,8 +170,8 @@ def _authorize_reading(action: int, first: str | None, second: str | None, *_: A
 def _authorize_any(action: int, first: str | None, second: str | None, *_: Any) -> int:
     if action in _FORBIDDEN or (action == sqlite3.SQLITE_PRAGMA and not (first in _ASKING and second is None)):
         return sqlite3.SQLITE_DENY
-    is_loading = action == sqlite3.SQLITE_FUNCTION and second == "load_extension"
-    return sqlite3.SQLITE_DENY if is_loading else sqlite3.SQLITE_OK
+    is_forbidden = action == sqlite3.SQLITE_FUNCTION and second in _FORBIDDEN_FUNCTIONS
+    return sqlite3.SQLITE_DENY if is_forbidden else sqlite3.SQLITE_OK
 
 
 def _without_secrets(message: str, url: URL) -> str:
