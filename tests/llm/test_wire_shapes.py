@@ -103,6 +103,7 @@ def test_usage_that_makes_no_sense_is_nothing() -> None:
     ("arguments", "problem"),
     [
         ('{"a": NaN}', "NaN is no JSON"),
+        ('{"a": 1e999}', "1e999 is too large"),
         ('{"a": "\\ud83d"}', "half of a character"),
         ('{"a": ' + "[" * 300 + "]" * 300 + "}", "nested over 200 deep"),
         ('{"a": ' + "[" * 100_000, "nested over 200 deep"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import Any
 
@@ -20,7 +21,7 @@ def read_json(text: str) -> Any:
         ValueError: it is no JSON, or such JSON as nobody else would take; says what is wrong.
     """
     try:
-        value = json.loads(text, parse_constant=_no_constant)
+        value = json.loads(text, parse_constant=_no_constant, parse_float=_finite)
     except RecursionError:
         raise ValueError(f"it is nested over {MOST_LEVELS} deep") from None
     if text.count("{") + text.count("[") > MOST_LEVELS:
@@ -35,6 +36,13 @@ def read_json(text: str) -> Any:
 
 def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is no JSON")
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if math.isinf(value):
+        raise ValueError(f"{number[:40]} is too large a number")
+    return value
 
 
 def _check_levels(value: Any) -> None:
