@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from itertools import pairwise
 
 import pytest
@@ -47,3 +48,17 @@ def test_an_event_that_does_not_end_is_given_up() -> None:
         assert reader.feed(b"data: " + b"x" * 14) == []
     with pytest.raises(EventTooLong, match="longer than 100 bytes"):
         reader.feed(b"x")
+
+
+@pytest.mark.parametrize("cut", range(40))
+def test_a_byte_order_mark_and_ends_of_lines_that_are_mixed_are_borne(cut: int) -> None:
+    assert read(b"\xef\xbb\xbfdata: one\n\r\n: ping\r\n\r\ndata: two\n\n", [cut]) == ["one", "two"]
+
+
+def test_an_event_of_many_small_pieces_is_looked_through_once() -> None:
+    reader = EventReader()
+    began = time.process_time()
+    for _ in range(20_000):
+        assert reader.feed(b"x" * 500) == []
+    assert reader.feed(b"\n\n") == []
+    assert time.process_time() - began < 5.0, "10 MB in pieces; looked through anew for each, they take a minute"

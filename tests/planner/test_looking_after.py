@@ -252,6 +252,14 @@ async def test_what_was_used_is_in_the_runs_account() -> None:
     assert (answer.spent.calls, answer.spent.input_tokens, answer.spent.output_tokens) == (2, 1300, 54)
 
 
+async def test_an_answer_without_a_word_is_none() -> None:
+    with ScriptedModel([said(star("a"), FINISH), Reply("  \n")]) as model:
+        async with Orchestrator.local(1, tools=TOOLS) as orchestrator:
+            answer = await orchestrator.ask("Do it", model=model)
+    assert (answer.text, answer.problem) == (None, "the model's answer has no text (it ended with 'stop')")
+    assert answer.report.state == "succeeded"
+
+
 async def test_a_model_that_fails_while_a_run_goes_on_changes_nothing() -> None:
     plan = said(star("a", "fail"), star("b", "work", "a"), FINISH)
     with ScriptedModel([plan, RateLimited("slow down"), "Done."]) as model:

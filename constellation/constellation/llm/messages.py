@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import ConfigDict, Field
 
 from .errors import InvalidToolArguments
+from .strict_json import read_json
 
 Role = Literal["system", "user", "assistant"]
 
@@ -106,7 +107,7 @@ class ToolUse:
             InvalidToolArguments: they are no JSON object.
         """
         try:
-            value = json.loads(self.arguments or "{}")
+            value = read_json(self.arguments or "{}")
         except ValueError as error:
             problem = f"the arguments of {self.name} are no JSON ({error}); call it again with a JSON object"
             raise InvalidToolArguments(problem, tool=self.name, call=self.id) from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypeForm
 
 from .errors import InvalidOutput, InvalidRequest
+from .strict_json import read_json
 from .usage import Usage
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_FENCED = re.compile(r"\s*```(?:json)?\s*\n(?P<json>.*)\n\s*```\s*", re.DOTALL)
+_FENCED = re.compile(r"\s*```(?:json|JSON)?\s*\n(?P<json>.*)\n\s*```\s*", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class SchemaOutput(OutputType[Any]):
         from referencing.exceptions import Unresolvable
 
         try:
-            value = json.loads(text)
+            value = read_json(text)
             problems = [
                 f"{'.'.join(map(str, error.absolute_path)) or 'the answer'}: {error.message[:300]}"
                 for error in self._validator.iter_errors(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -23,9 +24,11 @@ def span_s(text: str, *, now: datetime) -> float | None:
     """Seconds until what a header says: `12`, `1m30s`, `20ms`, an HTTP date or an ISO time; None if it says nothing."""
     text = text.strip()
     try:
-        return max(float(text), 0.0)
+        seconds = float(text)
     except ValueError:
         pass
+    else:
+        return None if math.isnan(seconds) else max(seconds, 0.0)
     spans = list(_SPAN.finditer(text))
     if spans and "".join(span[0] for span in spans) == text:
         return sum(float(span["number"]) * _SECONDS[span["unit"]] for span in spans)
@@ -36,7 +39,7 @@ def _until(text: str, now: datetime) -> float | None:
     for read in (datetime.fromisoformat, parsedate_to_datetime):
         try:
             moment = read(text)
-        except ValueError:
+        except (ValueError, OverflowError):
             continue
         moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
         return max((moment - now).total_seconds(), 0.0)
@@ -47,9 +50,11 @@ def retry_after_s(headers: Mapping[str, str], *, now: datetime) -> float | None:
     """How long a provider asks to wait, in seconds; None where it does not."""
     if (milliseconds := headers.get("retry-after-ms")) is not None:
         try:
-            return max(float(milliseconds) / 1e3, 0.0)
+            asked_ms = float(milliseconds)
         except ValueError:
-            pass
+            asked_ms = math.nan
+        if not math.isnan(asked_ms):
+            return max(asked_ms / 1e3, 0.0)
     asked = headers.get("retry-after")
     return None if asked is None else span_s(asked, now=now)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
+from functools import lru_cache
+from urllib.parse import quote
 
 HIDDEN = "[secret]"
 
@@ -22,5 +25,14 @@ def scrub(text: str, secrets: Iterable[str] = ()) -> str:
     """The text without these secrets, and without what looks like one."""
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= _SHORTEST:
-            text = text.replace(secret, HIDDEN)
+            for form in _forms(secret):
+                text = text.replace(form, HIDDEN)
     return _LOOKS_SECRET.sub(HIDDEN, text)
+
+
+@lru_cache(maxsize=256)
+def _forms(secret: str) -> tuple[str, ...]:
+    """A secret as it is, as it stands in JSON, in JSON within JSON (the arguments of calls), and in a URL."""
+    once = {json.dumps(secret, ensure_ascii=plain)[1:-1] for plain in (False, True)}
+    twice = {json.dumps(form, ensure_ascii=False)[1:-1] for form in once}
+    return tuple(sorted({secret, *once, *twice, quote(secret, safe="")}, key=len, reverse=True))

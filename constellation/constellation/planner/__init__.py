@@ -3,7 +3,7 @@
 from .agent import ConstellationAgent, EditHost, Past, Plan
 from .budget import Budget, Spent
 from .capabilities import Baseline, Capabilities, violations
-from .errors import BudgetUsedUp, PlanFailed, PlannerError, PlannerMisconfigured
+from .errors import BudgetUsedUp, NothingAnswered, PlanFailed, PlannerError, PlannerMisconfigured
 from .remarks import Remark
 from .settings import EditPolicy, Limits
 from .surroundings import DeviceFacts, Surroundings, ToolFacts
@@ -19,6 +19,7 @@ __all__ = [
     "EditHost",
     "EditPolicy",
     "Limits",
+    "NothingAnswered",
     "Past",
     "Plan",
     "PlanFailed",

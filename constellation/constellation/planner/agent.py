@@ -14,7 +14,7 @@ from .capabilities import Baseline, Capabilities, violations
 from .dialogue import Course, Desk, converse
 from .drafting import Draft
 from .editing import Edit
-from .errors import BudgetUsedUp, PlanFailed, PlannerMisconfigured
+from .errors import BudgetUsedUp, NothingAnswered, PlanFailed, PlannerMisconfigured
 from .fencing import Fence, secrets_of
 from .prompts import ANSWER, CREATE, EDIT, standing
 from .remarks import Note, Remark
@@ -257,12 +257,16 @@ class ConstellationAgent:
 
         Raises:
             BudgetUsedUp: the budget is used up.
+            NothingAnswered: the model has said nothing.
             LLMError: the model does not answer.
         """
         results = self._view.outcomes(graph)
         messages = [standing(ANSWER), user(f"The request:\n{self.request}\n\nThe run has {state}.\n{results}")]
         response = await self._desk.ask(messages, doing="answer", remaining=0.0, last=True)
-        return response.text.strip()
+        text = response.text.strip()
+        if not text:
+            raise NothingAnswered(f"the model's answer has no text (it ended with {response.finish_reason!r})")
+        return text
 
 
 def name_of(request: str) -> str:

@@ -38,6 +38,9 @@ from .editing import redirected
 MOST_TIMEOUT_S = 3_600.0
 """How long an edit may let a star take by itself, where the plan says nothing."""
 
+LEAST_TIMEOUT_S = 60.0
+"""How long an edit has to let a star of the plan take, where the plan says nothing: less would be a way to drop it."""
+
 OUTCOME_UNKNOWN = "AttemptOutcomeUnknown"
 """The error of work that may or may not have had its effect, and must not be done twice unseen."""
 
@@ -178,10 +181,10 @@ class _Judge:
             outcome = self._before.outcome(source)
             if outcome is not None and outcome.error is not None and outcome.error.type == OUTCOME_UNKNOWN:
                 problems.append(f"{source!r} may have had its effect already, and would be done again")
-            tries = self._tries_before(source)
-            if tries >= self._may.retries:
+            tries = self._tries_again(source)
+            if tries > self._may.retries:
                 problems.append(
-                    f"{star.id!r} would be try {tries + 2} of the same work, and {self._may.retries} more may be made"
+                    f"{star.id!r} would be try {tries + 1} of the same work, and {self._may.retries} more may be made"
                 )
             return problems + self._of_bounds(star, self._before[source])
         work = star.work
@@ -242,29 +245,28 @@ class _Judge:
 
     def _of_bounds(self, star: TaskStar, old: TaskStar | None) -> list[str]:
         problems = []
-        most = max(MOST_TIMEOUT_S, (old.timeout_s or 0.0) if old is not None else 0.0)
+        given = old.timeout_s if old is not None else None
+        most = max(MOST_TIMEOUT_S, given or 0.0)
+        least = LEAST_TIMEOUT_S if given is None else given
+        if old is not None and star.timeout_s is not None and star.timeout_s < least:
+            problems.append(f"{star.id!r} would have {star.timeout_s:g} s, and needs {least:g} s at least")
         if star.timeout_s is not None and star.timeout_s > most:
             problems.append(f"{star.id!r} could take {star.timeout_s:g} s, and edits may allow {most:g} s")
         if star.priority > (old.priority if old is not None else 0):
             problems.append(f"{star.id!r} would go before others")
         return problems
 
-    def _tries_before(self, star: StarId) -> int:
-        """How often the work of a star had been tried again before it."""
-        count = 0
-        seen = {star}
-        while True:
-            work = self._before[star].work
-            sources = [
-                line.source
-                for line in self._before.lines_into(star)
-                if line.trigger is not Trigger.SUCCESS and self._before[line.source].work == work
-            ]
-            if not sources or sources[0] in seen:
-                return count
-            star = sources[0]
-            seen.add(star)
-            count += 1
+    def _tries_again(self, star: StarId) -> int:
+        """How often the work of a star is tried again with this edit, one after the other and side by side."""
+        work = self._before[star].work
+        found = {star}
+        ring = [star]
+        while ring:  # all that is tied to it by lines other than of success and does the same
+            near = [line.source for each in ring for line in self._after.lines_into(each) if _is_second(line)]
+            near += [line.target for each in ring for line in self._after.lines_from(each) if _is_second(line)]
+            ring = [other for other in dict.fromkeys(near) if other not in found and self._after[other].work == work]
+            found.update(ring)
+        return len(found) - 1
 
     # --- lines -------------------------------------------------------------------------------------------------------
 
@@ -309,6 +311,10 @@ class _Judge:
         return (
             [f"{line.target!r} would wait for something else of {line.source!r}"] if line.target in self._before else []
         )
+
+
+def _is_second(line: TaskStarLine) -> bool:
+    return line.trigger is not Trigger.SUCCESS
 
 
 def _named(star: TaskStar) -> str:

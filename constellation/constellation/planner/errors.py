@@ -3,6 +3,7 @@
 PlannerError
 ├── PlannerMisconfigured   a budget, a policy or a limit makes no sense, or can't be kept
 ├── PlanFailed             no plan came of a request; knows what the model was told last
+├── NothingAnswered        the model has answered the request without a word
 └── BudgetUsedUp           a call would be beyond the budget; knows which
 """
 
@@ -30,6 +31,10 @@ class PlanFailed(PlannerError):
         shown = "".join(f"\n  {problem}" for problem in problems[:5])
         super().__init__(f"{message}{shown}")
         self.problems = tuple(problems)
+
+
+class NothingAnswered(PlannerError):
+    """Raised when a model was asked for the answer to a request, and gave no text."""
 
 
 class BudgetUsedUp(PlannerError):

@@ -20,9 +20,10 @@ BYTES_PER_TOKEN = 4
 
 _SECRET_NAME = re.compile(r"(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", re.IGNORECASE)
 _CONTROL = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]"
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufe00-\ufe0e\ufeff"
+    r"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]"
 )
-"""What nobody sees but a model reads: controls, directions, and invisible tags."""
+"""What nobody sees but a model reads: controls, directions, fillers, invisible tags, and selectors of variants."""
 
 NAME_CHARACTERS = 80
 """How much of a name is shown."""
@@ -49,8 +50,8 @@ class Fence:
     def text(self, value: Any, *, tokens: int) -> str:
         """A value as text that can't leave a fence, at most about so many tokens long; the middle is left out."""
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-        text = scrub(text, self._secrets)
-        text = _CONTROL.sub("", text).replace("<", "\\u003c")
+        text = scrub(_CONTROL.sub("", text), self._secrets)  # in this order: what nobody sees may part a secret
+        text = text.replace("<", "\\u003c")
         most = max(tokens, 1) * BYTES_PER_TOKEN
         if len(text) <= most and tokens_in(text) <= tokens:
             return text

@@ -235,7 +235,10 @@ class AgentLoop:
         self._repairs += 1
         if self._repairs > MAX_REPAIRS:
             return Fail(NO_ANSWER, f"the model gave no usable answer {self._repairs} times in a row: {problem}")
-        self._memory.add(user(problem))
+        # Calls that are not carried out any more have results all the same: no provider takes a call without one.
+        uses = self._memory.messages[-1].tool_uses
+        told = tuple(ToolResult.of(use.id, problem, is_error=True) for use in uses) or (problem,)
+        self._memory.add(user(*told))
         return self._ask(now)
 
     def _finish(self, output: object) -> Command:

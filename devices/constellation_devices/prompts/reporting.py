@@ -55,6 +55,7 @@ class Reporter:
 
     def call(self, tool: str, call: str, state: str, problem: str | None = None) -> None:
         """A call has come into another state."""
-        line = f"{tool} {state}" if problem is None else f"{tool} {state}: {problem.splitlines()[0][:200]}"
+        first = problem.strip().partition("\n")[0] if problem is not None else ""
+        line = f"{tool} {state}: {first[:200]}" if first else f"{tool} {state}"
         told = {"agent": "call", "tool": tool, "call": call, "state": state}
         self._report(line, data=told if problem is None else {**told, "problem": problem[:1_000]})

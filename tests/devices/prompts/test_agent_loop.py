@@ -124,6 +124,17 @@ def test_a_budget_that_nobody_can_keep_is_not_passed_over() -> None:
     assert "give its prices" in end.message
 
 
+def test_calls_after_the_last_step_was_told_have_results_all_the_same() -> None:
+    driver = Driver(
+        [said(use("a", id="1"), tokens=(60, 0)), said(use("a", id="2"), tokens=(10, 0)), said("done", tokens=(1, 0))],
+        tools={"a": lambda given: 1},
+        limits=AgentLimits(tokens=100),
+    )
+    assert driver.run() == Finish("done")
+    assert driver.ran == [("a",)]
+    assert pairs_are_whole(driver.asked[-1].request.messages)
+
+
 def test_near_a_limit_of_tokens_there_is_one_last_answer() -> None:
     driver = Driver(
         [said(use("a"), tokens=(30, 10)), said("enough", tokens=(40, 5))],

@@ -61,6 +61,13 @@ def test_a_task_without_arguments_is_the_instruction() -> None:
 # --- what was left out ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("problem", ["", "\n", "\nwhy\nmore", "why"])
+def test_a_call_that_fails_without_a_word_is_reported(problem: str) -> None:
+    told: list[str | None] = []
+    Reporter(lambda text=None, **_: told.append(text)).call("f", "c", "failed", problem)  # type: ignore[arg-type, misc]
+    assert told == ["f failed: why" if "why" in problem else "f failed"]
+
+
 def test_the_shelf_gives_a_text_piece_by_piece() -> None:
     shelf = Shelf()
     text = string.ascii_letters * 1_000

@@ -80,7 +80,7 @@ class LiteLLMTransport:
         library = self._library
         with self._translated(library):
             answer = await library.acompletion(**self._arguments(call))
-        return Answer(answer.model_dump(exclude_none=True), _headers(answer))
+        return Answer(answer.model_dump(exclude_none=True, warnings=False), _headers(answer))
 
     @asynccontextmanager
     async def open(self, call: Call) -> AsyncIterator[Chunks]:
@@ -97,8 +97,14 @@ class LiteLLMTransport:
 
     async def _batches(self, library: Any, answer: Any) -> AsyncGenerator[list[Mapping[str, Any]], None]:
         with self._translated(library):
+            said = False
             async for chunk in answer:
-                yield [chunk.model_dump(exclude_none=True)]
+                shaped = chunk.model_dump(exclude_none=True, warnings=False)
+                said = said or any(each.get("delta") for each in shaped.get("choices") or ())
+                yield [shaped]
+            if not said and getattr(answer, "received_finish_reason", None) is None:
+                # The library makes an empty answer of what is no stream at all, such as a proxy's page of HTML.
+                raise ConnectionLost("the stream ended before the answer did", provider=self._provider)
 
     def _arguments(self, call: Call) -> dict[str, Any]:
         arguments = {**call.body, **self._options}

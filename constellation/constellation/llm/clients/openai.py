@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
 _DONE = b"[DONE]"
+_JSON = "application/json"
+_NO_EVENTS = frozenset({_JSON, "text/html"})
 
 
 class OpenAITransport:
@@ -79,7 +81,7 @@ class OpenAITransport:
                 **call.body, extra_body=call.extra_body or None, extra_headers=call.headers or None
             )
             content = answer.content
-        return Answer(self._parsed(content), answer.headers)
+        return Answer(self._chunk(content), answer.headers)
 
     @asynccontextmanager
     async def open(self, call: Call) -> AsyncIterator[Chunks]:
@@ -97,16 +99,31 @@ class OpenAITransport:
             await request.__aexit__(None, None, None)
 
     async def _batches(self, answer: Any) -> AsyncGenerator[list[Mapping[str, Any]], None]:
+        if (kind := _media_type(answer.headers)) in _NO_EVENTS:
+            with self._translated():
+                content = await answer.read()
+            yield [self._at_once(kind, content)]
+            return
         reader = EventReader()
         with self._translated():
             async with aclosing(answer.iter_bytes()) as parts:
                 async for data in parts:
-                    chunks = [self._chunk(event) for event in reader.feed(data) if event != _DONE]
+                    chunks = [self._chunk(event) for event in reader.feed(data) if _says(event)]
                     if chunks:
                         yield chunks
-            chunks = [self._chunk(event) for event in reader.end() if event != _DONE]
+            chunks = [self._chunk(event) for event in reader.end() if _says(event)]
         if chunks:
             yield chunks
+
+    def _at_once(self, kind: str, content: bytes) -> Mapping[str, Any]:
+        """The one chunk of an answer that is no stream: some servers do not stream, or say as JSON what went wrong."""
+        if kind != _JSON:
+            raise MalformedResponse(f"it answered {kind}, not a stream of events", provider=self._provider)
+        answer = self._chunk(content)
+        choices = answer.get("choices")
+        if not isinstance(choices, list) or not all(isinstance(each, dict) for each in choices):
+            raise MalformedResponse("the answer is no chat completion", provider=self._provider)
+        return {**answer, "choices": [{**each, "delta": each.get("message")} for each in choices]}
 
     def _chunk(self, event: bytes) -> Mapping[str, Any]:
         chunk = self._parsed(event)
@@ -117,7 +134,7 @@ class OpenAITransport:
     def _parsed(self, content: bytes) -> Mapping[str, Any]:
         try:
             value = json.loads(content)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise MalformedResponse(f"the answer is no JSON ({error})", provider=self._provider) from None
         if not isinstance(value, dict):
             raise MalformedResponse("the answer is no JSON object", provider=self._provider)
@@ -190,3 +207,12 @@ class OpenAITransport:
 def _import() -> None:
     import_module("openai")
     import_module("openai.resources.chat.completions")  # else loaded late, on the event loop
+
+
+def _says(event: bytes) -> bool:
+    """Whether there is anything in an event; empty ones keep the connection alive."""
+    return event.strip() not in (b"", _DONE)
+
+
+def _media_type(headers: Mapping[str, str]) -> str:
+    return headers.get("content-type", "").partition(";")[0].strip().lower()

@@ -91,7 +91,17 @@ def _words(body: Any) -> tuple[str, str, int | None]:
         return str(inner), "", None
     told = inner.get("message") or inner.get("detail") or body.get("detail") or ""
     code, kind = str(inner.get("code") or ""), str(inner.get("type") or "")
-    number = int(code) if code.isdecimal() and 400 <= int(code) <= 599 else None
+    number = int(code) if len(code) == 3 and code.isdecimal() and 400 <= int(code) <= 599 else None
     if number is not None or not code:
         code = kind or code
-    return (told if isinstance(told, str) else str(told)), code, number
+    return _told(told), code, number
+
+
+def _told(told: Any) -> str:
+    """A complaint in words. Of a list of what does not fit, what was sent is left out: only what is wrong counts.
+
+    Else a complaint about anything would name all fields of the request.
+    """
+    if isinstance(told, list) and all(isinstance(each, Mapping) and "msg" in each for each in told):
+        return "; ".join(f"{'.'.join(map(str, each.get('loc') or ()))}: {each['msg']}" for each in told)
+    return told if isinstance(told, str) else str(told)

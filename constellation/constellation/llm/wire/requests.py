@@ -127,7 +127,7 @@ def _assistant(message: Message, provider: str) -> Json:
     wired: Json = {"role": "assistant", "content": "".join(texts) or None}
     if calls:
         wired["tool_calls"] = calls
-    elif not texts:
+    elif not wired["content"]:
         wired["content"] = ""
     if opaque:
         wired["thinking_blocks"] = opaque

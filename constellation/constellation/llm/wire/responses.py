@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal, InvalidOperation
@@ -12,6 +13,7 @@ from ..messages import Message, Part, Reasoning, Text, ToolUse
 from ..model import Delta, FinishReason, ModelResponse, ReasoningDelta, TextDelta, ToolUseDelta
 from ..output import OutputType
 from ..usage import Prices, Usage
+from .shapes import arguments_of, content_of, encodable, text_of
 from .tools import OfferedTools
 
 _FINISHES: Mapping[str, FinishReason] = {
@@ -60,6 +62,7 @@ class Reading:
         self._opaque: list[dict[str, Any]] = []
         self._calls: list[_Call] = []
         self._call_at: dict[int, int] = {}
+        self._call_by: dict[tuple[int, str], int] = {}
         self._finish = ""
         self._refused = False
         self._usage = Usage()
@@ -104,43 +107,50 @@ class Reading:
         if (usage := chunk.get("usage")) is not None:
             self._usage = read_usage(usage)
         if not self._model:
-            self._model, self._id = chunk.get("model") or "", chunk.get("id") or ""
+            self._model, self._id = text_of(chunk.get("model")), text_of(chunk.get("id"))
         deltas: list[Delta] = []
         choices = chunk.get("choices")
         if not choices:
             return deltas
         choice = choices[0]
         if finish := choice.get("finish_reason"):
-            self._finish = finish
+            self._finish = text_of(finish)
         piece = choice.get(within)
         if not piece:
             return deltas
-        if text := piece.get("content"):
+        text, thought = content_of(piece.get("content"))
+        if text:
             self._texts.append(text)
-            deltas.append(TextDelta(text))
-        if thought := piece.get("reasoning_content") or piece.get("reasoning"):
+            deltas.append(TextDelta(encodable(text)))
+        if thought := text_of(piece.get("reasoning_content") or piece.get("reasoning")) or thought:
             self._reasoning.append(thought)
-            deltas.append(ReasoningDelta(thought))
-        if refusal := piece.get("refusal"):
+            deltas.append(ReasoningDelta(encodable(thought)))
+        if refusal := text_of(piece.get("refusal")):
             self._refused = True
             self._texts.append(refusal)
-            deltas.append(TextDelta(refusal))
+            deltas.append(TextDelta(encodable(refusal)))
         if blocks := piece.get("thinking_blocks"):
             self._opaque += blocks
         for order, call in enumerate(piece.get("tool_calls") or ()):
-            deltas.append(self._call(call, order if within == "message" else 0))
+            index = order if within == "message" else call.get("index") or 0
+            deltas.append(self._call(call, index))
         return deltas
 
-    def _call(self, call: Mapping[str, Any], order: int) -> ToolUseDelta:
-        index = call.get("index")
-        index = order if index is None else index
-        identity = call.get("id") or ""
+    def _call(self, call: Mapping[str, Any], index: int) -> ToolUseDelta:
+        identity = text_of(call.get("id"))
         function = call.get("function") or {}
-        name, arguments = function.get("name") or "", function.get("arguments") or ""
+        name, arguments = text_of(function.get("name")), arguments_of(function.get("arguments"))
         place = self._call_at.get(index)
-        if place is None or (identity and self._calls[place].id not in ("", identity)):
-            place = self._call_at[index] = len(self._calls)
+        if place is not None and identity and self._calls[place].id not in ("", identity):
+            place = self._call_by.get((index, identity))
+        elif place is not None and not identity and name and self._calls[place].is_whole(name, arguments):
+            place = None
+        if place is None:
+            place = len(self._calls)
             self._calls.append(_Call())
+        self._call_at[index] = place
+        if identity:
+            self._call_by.setdefault((index, identity), place)
         known = self._calls[place]
         known.id = known.id or identity
         if not known.name:
@@ -157,13 +167,13 @@ class Reading:
         """
         parts: list[Part] = []
         if self._reasoning or self._opaque:
-            parts.append(Reasoning("".join(self._reasoning), self._provider, _merged(self._opaque)))
-        if text := "".join(self._texts):
+            parts.append(Reasoning(encodable("".join(self._reasoning)), self._provider, _merged(self._opaque)))
+        if text := encodable("".join(self._texts)):
             parts.append(Text(text))
         for call in self._calls:
             if not call.name:
                 raise MalformedResponse("a tool call has no name", provider=self._provider)
-            use = ToolUse(self._own_id(call.id), call.name, "".join(call.arguments) or "{}")
+            use = ToolUse(self._own_id(encodable(call.id)), encodable(call.name), call.text or "{}")
             parts.append(use if self._tools is None else self._tools.restored(use))
         finish = self._finish_reason()
         usage = self._usage
@@ -186,7 +196,9 @@ class Reading:
         if self._refused:
             return "refused"
         finish = _FINISHES.get(self._finish, "other")
-        return "tool_use" if self._calls and finish in ("stop", "other") else finish
+        if self._calls:
+            return "tool_use" if finish in ("stop", "other") else finish
+        return "other" if finish == "tool_use" else finish  # some say so, and call nothing
 
 
 class _Call:
@@ -198,6 +210,21 @@ class _Call:
         self.id = ""
         self.name = ""
         self.arguments: list[str] = []
+
+    @property
+    def text(self) -> str:
+        """The arguments so far."""
+        return encodable("".join(self.arguments))
+
+    def is_whole(self, name: str, more: str) -> bool:
+        """Whether a piece without an id, that has this name and more arguments, begins another call than this one."""
+        if not self.name or not (more.strip() or name != self.name):
+            return False
+        try:
+            json.loads(self.text)
+        except (ValueError, RecursionError):
+            return False
+        return True
 
 
 def _merged(blocks: list[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
@@ -219,19 +246,27 @@ def read_usage(usage: Mapping[str, Any]) -> Usage:
     prompt = usage.get("prompt_tokens_details") or {}
     completion = usage.get("completion_tokens_details") or {}
     return Usage(
-        input_tokens=usage.get("prompt_tokens") or 0,
-        cached_tokens=prompt.get("cached_tokens") or usage.get("cache_read_input_tokens") or 0,
-        cache_write_tokens=usage.get("cache_creation_input_tokens") or prompt.get("cache_write_tokens") or 0,
-        output_tokens=usage.get("completion_tokens") or 0,
-        reasoning_tokens=completion.get("reasoning_tokens") or 0,
+        input_tokens=_count(usage.get("prompt_tokens")),
+        cached_tokens=_count(prompt.get("cached_tokens")) or _count(usage.get("cache_read_input_tokens")),
+        cache_write_tokens=_count(usage.get("cache_creation_input_tokens")) or _count(prompt.get("cache_write_tokens")),
+        output_tokens=_count(usage.get("completion_tokens")),
+        reasoning_tokens=_count(completion.get("reasoning_tokens")),
         cost_usd=_money(usage.get("cost")),
     )
+
+
+def _count(value: object) -> int:
+    """A number of tokens; nothing where a server gives none. A negative one would give a budget back."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return max(value, 0) if isinstance(value, int) else 0
 
 
 def _money(value: object) -> Decimal | None:
     if not isinstance(value, (int, float, str)):
         return None
     try:
-        return Decimal(str(value))
+        money = Decimal(str(value))
     except InvalidOperation:
         return None
+    return money if money.is_finite() and money >= 0 else None

@@ -15,6 +15,7 @@ from typing import Any
 from constellation_tools.dialects import DIALECTS, Dialect
 
 from ..messages import ToolUse
+from ..strict_json import read_json
 from ..tools import ToolSpec
 
 _DIALECTS = {
@@ -71,7 +72,7 @@ class OfferedTools:
         """A call with its arguments as the tool's own schema has them; as it came where they are no object."""
         declared = self._declared.get(call.name)
         try:
-            arguments = json.loads(call.arguments)
+            arguments = read_json(call.arguments)
         except ValueError:
             return call
         if declared is None or not isinstance(arguments, dict):
