@@ -74,6 +74,9 @@ def tools() -> list[dict[str, Any]]:
             tool("far", {"type": "object", "properties": {"a": {"$ref": "https://example.org/schema"}}}),
             tool("bomb", {"type": "object", "$defs": {**bomb, "f": {}}, **pieces}),
             tool("list", {"type": "array"}),
+            tool("properties", {"type": "object", "properties": []}),
+            tool("property", {"type": "object", "properties": {"a": 1}}),
+            tool("required", {"type": "object", "required": "a"}),
             tool(
                 "deep",
                 json.loads('{"type":"object","properties":' + '{"a":{"properties":' * 80 + "{}" + "}}" * 80 + "}"),

@@ -259,6 +259,9 @@ async def test_tools_that_can_not_be_ours_are_left_out_and_the_others_offered(
         ("far", "outside of itself"),
         ("bomb", "parts"),
         ("list", "object"),
+        ("properties", "object"),
+        ("property", "object"),
+        ("required", "object"),
         ("deep", "nested"),
     ]:
         assert any(f"{name} " in line and reason in line for line in caplog.messages), name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import socketserver
 import sys
@@ -56,11 +57,12 @@ async def test_a_server_that_goes_away_is_waited_for(serving_program: Program, t
 
 
 @contextmanager
-def plain_server(answer: Callable[[int], bytes | None]) -> Iterator[str]:
+def plain_server(answer: Callable[[int], bytes | None], *, packs_calls: bool = False) -> Iterator[str]:
     """A server of the older protocol with one tool, `get`; gives its URL.
 
     Args:
         answer: Given the number of a call, the JSON of its result, or None to hang up.
+        packs_calls: Whether it packs the results of calls, whatever the client takes.
     """
     calls = count(1)
 
@@ -85,6 +87,9 @@ def plain_server(answer: Callable[[int], bytes | None]) -> Iterator[str]:
             content = b'{"jsonrpc": "2.0", "id": ' + json.dumps(id).encode() + b", " + body + b"}"
             self.send_response(202 if id is None else 200)
             self.send_header("content-type", "application/json")
+            if packs_calls and method == "tools/call":
+                content = gzip.compress(content)
+                self.send_header("content-encoding", "gzip")
             self.send_header("content-length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
@@ -129,3 +134,14 @@ async def test_an_answer_that_is_too_long_is_cut_off_and_the_next_one_taken() ->
             with pytest.raises(McpCallLost, match="takes more than 10000 bytes"):
                 await tools.get("get").call({})
             assert await tools.get("get").call({}) == "got"
+
+
+async def test_an_answer_that_is_packed_does_not_pass_the_limit_unseen() -> None:
+    def answer(number: int) -> bytes:
+        return b'{"content": [{"type": "text", "text": "' + b"x" * 1_000_000 + b'"}]}'
+
+    limits = McpLimits(message_bytes=100_000)
+    with plain_server(answer, packs_calls=True) as url, anyio.fail_after(PATIENCE_S):
+        async with McpToolset(McpServer(url=url, limits=limits)) as tools:
+            with pytest.raises(McpCallLost, match="packs its answers"):
+                await tools.get("get").call({})

@@ -169,7 +169,12 @@ class Connection:
             pages.append(await self._ask(lambda cursor=cursor: self.client.list_resources(cursor=cursor)))  # type: ignore[misc]
         found: list[Any] = [resource for page in pages for resource in page.resources]
         with suppress(ToolFailed):  # a server that has none need not know of them
-            found += (await self._ask(self.client.list_resource_templates)).resource_templates
+            templates = [await self._ask(self.client.list_resource_templates)]
+            while (cursor := templates[-1].next_cursor) is not None and len(templates) < self._server.limits.tools:
+                templates.append(
+                    await self._ask(lambda cursor=cursor: self.client.list_resource_templates(cursor=cursor))  # type: ignore[misc]
+                )
+            found += [template for page in templates for template in page.resource_templates]
         return found
 
     async def probe(self, waiting: int) -> None:

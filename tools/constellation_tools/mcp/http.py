@@ -47,7 +47,7 @@ async def http_transport(server: McpServer) -> AsyncIterator[TransportStreams]:
     # A call ends by its own limit; a server may be silent for as long as one takes. Proxies of the environment would be
     # asked past our transport, so there are none.
     timeout = httpx2.Timeout(_CONNECT_S, read=None)
-    headers = dict(server.headers)
+    headers = {"accept-encoding": "identity", **server.headers}  # what is packed would pass the limit unseen
     client = httpx2.AsyncClient(headers=headers, timeout=timeout, transport=_transport(limit), trust_env=False)
     async with client, streamable_http_client(server.url, http_client=client, max_sse_event_size=limit) as streams:
         yield streams
@@ -68,6 +68,10 @@ def _transport(limit: int) -> httpx2.AsyncBaseTransport:
             if response.status_code in _REFUSALS and not is_json:
                 await response.aclose()
                 return _refusal(response)
+            encoding = response.headers.get("content-encoding", "identity")
+            if encoding != "identity":
+                await response.aclose()
+                return _answer(502, ANSWER_LOST, f"it packs its answers ({encoding[:20]!r}), though asked not to")
             stream: Any = response.stream
             is_events = response.headers.get("content-type", "").startswith("text/event-stream")
             response.stream = Limited(stream, None if is_events else limit)  # events have a limit each

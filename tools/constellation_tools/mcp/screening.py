@@ -101,8 +101,21 @@ def _fault(tool: Any) -> str | None:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-    if found.input_schema.get("type") != "object":
+    if not _is_of_object(found.input_schema):
         return "the schema of its arguments is not that of an object"
-    if found.output_schema is not None and found.output_schema.get("type") != "object":
+    if found.output_schema is not None and not _is_of_object(found.output_schema):
         del tool["outputSchema"]  # the older protocol has no place for it, and the tool is good without
     return None
+
+
+def _is_of_object(schema: dict[str, Any]) -> bool:
+    """Whether a schema has the shape that every version of the protocol takes; one that has not spoils a whole list."""
+    properties, required, dialect = schema.get("properties"), schema.get("required"), schema.get("$schema")
+    return (
+        schema.get("type") == "object"
+        and (properties is None or isinstance(properties, dict))
+        and all(isinstance(known, (dict, bool)) for known in (properties or {}).values())
+        and (required is None or isinstance(required, list))
+        and all(isinstance(name, str) for name in required or ())
+        and (dialect is None or isinstance(dialect, str))
+    )
