@@ -263,16 +263,16 @@ class DeviceAgent:
             self._begin(admitted, session)
 
     def _admit(self, assign: Assign, session: Session) -> Attempt | None:
-        if assign.attempt in self._runner.running or self._kept.begun(assign.attempt):
+        running = self._runner.running
+        if assign.attempt in running or self._kept.begun(assign.attempt):
             self._answer_known(assign, session)
             return None
-        refusal = self._refusal(assign)
-        if refusal is not None:
-            self._reject(assign, session, *refusal)
+        tool = self._tools.get(assign.work.tool)
+        if tool is None or self._draining is not None or len(running) >= self._spec.slots:
+            self._reject(assign, session, *self._refusal(assign))
             return None
-        tool = self._tools[assign.work.tool]
-        attempt = Attempt(assign, tool, session=session, started_at=self._clock(), started=time.perf_counter())
-        self._runner.add(attempt)
+        attempt = Attempt(assign, tool, session, self._clock(), time.perf_counter())
+        running[attempt.id] = attempt
         return attempt
 
     def _answer_known(self, assign: Assign, session: Session) -> None:
@@ -281,7 +281,7 @@ class DeviceAgent:
         if running is not None and running.session is not session:
             # Assigned again by an orchestrator that was restarted: it goes on, now in the new session.
             running.session = session
-            session.say(Accept(attempt=assign.attempt, epoch=session.epoch))
+            session.say(Accept(assign.attempt, session.epoch))
         elif running is not None:
             self._reject(assign, session, "duplicate", "the attempt is running here already")
         elif (kept := self._kept.result_of(assign.attempt)) is not None:
@@ -289,7 +289,8 @@ class DeviceAgent:
         else:
             self._reject(assign, session, "duplicate", "the attempt ran here and its result was taken")
 
-    def _refusal(self, assign: Assign) -> tuple[RejectCode, str] | None:
+    def _refusal(self, assign: Assign) -> tuple[RejectCode, str]:
+        """Why it can't be taken."""
         if self._draining is not None:
             return "draining", f"the device takes no new work: {self._draining}"
         if assign.work.tool not in self._tools:
@@ -297,20 +298,18 @@ class DeviceAgent:
                 "unknown-tool",
                 f"no tool {assign.work.tool!r} on this device; it has {', '.join(sorted(self._tools))}",
             )
-        if len(self._runner.running) >= self._spec.slots:
-            return "no-slot", f"all {self._spec.slots} slots are busy"
-        return None
+        return "no-slot", f"all {self._spec.slots} slots are busy"
 
     def _reject(self, assign: Assign, session: Session, code: RejectCode, message: str) -> None:
         session.say(Reject(attempt=assign.attempt, epoch=session.epoch, code=code, message=message))
 
     def _begin(self, attempts: Sequence[Attempt], session: Session) -> None:
         self._kept.begin([attempt.id for attempt in attempts])
-        session.say(*(Accept(attempt=attempt.id, epoch=session.epoch) for attempt in attempts if not attempt.instant))
+        session.say(*(Accept(attempt.id, session.epoch) for attempt in attempts if not attempt.instant))
         self._runner.begin(attempts)
         # What is done on the spot needs no Accept, for its result says as much, unless that has to wait for files.
         late = [attempt for attempt in attempts if attempt.instant and (attempt.carries_files or not attempt.settled)]
-        session.say(*(Accept(attempt=attempt.id, epoch=session.epoch) for attempt in late))
+        session.say(*(Accept(attempt.id, session.epoch) for attempt in late))
 
     def _cancel(self, cancel: Cancel) -> None:
         attempt = self._runner.running.get(cancel.attempt)

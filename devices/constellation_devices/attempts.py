@@ -26,7 +26,6 @@ class Attempt:
         started_at: When it was accepted, in seconds since the epoch.
         started: The same moment on the monotonic clock.
         scope: Cancels the code that runs it; None while none runs.
-        limit_s: The shorter of the attempt's and the tool's time limits, in seconds; None for no limit.
         stop: Why it is being stopped, None while it is not.
         stop_message: The same for people.
         grace_s: How long it may take to stop by itself, in seconds.
@@ -44,7 +43,7 @@ class Attempt:
     _progress: ProgressBuffer | None = None
 
     def __init__(
-        self, assign: Assign, tool: Tool[..., Any], *, session: object, started_at: float, started: float
+        self, assign: Assign, tool: Tool[..., Any], session: object, started_at: float, started: float
     ) -> None:
         self.id = assign.attempt
         self.assign = assign
@@ -53,7 +52,12 @@ class Attempt:
         self.session = session
         self.started_at = started_at
         self.started = started
-        self.limit_s = _shorter(assign.timeout_s, tool.timeout_s)
+
+    @property
+    def limit_s(self) -> float | None:
+        """The shorter of the attempt's and the tool's time limits, in seconds; None for no limit."""
+        one, other = self.assign.timeout_s, self.tool.timeout_s
+        return one if other is None or (one is not None and one < other) else other
 
     @property
     def progress(self) -> ProgressBuffer:
@@ -76,8 +80,3 @@ class Attempt:
         if self.scope is not None:
             self.scope.cancel()
         return True
-
-
-def _shorter(one: float | None, other: float | None) -> float | None:
-    """The shorter of two time limits, either of which may be missing."""
-    return one if other is None or (one is not None and one < other) else other

@@ -113,10 +113,6 @@ class AttemptRunner:
         # A frame holds more than the output, and what JSON makes of some text is longer than it was.
         self._max_inline_bytes = min(limits.max_inline_output_bytes, limits.max_frame_bytes // 2)
 
-    def add(self, attempt: Attempt) -> None:
-        """Give an attempt its slot; `begin` starts it."""
-        self.running[attempt.id] = attempt
-
     def begin(self, attempts: Sequence[Attempt]) -> None:
         """Start attempts that have their slots; those that can be done on the spot are done on return."""
         results: list[Result] = []
@@ -211,13 +207,6 @@ class AttemptRunner:
         if packed.artifacts:
             attempt.carries_files = True
         del self.running[attempt.id]
-        return Result(
-            attempt=attempt.id,
-            epoch=self.epoch,
-            status=status,
-            output=packed.output,
-            error=error,
-            started_at=attempt.started_at,
-            duration_s=time.perf_counter() - attempt.started,
-            artifacts=packed.artifacts,
-        )
+        duration_s = time.perf_counter() - attempt.started
+        started_at, artifacts = attempt.started_at, packed.artifacts
+        return Result(attempt.id, self.epoch, status, packed.output, error, started_at, duration_s, artifacts)

@@ -15,6 +15,7 @@ import hashlib
 import os
 import secrets
 import shutil
+import threading
 from pathlib import Path
 from typing import BinaryIO
 
@@ -42,6 +43,7 @@ class ArtifactStore:
         self._partial = root / PARTIAL
         self._partial.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._coming: set[str] = set()
+        self._doubted: dict[str, threading.Event] = {}
         for leftover in self._partial.glob("*.tmp"):
             leftover.unlink()
 
@@ -50,9 +52,16 @@ class ArtifactStore:
         return self._place(sha256).is_file()
 
     def use(self, sha256: str) -> bool:
-        """Whether the whole file is here; if so, note that it is used now, so that nobody removes it as unused."""
+        """Whether the whole file is here; if so, note that it is used now, so that nobody removes it as unused.
+
+        Of a file that is being read again because somebody doubts it (`check`), that is said only after that.
+        """
+        place = self._place(sha256)
+        doubt = self._doubted.get(sha256)
+        if doubt is not None:
+            doubt.wait()
         try:
-            os.utime(self._place(sha256))
+            os.utime(place)
         except FileNotFoundError:
             return False
         return True
@@ -109,11 +118,16 @@ class ArtifactStore:
             ArtifactError: it is not here.
         """
         place = self.path(sha256)
-        with place.open("rb") as file:
-            whole = hashlib.file_digest(file, "sha256").hexdigest() == sha256
-        if not whole:
-            place.unlink(missing_ok=True)
-        return whole
+        doubt = self._doubted.setdefault(sha256, threading.Event())
+        try:
+            with place.open("rb") as file:
+                whole = hashlib.file_digest(file, "sha256").hexdigest() == sha256
+                if not whole and _is_at(place, file):  # by now a good one may have come in its place
+                    place.unlink(missing_ok=True)
+            return whole
+        finally:
+            self._doubted.pop(sha256, None)
+            doubt.set()
 
     def begin(self, info: ArtifactInfo) -> PartialArtifact:
         """Begin to receive a file, or go on where an earlier try stopped.
@@ -232,3 +246,11 @@ class PartialArtifact:
             self._path.unlink(missing_ok=True)
         elif self._expected is not None:
             self._store._coming.discard(self._expected.sha256)
+
+
+def _is_at(place: Path, file: BinaryIO) -> bool:
+    """Whether an open file is the one that is found at a place."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), place.stat())
+    except FileNotFoundError:
+        return False

@@ -54,15 +54,15 @@ class WireModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, hide_input_in_errors=True)
 
 
-@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def wire_record(cls: type[T]) -> type[T]:
     """Make a message that travels once or twice for every task a slotted dataclass, lenient as a `WireModel` is.
 
-    It is validated where it comes off the wire; made by this program it costs a quarter of what a model costs. To the
-    type checker it is frozen.
+    It is validated where it comes off the wire; made by this program it costs a tenth of what a model costs, but three
+    times as much when its fields are given by name. To the type checker it is frozen.
     """
     cls.__pydantic_config__ = ConfigDict(extra="ignore", allow_inf_nan=False)  # type: ignore[attr-defined]
-    return dataclass(slots=True, kw_only=True)(cls)
+    return dataclass(slots=True)(cls)
 
 
 # --- parts -----------------------------------------------------------------------------------------------------
@@ -124,7 +124,7 @@ class ErrorInfo(WireModel):
 class ToolWork:
     """Work of an attempt: call one of the device's tools with arguments in which all references are resolved."""
 
-    kind: Literal["tool"] = "tool"
+    kind: Literal["tool"] = field(default="tool", kw_only=True)
     tool: str
     arguments: dict[str, Any] = field(default_factory=dict)
 
@@ -216,13 +216,13 @@ class ProfileUpdate(WireModel):
 class Assign:
     """Do this work. `artifacts` lists the files that the arguments refer to."""
 
-    kind: Literal["assign"] = "assign"
+    kind: Literal["assign"] = field(default="assign", kw_only=True)
     run: str
     star: str
     attempt: str
     epoch: int
-    name: str = ""
     work: ToolWork
+    name: str = ""
     timeout_s: float | None = None
     artifacts: Many[ArtifactInfo] = ()
     traceparent: str | None = None
@@ -232,7 +232,7 @@ class Assign:
 class Accept:
     """The attempt has a slot on the device and starts now."""
 
-    kind: Literal["accept"] = "accept"
+    kind: Literal["accept"] = field(default="accept", kw_only=True)
     attempt: str
     epoch: int
 
@@ -262,7 +262,7 @@ class Progress(WireModel):
 class Result:
     """How an attempt ended. Kept by the device until the orchestrator has acknowledged it."""
 
-    kind: Literal["result"] = "result"
+    kind: Literal["result"] = field(default="result", kw_only=True)
     attempt: str
     epoch: int
     status: Literal["succeeded", "failed", "cancelled"]

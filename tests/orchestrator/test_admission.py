@@ -10,7 +10,6 @@ from constellation import Approval, Nested, Outcome, Prompt, StarState, TaskCons
 from constellation.graph.documents import dump
 from constellation.orchestrator.admission import admit, find_problems
 from constellation.orchestrator.errors import AdmissionRefused, EmptyGraph
-from constellation.scheduling.matching import PROMPT_TOOL
 from constellation_protocol.messages import DeviceProfile, ToolInfo
 
 SCHEMA: dict[str, Any] = {
@@ -132,14 +131,14 @@ def test_a_prompt_needs_a_device_with_an_agent() -> None:
     graph = TaskConstellation("g")
     graph.star("ask", Prompt("Say something."))
     assert "has an LLM agent" in messages(graph, profiles(one=(SCAN,)))["ask"]
-    assert messages(graph, profiles(one=(ToolInfo(name=PROMPT_TOOL),))) == {}
+    assert messages(graph, profiles(one=(ToolInfo(name=Prompt.tool),))) == {}
 
 
 def test_the_output_of_a_prompt_has_to_be_a_schema() -> None:
     graph = TaskConstellation("g")
     graph.star("fine", Prompt("Say something.", output={"type": "object"}))
     graph.star("wrong", Prompt("Say something.", output={"type": "objekt"}))
-    found = messages(graph, profiles(one=(ToolInfo(name=PROMPT_TOOL),)))
+    found = messages(graph, profiles(one=(ToolInfo(name=Prompt.tool),)))
     assert set(found) == {"wrong"}
     assert "its output is no JSON Schema: type: 'objekt'" in found["wrong"]
 

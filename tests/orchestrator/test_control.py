@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -311,6 +311,59 @@ async def test_a_hub_that_can_not_be_understood_is_named() -> None:
             await theirs.send('{"kind":"prophecy"}')
             with pytest.raises(HubUnreachable, match="does not understand"):
                 await client.devices()
+
+
+async def test_text_that_no_encoding_has_ends_no_connection() -> None:
+    async with hub() as bench, client_of(bench) as client:
+        graph = TaskConstellation("caf\ud83d", description="\ud83d")
+        graph.star("ask", Approval("Go on?"))
+        run = await bench.orchestrator.submit(graph)
+        shown, _ = await client.show(run.id)
+        assert (shown.name, shown.description) == ("caf?", "?")
+        with pytest.raises(HubRefused, match="can't be written as JSON"):
+            await client.check(graph)
+        assert [summary.name for summary in await client.runs()] == ["caf?"]
+
+
+@pytest.mark.parametrize("value", [7, "text", [], [7], {}, {"run": 1}, [[]], {"graph": 1, "report": []}], ids=repr)
+async def test_answers_that_make_no_sense_are_told_and_end_nothing(value: object) -> None:
+    ours, theirs = memory_pair()
+    client = RemoteOrchestrator(ours, max_frame_bytes=100_000)
+    run = RemoteRun(client, "r", "r")
+
+    async def answer() -> None:
+        while True:
+            request = json.loads(await theirs.receive())
+            await theirs.send(json.dumps({"kind": "answer", "number": request["number"], "value": value}))
+
+    async def first_event() -> None:
+        async for _ in run.events():
+            return
+
+    calls: dict[str, Callable[[], Awaitable[object]]] = {
+        "runs": client.runs,
+        "devices": client.devices,
+        "show": lambda: client.show("r"),
+        "dump": lambda: client.dump("r"),
+        "check": lambda: client.check(approvals()),
+        "submit": lambda: client.submit(approvals()),
+        "resume": lambda: client.resume("r"),
+        "find_run": lambda: client.find_run("r"),
+        "events": first_event,
+        "wait": run.wait,
+        "graph": run.graph,
+        "profiles": client.place.profiles,
+        "asked": lambda: client.place.asked("r"),
+    }
+    fitting = {"[]": {"runs", "devices", "check", "events"}, "{}": {"profiles", "events"}, "[[]]": {"check"}}
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(answer)
+            tasks.start_soon(client._receive)
+            for name in sorted(calls.keys() - fitting.get(repr(value), set())):
+                with pytest.raises(HubUnreachable, match="does not understand"):
+                    await calls[name]()
+            tasks.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize(

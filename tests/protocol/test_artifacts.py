@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -152,6 +154,57 @@ def test_two_downloads_of_one_file_do_not_disturb_each_other(store: ArtifactStor
 
     assert store.path(info.sha256).read_bytes() == b"abcdef"
     assert len(files_in(store)) == 1
+
+
+class Doubt:
+    """A look at a file that somebody doubts, which stops half-way until it is let go."""
+
+    def __init__(self, store: ArtifactStore, sha256: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.reading, self.go_on = threading.Event(), threading.Event()
+        self.digest = hashlib.file_digest
+        monkeypatch.setattr(hashlib, "file_digest", self._slowly)
+        self.thread = threading.Thread(target=store.check, args=(sha256,))
+        self.thread.start()
+        assert self.reading.wait(10)
+
+    def _slowly(self, file: Any, name: str) -> Any:
+        self.reading.set()
+        assert self.go_on.wait(10)
+        return self.digest(file, name)
+
+    def end(self) -> None:
+        self.go_on.set()
+        self.thread.join(10)
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_a_doubted_file_counts_as_here_only_when_it_has_been_read_again(
+    store: ArtifactStore, monkeypatch: pytest.MonkeyPatch, good: bool
+) -> None:
+    info = store.put_bytes(b"hello")
+    if not good:
+        store.path(info.sha256).chmod(0o600)
+        store.path(info.sha256).write_bytes(b"hullo")
+    doubt = Doubt(store, info.sha256, monkeypatch)
+    found: list[bool] = []
+    asking = threading.Thread(target=lambda: found.append(store.use(info.sha256)))
+    asking.start()
+    asking.join(0.05)  # who does not wait has asked by then
+    doubt.end()
+    asking.join(10)
+    assert found == [good]
+
+
+def test_a_file_that_comes_while_the_old_one_is_doubted_stays(
+    store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = store.put_bytes(b"hello")
+    store.path(info.sha256).chmod(0o600)
+    store.path(info.sha256).write_bytes(b"hullo")
+    doubt = Doubt(store, info.sha256, monkeypatch)
+    store.put_bytes(b"hello")
+    doubt.end()
+    assert store.path(info.sha256).read_bytes() == b"hello"
 
 
 def test_what_was_half_put_in_is_cleared_away_on_opening(store: ArtifactStore) -> None:

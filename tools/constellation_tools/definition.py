@@ -48,19 +48,18 @@ class Definition:
         if self.streams:
             returns = gathered_type(returns)
         self._returns = returns
-        self._results: Results | None = Results(name, returns, names) if names_matter(returns, names) else None
         self._name = name
+        if names_matter(returns, names):
+            self.results = Results(name, returns, names)
 
-    @property
+    @functools.cached_property
     def results(self) -> Results:
         """The result's schema and serialiser.
 
         Raises:
             UnresolvedAnnotation: the type of the result refers to a name that is not defined.
         """
-        if self._results is None:
-            self._results = Results(self._name, self._returns, {})
-        return self._results
+        return Results(self._name, self._returns, {})
 
 
 def docstring_of(function: Callable[..., Any]) -> str | None:

@@ -80,7 +80,7 @@ class _Description(Definition):
         self.arguments = _DescribedArguments(name, input_schema)
         self.streams = False
         self.direct = False
-        self._results = _DescribedResults(output_schema)
+        self.results = _DescribedResults(output_schema)
 
 
 class _DescribedArguments(Arguments):

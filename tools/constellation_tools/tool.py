@@ -154,7 +154,8 @@ class Tool(Generic[P, R]):
     @property
     def takes_context(self) -> bool:
         """Whether one of its parameters is a `ToolContext`."""
-        return bool(self._defined().signature.context_parameters)
+        definition = self._definition or self._defined()
+        return bool(definition.signature.context_parameters)
 
     @property
     def streams(self) -> bool:

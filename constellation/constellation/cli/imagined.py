@@ -8,9 +8,8 @@ from pathlib import Path
 
 from constellation_protocol.messages import DeviceProfile, ToolInfo
 
-from ..graph import Nested, TaskConstellation, TaskStar
+from ..graph import Nested, Prompt, TaskConstellation, TaskStar
 from ..graph.documents import load
-from ..scheduling.matching import PROMPT_TOOL
 
 HERE = "this machine"
 
@@ -68,4 +67,4 @@ def _infos(references: Sequence[str]) -> Iterator[ToolInfo]:
             idempotent=tool.idempotent,
         )
     # Whether a device has an LLM agent is, like its labels, a matter of the devices of the day.
-    yield ToolInfo(name=PROMPT_TOOL)
+    yield ToolInfo(name=Prompt.tool)

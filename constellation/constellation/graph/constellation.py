@@ -106,7 +106,7 @@ class TaskConstellation(Authoring):
     @property
     def line_count(self) -> int:
         """How many lines there are; cheaper than the length of `lines`, which makes them all."""
-        return sum(len(node.outbound) for node in self._nodes.values())
+        return sum([len(node.outbound) for node in self._nodes.values()])
 
     def lines_into(self, star: str) -> list[TaskStarLine]:
         """The lines that a star waits for; raises UnknownStar."""
@@ -312,7 +312,7 @@ class TaskConstellation(Authoring):
             if node.state is _READY and (node.unresolved or node.unmet):
                 self._enter(node, _PENDING)
                 changes.unready.append(node.star.id)
-            if node.state is not _PENDING or not (node.unmet or not node.unresolved):
+            if node.state is not _PENDING or (node.unresolved and not node.unmet):
                 continue
             if self._held and is_kept(node):
                 self._kept[node] = None

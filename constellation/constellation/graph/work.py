@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Discriminator, Tag
 
@@ -40,7 +40,10 @@ class Prompt:
         instruction: What to do, for the model.
         arguments: JSON given along, in which references stand for other stars' outputs. The model is shown it as data.
         output: JSON Schema that the output has to fit; None for text.
+        tool: The tool that a device with an LLM agent offers, which carries prompts out.
     """
+
+    tool: ClassVar[str] = "prompt"
 
     instruction: str
     arguments: Mapping[str, Any] = field(default_factory=lambda: NO_ARGUMENTS)

@@ -103,7 +103,7 @@ class Journal(Protocol):
     async def create_run(
         self, run: str, *, name: str, at: float, parent: str | None = None, info: Mapping[str, Any] | None = None
     ) -> None:
-        """Add a run without records; durable on return.
+        """Add a run without records; durable on return. In its name, halves of surrogate pairs become `?`.
 
         Raises:
             RunExists: the id is taken.
@@ -195,6 +195,11 @@ def check_sizes(records: Sequence[Record]) -> None:
     for one in records:
         if len(one.body) > MAX_BODY_BYTES:
             raise RecordTooLarge(one.run, one.seq, len(one.body), MAX_BODY_BYTES)
+
+
+def whole_characters(name: str) -> str:
+    """A name for people as every store takes it: halves of surrogate pairs, which no encoding has, become `?`."""
+    return name.encode(errors="replace").decode()
 
 
 def info_text(info: Mapping[str, Any]) -> str:

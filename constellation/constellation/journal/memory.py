@@ -13,7 +13,7 @@ from typing import Any
 
 from anyio.lowlevel import checkpoint_if_cancelled
 
-from .base import INITIAL_STATE, Journal, Record, RunSummary, check_sizes, info_text
+from .base import INITIAL_STATE, Journal, Record, RunSummary, check_sizes, info_text, whole_characters
 from .errors import JournalClosed, RunBusy, RunExists, RunNotFound, SequenceConflict
 from .lookup import only_match
 from .paging import RecordPages
@@ -60,7 +60,7 @@ class MemoryJournal(Journal):
         await self._enter()
         if run in self._runs:
             raise RunExists(run)
-        self._runs[run] = _Run(name, at, at, parent, text)
+        self._runs[run] = _Run(whole_characters(name), at, at, parent, text)
 
     async def append(self, records: Sequence[Record]) -> None:
         """Implement `Journal.append`."""

@@ -15,6 +15,9 @@ PAGE_RECORDS = 500
 PAGE_BYTES = 4 * 1024 * 1024
 """After how many bytes of bodies a page ends early."""
 
+MOST_ROWS = 2**31 - 1
+"""The largest limit that every database takes; a larger one means all."""
+
 StoredRow = tuple[int, float, str, int, bytes]
 """A record as stores keep it: its number, when it happened, its kind, the CRC-32 of its body, its body."""
 

@@ -10,7 +10,7 @@ import psycopg
 from .base import Record, RunSummary
 from .errors import JournalCorrupt, RunNotFound
 from .lookup import LAST_CHARACTER, MATCHES_SHOWN, SUGGESTIONS_FROM, only_match, storable
-from .paging import PAGE_BYTES, PAGE_RECORDS, checked_page
+from .paging import MOST_ROWS, PAGE_BYTES, PAGE_RECORDS, checked_page
 from .postgres_server import Connection, PostgresServer, restored, stored
 
 # What a row counts for is known without reading its body, so that of a page's candidates only those in it are read.
@@ -67,7 +67,7 @@ class PostgresReader:
         where = "WHERE state = %s" if state is not None else ""
         rows = self._rows(
             f"{_SUMMARIES} {where} ORDER BY created_at DESC, key DESC LIMIT %s",
-            (*((stored(state),) if state is not None else ()), max(limit, 0)),
+            (*((stored(state),) if state is not None else ()), min(max(limit, 0), MOST_ROWS)),
         )
         return [self._summary(row) for row in rows]
 

@@ -13,7 +13,7 @@ from typing import Any
 from .base import Record, RunSummary
 from .errors import JournalCorrupt, RunNotFound
 from .lookup import LAST_CHARACTER, MATCHES_SHOWN, SUGGESTIONS_FROM, only_match, storable
-from .paging import PAGE_RECORDS, checked_page
+from .paging import MOST_ROWS, PAGE_RECORDS, checked_page
 from .sqlite_file import translate
 
 _SUMMARIES = """
@@ -62,7 +62,7 @@ class SqliteReader:
         """Return the newest runs; see `Journal.runs`."""
         rows = self._connection.execute(
             f"{_SUMMARIES} WHERE ?1 IS NULL OR state = ?1 ORDER BY created_at DESC, key DESC LIMIT ?2",
-            (state, max(limit, 0)),
+            (state, min(max(limit, 0), MOST_ROWS)),
         )
         return [self._summary(row) for row in rows.fetchall()]
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 import anyio
 from anyio.to_thread import run_sync
 
-from .base import Durability, Journal, Record, RunSummary, check_sizes, info_text
+from .base import Durability, Journal, Record, RunSummary, check_sizes, info_text, whole_characters
 from .errors import JournalClosed
 from .group_commit import GroupCommitter, Writer
 from .paging import RecordPages
@@ -82,8 +82,8 @@ class ThreadedJournal(Journal):
         self, run: str, *, name: str, at: float, parent: str | None = None, info: Mapping[str, Any] | None = None
     ) -> None:
         """Implement `Journal.create_run`."""
-        text = info_text(info or {})
-        await self._committer.submit(lambda writer: writer.create_run(run, name=name, at=at, parent=parent, info=text))
+        text, shown = info_text(info or {}), whole_characters(name)
+        await self._committer.submit(lambda writer: writer.create_run(run, name=shown, at=at, parent=parent, info=text))
 
     async def append(self, records: Sequence[Record]) -> None:
         """Implement `Journal.append`."""

@@ -17,7 +17,7 @@ from ..graph import SETTLED, GraphError, Nested, Prompt, StarId, TaskConstellati
 from ..graph.documents import load
 from ..graph.errors import show_path
 from ..scheduling import DeviceId
-from ..scheduling.matching import PROMPT_TOOL, explain_mismatch, mismatch
+from ..scheduling.matching import explain_mismatch, mismatch
 from .errors import AdmissionRefused, EmptyGraph, Problem
 from .translation import offer_of
 
@@ -48,7 +48,7 @@ def find_problems(graph: TaskConstellation, profiles: Mapping[str, DeviceProfile
     """
     if not len(graph):
         raise EmptyGraph(graph.name)
-    return check_stars((node.star for node in graph._nodes.values() if node.state not in SETTLED), profiles)
+    return check_stars([node.star for node in graph._nodes.values() if node.state not in SETTLED], profiles)
 
 
 def check_stars(stars: Iterable[TaskStar], profiles: Mapping[str, DeviceProfile]) -> list[Problem]:
@@ -100,7 +100,7 @@ def _problem(
 def _prompt_problem(
     star: StarId, work: Prompt, tools: Mapping[str, list[_OfferedTool]], profiles: Mapping[str, DeviceProfile]
 ) -> Problem | None:
-    if PROMPT_TOOL not in tools:
+    if Prompt.tool not in tools:
         message = (
             f"it is a prompt, and none of the connected devices ({_names(profiles)}) has an LLM agent; "
             "start one with a model: `constellation device --model M`"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import anyio
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
 
 from constellation_protocol.errors import ProtocolError, TransportClosed
 from constellation_protocol.settings import CLOSE_GRACE_S, HANDSHAKE_TIMEOUT_S
@@ -24,7 +25,7 @@ from ..graph.documents import dump, load
 from ..journal import RunSummary
 from ..scheduling import RunOptions
 from .asked import CanBeAsked
-from .control_messages import CONTROL, CONTROL_PATH, Answer, Open, Request
+from .control_messages import CONTROL, CONTROL_PATH, NOT_UNDERSTOOD, Answer, Open, Request, understood
 from .devices import DeviceInfo
 from .errors import AdmissionRefused, DevicesMissing, HubRefused, HubUnreachable, Problem
 from .events import Event, event_from_json
@@ -69,7 +70,8 @@ async def connect(
         raise HubUnreachable(f"the hub at {url} can't be reached: {error}{_remedy(error)}") from error
     try:
         welcome = await _open(transport, token, url)
-        client = RemoteOrchestrator(transport, max_frame_bytes=int(welcome.get("max_frame_bytes", MAX_FRAME_BYTES)))
+        max_frame_bytes = understood(int, welcome.get("max_frame_bytes", MAX_FRAME_BYTES))
+        client = RemoteOrchestrator(transport, max_frame_bytes=max_frame_bytes)
         async with background() as tasks:
             tasks.start_soon(client._receive)
             yield client
@@ -135,24 +137,25 @@ class RemoteOrchestrator(CanBeAsked):
 
     async def runs(self, *, limit: int = 100) -> list[RunSummary]:
         """The newest runs in the hub's journal, newest first."""
-        return _SUMMARIES.validate_python(await self.call("runs", {"limit": limit}))
+        return understood(_SUMMARIES.validate_python, await self.call("runs", {"limit": limit}))
 
     async def devices(self) -> list[DeviceInfo]:
         """The connected devices, by name."""
-        return _DEVICES.validate_python(await self.call("devices", {}))
+        return understood(_DEVICES.validate_python, await self.call("devices", {}))
 
     async def show(self, run: str) -> tuple[TaskConstellation, RunReport]:
         """The graph with states, and the report, of any run in the hub's journal."""
-        value = await self.call("show", {"run": run})
-        return load(value["graph"]), _REPORT.validate_python(value["report"])
+        shown = await self.call("show", {"run": run})
+        return understood(lambda value: (load(value["graph"]), _REPORT.validate_python(value["report"])), shown)
 
     async def dump(self, run: str, *, redact: bool = False) -> RunDump:
         """All that is known of a run in the hub's journal; see `Orchestrator.dump`."""
-        return dump_from_json(json.loads(await self.call("dump", {"run": run, "redact": redact})))
+        text = await self.call("dump", {"run": run, "redact": redact})
+        return dump_from_json(understood(json.loads, text))
 
     async def check(self, graph: TaskConstellation) -> list[Problem]:
         """What keeps the hub's devices from carrying a graph out; see `Orchestrator.check`."""
-        return _PROBLEMS.validate_python(await self.call("check", {"graph": dump(graph)}))
+        return understood(_PROBLEMS.validate_python, await self.call("check", {"graph": dump(graph)}))
 
     async def wait_for_devices(self, count: int, *, timeout_s: float = 60.0) -> None:
         """Wait until that many devices are connected; raises DevicesMissing."""
@@ -173,7 +176,10 @@ class RemoteOrchestrator(CanBeAsked):
         if self._closed is not None:
             raise HubUnreachable(self._closed)
         number = next(self._numbers)
-        request = Request(number=number, call=call, arguments=dict(arguments)).model_dump_json()
+        try:
+            request = Request(number=number, call=call, arguments=dict(arguments)).model_dump_json()
+        except PydanticSerializationError as error:
+            raise HubRefused("BadRequest", f"the request can't be written as JSON: {error}") from error
         size = len(request.encode())
         if size > self._max_frame_bytes:
             limit = self._max_frame_bytes / 2**20
@@ -194,7 +200,7 @@ class RemoteOrchestrator(CanBeAsked):
         if answer is None:
             raise HubUnreachable(self._closed or "the connection to the hub is gone")
         if answer.error == "AdmissionRefused":
-            raise AdmissionRefused([Problem(**problem) for problem in answer.details or ()])
+            raise AdmissionRefused(understood(_PROBLEMS.validate_python, answer.details or []))
         if answer.error is not None:
             raise HubRefused(answer.error, answer.message)
         return answer.value
@@ -217,7 +223,7 @@ class RemoteOrchestrator(CanBeAsked):
         except ProtocolError as error:
             self._closed = f"the connection to the hub is gone: {error}"
         except ValidationError:
-            self._closed = "the hub says what this client does not understand: use the same version on both sides"
+            self._closed = NOT_UNDERSTOOD
         for pending in self._waiting.values():
             pending.done.set()
 
@@ -230,7 +236,11 @@ class RemoteOrchestrator(CanBeAsked):
 
     def run(self, value: Mapping[str, Any]) -> RemoteRun:
         """The run that an answer names."""
-        return RemoteRun(self, str(value["run"]), str(value["name"]))
+        return understood(lambda named: RemoteRun(self, str(named["run"]), str(named["name"])), value)
+
+
+def _events(page: Sequence[Mapping[str, Any]]) -> list[Event]:
+    return [event_from_json(told) for told in page]
 
 
 class _Pending:
@@ -262,14 +272,13 @@ class RemoteRun:
     async def events(self, *, after: int = 0) -> AsyncIterator[Event]:
         """See `Run.events`."""
         while page := await self._hub.ask_until_known("events", {"run": self._id, "after": after}):
-            for told in page:
-                event = event_from_json(told)
+            for event in understood(_events, page):
                 yield event
                 after = event.seq
 
     async def wait(self) -> RunReport:
         """See `Run.wait`."""
-        return _REPORT.validate_python(await self._hub.ask_until_known("report", {"run": self._id}))
+        return understood(_REPORT.validate_python, await self._hub.ask_until_known("report", {"run": self._id}))
 
     async def result(self) -> dict[str, Any]:
         """See `Run.result`."""
@@ -279,7 +288,7 @@ class RemoteRun:
 
     async def graph(self) -> TaskConstellation:
         """See `Run.graph`."""
-        return load(await self._call("graph"))
+        return understood(load, await self._call("graph"))
 
     async def edit(self, edit: EditBatch | EditBuilder) -> None:
         """See `Run.edit`."""

@@ -6,6 +6,7 @@ Whatever a client sends, it harms nobody but itself: it is answered with an erro
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import to_json
+from pydantic_core import PydanticSerializationError, to_json
 
 from constellation_protocol.errors import ProtocolError, Refused, TransportClosed
 from constellation_protocol.settings import HANDSHAKE_TIMEOUT_S
@@ -184,7 +185,12 @@ class _Client:
 
 
 async def _send(transport: Transport, answer: Answer) -> None:
-    await transport.send(answer.model_dump_json())
+    try:
+        text = answer.model_dump_json()
+    except PydanticSerializationError:
+        # Names and outputs may hold halves of surrogate pairs, which no reader takes: they are shown as `?`.
+        text = json.dumps(answer.model_dump(), ensure_ascii=False).encode(errors="replace").decode()
+    await transport.send(text)
 
 
 async def _submit(client: _Client, arguments: Mapping[str, Any]) -> Any:

@@ -8,9 +8,12 @@ with null, and made again by a client that still wants to know.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from .errors import HubUnreachable
 
 CONTROL_VERSION = 1
 CONTROL_PATH = "/control"
@@ -53,3 +56,15 @@ class Answer(_Message):
 
 ControlMessage = Annotated[Open | Request | Answer, Field(discriminator="kind")]
 CONTROL: TypeAdapter[ControlMessage] = TypeAdapter(ControlMessage, config=ConfigDict(hide_input_in_errors=True))
+
+NOT_UNDERSTOOD = "the hub says what this client does not understand: use the same version on both sides"
+
+T = TypeVar("T")
+
+
+def understood(read: Callable[[Any], T], value: Any) -> T:
+    """What a hub's answer says, by what reads it; raises HubUnreachable where it is no such answer."""
+    try:
+        return read(value)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise HubUnreachable(NOT_UNDERSTOOD) from error

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 import anyio
 
 from .events import Event, EventsMissed, RunFinished
-from .notices import Note, from_note
+from .notices import Note, Notes, from_note
 
 MAX_KEPT = 20_000
 """How many of the latest events of a run are kept."""
@@ -39,7 +39,7 @@ class EventLog:
         self._changed: anyio.Event | None = None
         self._over = anyio.Event()
 
-    def note(self, *notes: Note) -> None:
+    def note(self, notes: Notes) -> None:
         """Add the events that notes stand for; see `publish`."""
         if self.finished is None:
             self._kept += notes

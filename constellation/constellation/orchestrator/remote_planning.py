@@ -14,6 +14,7 @@ from constellation_protocol.messages import DeviceProfile
 from ..graph import StarId, TaskConstellation
 from ..graph.documents import dump
 from ..scheduling import RunId, RunOptions
+from .control_messages import understood
 from .errors import ConstellationError
 from .gathering import ReviewBatch
 from .run import Run, Verdict
@@ -50,7 +51,7 @@ class RemotePlace:
 
     async def profiles(self) -> Mapping[str, DeviceProfile]:
         """See `Place.profiles`."""
-        return _PROFILES.validate_python(await self._hub.call("profiles", {}))
+        return understood(_PROFILES.validate_python, await self._hub.call("profiles", {}))
 
     async def submit_for_review(
         self,
@@ -77,7 +78,7 @@ class RemotePlace:
         """See `Place.asked`."""
         from .requests import ASKED_RUN
 
-        return ASKED_RUN.validate_python(await self._hub.call("asked", {"run": run}))
+        return understood(ASKED_RUN.validate_python, await self._hub.call("asked", {"run": run}))
 
     async def resume_for_review(
         self, run: str, policy: EditPolicy, *, rerun_unknown: bool
@@ -106,7 +107,7 @@ class RemoteReviews:
     async def next(self) -> ReviewBatch | None:
         """See `Reviews.next`."""
         value = await self._hub.ask_until_known("reviews", {"run": self._run})
-        return ReviewBatch(int(value["number"]), tuple(map(StarId, value["stars"]))) if value else None
+        return understood(_review_batch, value) if value else None
 
     async def done(self, number: int) -> None:
         """See `Reviews.done`."""
@@ -134,12 +135,20 @@ async def propose(hub: Caller, run: str, question: str, arguments: Mapping[str, 
         if value is None:
             with anyio.move_on_after(5.0, shield=True):
                 await hub.call("withdraw", {**named, "reason": f"nobody answered within {timeout_s:g} s"})
-    return Verdict(bool(value["approved"]), str(value["comment"])) if value else Verdict(False, "nobody has answered")
+    return understood(_verdict, value) if value else Verdict(False, "nobody has answered")
 
 
 async def note(hub: Caller, run: str, remark: Remark) -> None:
     """See `Run.note`."""
     await hub.call("note", {"run": run, "remark": _remark(remark)})
+
+
+def _review_batch(value: Mapping[str, Any]) -> ReviewBatch:
+    return ReviewBatch(int(value["number"]), tuple(map(StarId, value["stars"])))
+
+
+def _verdict(value: Mapping[str, Any]) -> Verdict:
+    return Verdict(bool(value["approved"]), str(value["comment"]))
 
 
 def _remark(remark: Remark) -> Mapping[str, Any]:

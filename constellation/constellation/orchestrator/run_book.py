@@ -199,16 +199,19 @@ class RunBook:
 
     def carry_out(self, commands: Sequence[cmd.Command], at: float) -> None:
         """See `Carrier.carry_out`: do what they say, and note what those who watch their runs are told of them."""
-        runs = self.runs
+        runs, actions, notes = self.runs, _ACTIONS, _NOTES
         for command in commands:
             kind = type(command)
-            if kind in _ACTIONS:
-                _ACTIONS[kind](self, command, at)
-            held = runs.get(command.run)
-            if held is not None and kind in _NOTES:
-                held.log.note(*_NOTES[kind](command, at))
-                if held.machine.parent is not None:
-                    self._tell_around(held.machine, command, at)
+            if isinstance(command, cmd.Dispatch):  # what most are, without a call in between
+                self.hub.dispatch(command)
+            elif kind in actions:
+                actions[kind](self, command, at)
+            if kind in notes:
+                held = runs.get(command.run)
+                if held is not None:
+                    held.log.note(notes[kind](command, at))
+                    if held.machine.parent is not None:
+                        self._tell_around(held.machine, command, at)
 
     def _tell_around(self, inner: RunMachine, command: Any, at: float) -> None:
         """Tell of a question inside a nested constellation, or of the end of one, around it as well.
@@ -221,10 +224,7 @@ class RunBook:
             for run, path in seen_from_outside(self.engine.scheduler.runs, inner, command.star):
                 around = self.runs.get(run)
                 if around is not None:
-                    around.log.note(*_NOTES[type(command)](replace(command, run=run, star=path), at))
-
-    def _dispatch(self, command: cmd.Dispatch, at: float) -> None:
-        self.hub.dispatch(command)
+                    around.log.note(_NOTES[type(command)](replace(command, run=run, star=path), at))
 
     def _cancel(self, command: cmd.CancelAttempt, at: float) -> None:
         self.hub.cancel(command)
@@ -374,7 +374,6 @@ class RunBook:
 
 
 _ACTIONS: Mapping[type, Callable[[RunBook, Any, float], None]] = {
-    cmd.Dispatch: RunBook._dispatch,
     cmd.CancelAttempt: RunBook._cancel,
     cmd.RequestReview: RunBook._begin_review,
     cmd.StarRetrying: RunBook._note_retry,

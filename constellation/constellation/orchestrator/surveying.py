@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from constellation_protocol.messages import DeviceProfile
 
-from ..graph import TaskStar
+from ..graph import Prompt, TaskStar
 from ..planner import DeviceFacts, Surroundings, ToolFacts
-from ..scheduling.matching import PROMPT_TOOL
 from .admission import check_stars
 
 
@@ -25,12 +24,12 @@ def survey(profiles: Mapping[str, DeviceProfile]) -> Surroundings:
                 slots=profile.slots,
                 labels=profile.labels,
                 resources=profile.resources,
-                prompts=PROMPT_TOOL in offered,
+                prompts=Prompt.tool in offered,
             )
         )
         for tool in offered.values():
             known = tools.get(tool.name)
-            if tool.name == PROMPT_TOOL:
+            if tool.name == Prompt.tool:
                 continue
             if known is None:
                 tools[tool.name] = ToolFacts(tool.name, tool.description, tool.input_schema, (name,))

@@ -22,13 +22,12 @@ from constellation_protocol.messages import (
 )
 from constellation_protocol.nesting import MAX_VALUE_NESTING, nests_deeper
 
-from ..graph import Prompt, StarError, TaskStar, ToolCall
+from ..graph import Prompt, StarError, TaskStar
 from ..scheduling import AttemptId, DeviceId, Offer, RunEvent
 from ..scheduling import commands as cmd
 from ..scheduling import events as ev
 from ..scheduling.events import parse_attempt
 from ..scheduling.inputs import DeviceJoined
-from ..scheduling.matching import PROMPT_TOOL
 
 _DESCRIBED = ("size", "name", "media_type")
 
@@ -59,7 +58,7 @@ def attempt_event(message: Accept | Reject | Result, device: DeviceId, now: floa
         return None
     run, star = where
     attempt: Any = message.attempt
-    if isinstance(message, Result):
+    if isinstance(message, Result) and not (message.output is None and message.error is None):
         message = _flat_enough(message)
     if isinstance(message, Result) and message.status == "succeeded":
         size = sum(artifact.size for artifact in message.artifacts) if message.artifacts else 0
@@ -114,23 +113,19 @@ def unfit_event(message: Assign, device: DeviceId, reason: str, now: float) -> R
 def assign_message(command: cmd.Dispatch) -> Assign:
     """The message that sends an attempt to its device."""
     star = command.star
-    work = star.work
+    work: Any = star.work  # only what is for devices is dispatched
     arguments = dict(command.arguments)
-    if isinstance(work, ToolCall):
-        tool = work.tool
-    else:
-        assert isinstance(work, Prompt)
-        tool = PROMPT_TOOL
+    if isinstance(work, Prompt):
         arguments = _prompt_arguments(star, work, arguments)
     return Assign(
-        run=command.run,
-        star=star.id,
-        attempt=command.attempt,
-        epoch=command.epoch,
-        name=star.name or star.id,
-        work=ToolWork(tool=tool, arguments=arguments),
-        timeout_s=star.timeout_s,
-        artifacts=tuple(find_artifacts(arguments)) if arguments else (),
+        command.run,
+        star.id,
+        command.attempt,
+        command.epoch,
+        ToolWork(work.tool, arguments),
+        star.name or star.id,
+        star.timeout_s,
+        tuple(find_artifacts(arguments)) if arguments else (),
     )
 
 

@@ -209,7 +209,7 @@ class _Judge:
             problems.append(f"{star.id!r} would count as repeatable otherwise than in the plan")
         if star.work != old.work and not self._is_redirected(star, old):
             free = isinstance(star.work, ToolCall) and isinstance(old.work, ToolCall)
-            if not (free and self._may.allows_tool(star.work.tool) and star.work.tool == old.work.tool):  # type: ignore[union-attr]
+            if not (free and self._may.allows_tool(star.work.tool) and star.work.tool == old.work.tool):
                 problems.append(f"{star.id!r} would do something else than in the plan ({_named(star)})")
         return problems
 

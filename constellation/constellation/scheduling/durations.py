@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import inf
 
-from ..graph import Nested, Prompt, TaskStar, ToolCall
+from ..graph import TaskStar, ToolCall
 from .events import DeviceId
 
 DEFAULT_S = 1.0
@@ -19,7 +19,7 @@ def work_key(star: TaskStar) -> str:
     work = star.work
     if isinstance(work, ToolCall):
         return work.tool
-    return "<prompt>" if isinstance(work, Prompt) else "<nested>" if isinstance(work, Nested) else "<approval>"
+    return f"<{work.kind}>"
 
 
 class _Mean:

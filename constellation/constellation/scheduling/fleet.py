@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from heapq import heappop, heappush
+from typing import Any
 
 from ..graph import StarId, TaskStar
 from .durations import Durations
 from .events import AttemptId, DeviceId, RunId
 from .inputs import DeviceChanged, DeviceJoined
-from .matching import explain_mismatch, mismatch, resource_needs, tool_of
+from .matching import explain_mismatch, mismatch, resource_needs
 from .placement import NO_NEEDS, DeviceLoad, LeastLoaded, PlacementPolicy
 
 _MANY_LANES = 64
@@ -137,7 +138,8 @@ class Fleet:
 
     def queue(self, run: RunId, star: TaskStar, rank: float, avoid: frozenset[DeviceId] = frozenset()) -> None:
         """Let a star wait for a device; higher priority first, then higher rank, then who came first."""
-        key: tuple[object, ...] = (run, tool_of(star), star.device)
+        work: Any = star.work  # only what is for devices waits for one
+        key: tuple[object, ...] = (run, work.tool, star.device)
         if avoid or star.requires:
             key = (*key, avoid, *sorted(star.requires.items()))
         lane = self._lanes.get(key)
@@ -200,7 +202,7 @@ class Fleet:
                 yield lane.run, star, lane.needs, device, fault
                 if device is None or self._ticket != newest:
                     break  # other stars wait by now, which may be more urgent
-                if not device.has_room(lane.needs):
+                if device.free_slots <= 0 or (lane.needs and not device.has_room(lane.needs)):
                     roomy.remove(device)
                     if not roomy:
                         break

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from ..graph import Prompt, TaskStar, ToolCall
+from ..graph import TaskStar
 from .events import DeviceId
 from .inputs import Offer
 
-PROMPT_TOOL = "prompt"
-"""The tool that a device with an LLM agent offers, and that `Prompt` stars are matched with."""
-
 
 def tool_of(star: TaskStar) -> str:
-    """The name of the tool that a device needs for a star."""
-    if isinstance(star.work, ToolCall):
-        return star.work.tool
-    assert isinstance(star.work, Prompt)
-    return PROMPT_TOOL
+    """The name of the tool that a device needs for a star, which has to be one for devices."""
+    work: Any = star.work
+    tool: str = work.tool
+    return tool
 
 
 def resource_needs(star: TaskStar) -> dict[str, float]:

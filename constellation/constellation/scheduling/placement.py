@@ -16,6 +16,9 @@ POLICY_FAILED = "PolicyFailed"
 NO_NEEDS: Mapping[str, float] = {}
 """What most stars reserve beyond a slot."""
 
+NOTHING_NEARBY: Mapping[DeviceId, int] = {}
+"""Where the files among the inputs of a star are that has none."""
+
 _ROUNDING = 1e-9
 """What sums of fractional resources may be off by."""
 

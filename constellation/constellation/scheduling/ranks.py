@@ -25,11 +25,15 @@ class Ranks:
         self._graph = graph
         self._durations = durations
         self.known: dict[StarId, float] = {}
-        known, expected = self.known, durations.expected
+        known = self.known
+        expected_s: dict[str, float] = {}
         for node in reversed(list(graph._order)):
             star = node.star
             if node.outcome is None:
-                known[star.id] = max(map(known.__getitem__, node.outbound), default=0.0) + expected(work_key(star))
+                work = work_key(star)
+                if work not in expected_s:
+                    expected_s[work] = durations.expected(work)
+                known[star.id] = max(map(known.__getitem__, node.outbound), default=0.0) + expected_s[work]
             else:
                 known[star.id] = 0.0  # what has ended is not waited for any more
 

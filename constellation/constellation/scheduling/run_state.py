@@ -45,8 +45,6 @@ from .events import NO_VERDICTS, AttemptId, DeviceId, RunId, Verdicts, nested_id
 from .expansion import fill_inputs
 from .planning_state import PlanningState
 
-_NOTHING_NEARBY: Mapping[DeviceId, int] = {}
-
 
 class RunState:
     """What there is to know of a run between two events; `RunMachine` has the rules by which events change it.
@@ -144,7 +142,7 @@ class RunState:
 
     def _make_ready(self, star: StarId) -> None:
         """Resolve a ready star's references, and queue or begin it."""
-        node = self.graph._node(star)
+        node = self.graph._nodes[star]
         spec = node.star
         arguments = spec.work.arguments
         if node.references:
@@ -250,8 +248,6 @@ class RunState:
 
     def nearby(self, star: StarId) -> Mapping[DeviceId, int]:
         """Bytes of a star's input files by the device that made them."""
-        if not self.artifact_bytes:
-            return _NOTHING_NEARBY
         found: dict[DeviceId, int] = {}
         for line in self.graph.lines_into(star):
             size = self.artifact_bytes.get(line.source)

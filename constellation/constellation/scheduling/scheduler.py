@@ -21,9 +21,9 @@ from .fleet import Fleet
 from .inputs import DeviceChanged, DeviceDraining, DeviceJoined, DeviceLeft, FleetEvent, Tick
 from .invariants import check_scheduler
 from .kinds import LAST_REPORTS, NEWS, OF_RUNS, OF_THE_FLEET
-from .matching import resource_needs, tool_of
+from .matching import resource_needs
 from .nesting import begin_nested, end_nested
-from .placement import POLICY_FAILED, DeviceLoad, PlacementPolicy
+from .placement import NOTHING_NEARBY, POLICY_FAILED, DeviceLoad, PlacementPolicy
 from .reconciling import reconciled, unwanted_attempts
 from .run import RunMachine
 from .waiting import Waiting
@@ -219,7 +219,8 @@ class Scheduler:
 
     def _learn(self, machine: RunMachine, event: ev.AttemptSucceeded, step: Step) -> None:
         """Note how long such work takes on such a device."""
-        self.fleet.durations.observe(work_key(machine.graph[event.star]), event.device, event.duration_s)
+        star = machine.graph._nodes[event.star].star
+        self.fleet.durations.observe(work_key(star), event.device, event.duration_s)
 
     def _take_up(self, machine: RunMachine, event: ev.RunRecovered, step: Step) -> None:
         """Bring a run that was taken up again in line with the devices, and with the run that it is nested in."""
@@ -372,7 +373,8 @@ class Scheduler:
             attempt = ev.attempt_id(run, id, machine.tries[id].attempts + 1)
             idempotent = star.idempotent
             if idempotent is None:
-                idempotent = device.offer.tools.get(tool_of(star), False)
+                work: Any = star.work  # it waits for a device, so it is for one
+                idempotent = device.offer.tools.get(work.tool, False)
             device.take(attempt, needs)
             entry = machine.apply(
                 ev.StarAssigned(at, run, id, attempt, device.id, device.epoch, idempotent, device.memory), step.commands
@@ -383,7 +385,8 @@ class Scheduler:
                 check_scheduler(self)
 
     def _nearby(self, run: RunId, star: StarId) -> Mapping[DeviceId, int]:
-        return self.runs[run].nearby(star)
+        machine = self.runs[run]
+        return machine.nearby(star) if machine.artifact_bytes else NOTHING_NEARBY
 
 
 _FOLLOWED: Mapping[type, Callable[[Scheduler, RunMachine, Any, Step], None]] = {

@@ -23,7 +23,7 @@ from ..journal import (
     RunSummary,
     SequenceConflict,
 )
-from ..journal.base import check_sizes, info_text
+from ..journal.base import check_sizes, info_text, whole_characters
 from ..journal.lookup import only_match
 from ..journal.paging import RecordPages
 from .disk import SimulatedDisk
@@ -77,7 +77,9 @@ class SimulatedJournal(Journal):
         kept = json.loads(info_text(info or {}))
         if run in self._all():
             raise RunExists(run)
-        self._write({"do": "create", "run": run, "name": name, "at": at, "parent": parent, "info": kept})
+        self._write(
+            {"do": "create", "run": run, "name": whole_characters(name), "at": at, "parent": parent, "info": kept}
+        )
 
     async def append(self, records: Sequence[Record]) -> None:
         """Implement `Journal.append`."""

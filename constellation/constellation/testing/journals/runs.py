@@ -26,6 +26,10 @@ class RunChecks(StoreChecks):
             info={"file": "a.yaml", "n": [1, None]},
         )
 
+    async def test_a_name_may_hold_what_no_encoding_has(self, journal: Journal) -> None:
+        await journal.create_run("r1", name="caf\u00e9 \ud83d", at=5.0)
+        assert (await journal.run("r1")).name == "caf\u00e9 ?"
+
     async def test_a_run_without_info_has_an_empty_one(self, journal: Journal) -> None:
         await journal.create_run("r1", name="", at=5.0)
         assert (await journal.run("r1")).info == {}
@@ -76,7 +80,8 @@ class RunChecks(StoreChecks):
             await journal.create_run(run, name=run, at=at)
         assert [summary.run for summary in await journal.runs()] == ["a", "b", "c", "d"]
         assert [summary.run for summary in await journal.runs(limit=2)] == ["a", "b"]
-        assert await journal.runs(limit=0) == []
+        assert await journal.runs(limit=0) == await journal.runs(limit=-(2**70)) == []
+        assert len(await journal.runs(limit=2**70)) == 4
 
     async def test_runs_are_filtered_by_state_before_they_are_limited(self, journal: Journal) -> None:
         for n in range(6):
