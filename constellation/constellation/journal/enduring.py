@@ -1,8 +1,8 @@
 """A journal that outlasts the absence of its store: what is to be written waits until the store is back.
 
-A write whose answer was lost may have been done. It is asked for again, and what the store says then tells: a record has
-one number in its run, a run one id, so that nothing is stored twice; what stands there already, byte for byte as it was to
-be written, was written by the earlier try.
+A write whose answer was lost may have been done. It is asked for again, and what the store says then tells: a record
+has one number in its run, a run one id, so that nothing is stored twice; what stands there already, byte for byte as it
+was to be written, was written by the earlier try.
 
 Before anything goes on, whoever owns this journal looks at its claims again: another may have taken its runs meanwhile.
 """
@@ -13,7 +13,6 @@ import logging
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,10 +33,20 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Absence:
-    """One absence of the store: its last error, and the runs that were found to be someone else's in it."""
+    """One absence of the store.
 
+    Attributes:
+        began_at: When it was noticed.
+        outage: Says how long it is still waited for; begins anew when nobody has waited for a while.
+        error: The store's last error.
+        waiting: How many calls wait for its end.
+        taken: The runs that were found to be someone else's in it, each with the error that said so.
+    """
+
+    began_at: float
     outage: Outage
     error: JournalAway
+    waiting: int = 0
     taken: dict[str, JournalError] = field(default_factory=dict)
 
 
@@ -59,8 +68,9 @@ class _Call:
 class EnduringJournal(Journal):
     """A journal around one that may be away. Writes wait for it; reads don't, for they can be asked for again.
 
-    A write raises `JournalUnavailable` when the store has been away for too long, and `append` raises what the claims
-    said, `RunBusy` or `RunNotFound`, for a record of a run that was lost to another while it waited.
+    The records of one run are to be appended by one task at a time. A write raises `JournalUnavailable` when the store
+    was away for too long, and `append` raises what the claims said, `RunBusy` or `RunNotFound`, for a record of a run
+    that was lost to another while it waited.
     """
 
     may_be_away = True
@@ -79,10 +89,15 @@ class EnduringJournal(Journal):
         Args:
             journal: The journal; it is closed with this one.
             reclaim: Is called before anything goes on, as often as it takes.
-            patience_s: How long the store may be away, in seconds.
+            patience_s: How long a write waits for the store, in seconds; with 0 it is asked for just once more.
             clock: The time in seconds, from any beginning.
             chance: Draws a number from [0, 1).
+
+        Raises:
+            ValueError: the patience is negative or not a number.
         """
+        if not patience_s >= 0:
+            raise ValueError(f"the patience with the journal is {patience_s} s; give 0 s or more")
         self.keeps_records = journal.keeps_records
         self._journal = journal
         self._reclaim = reclaim
@@ -106,6 +121,7 @@ class EnduringJournal(Journal):
         async def attempt(call: _Call) -> None:
             for record in records if call.taken else ():
                 if record.run in call.taken:
+                    self._doubtful.discard(record.run)
                     raise call.taken[record.run]
             try:
                 await self._journal.append(records)
@@ -113,7 +129,7 @@ class EnduringJournal(Journal):
                 self._doubtful.update(record.run for record in records)
                 raise
             except SequenceConflict as conflict:
-                if conflict.run not in self._doubtful or not await self._stored(records):
+                if conflict.run not in self._doubtful or not await self._was_stored(records):
                     raise
             if self._doubtful:
                 self._doubtful.difference_update(record.run for record in records)
@@ -158,8 +174,11 @@ class EnduringJournal(Journal):
         """Implement `Journal.delete`."""
 
         async def attempt(call: _Call) -> None:
-            with suppress(RunNotFound) if call.in_doubt else suppress():
+            try:
                 await self._journal.delete(run)
+            except RunNotFound:
+                if not call.in_doubt:
+                    raise
 
         await self._lasting(attempt)
 
@@ -204,15 +223,22 @@ class EnduringJournal(Journal):
                 except JournalAway as away:
                     call.in_doubt = True
                     absence = self._noticed(away)
-            async with self._one_asks:
-                if self._absence is absence:
-                    await self._ask_until_back(absence, attempt, call)
-                    return
+            if absence.waiting == 0:
+                absence.outage = Outage(self._clock(), patience_s=self._patience_s)
+            absence.waiting += 1
+            try:
+                async with self._one_asks:
+                    if self._absence is absence:
+                        await self._ask_until_back(absence, attempt, call)
+                        return
+            finally:
+                absence.waiting -= 1
             call.taken = absence.taken
 
     def _noticed(self, away: JournalAway) -> _Absence:
         if self._absence is None:
-            self._absence = _Absence(Outage(self._clock(), patience_s=self._patience_s), away)
+            now = self._clock()
+            self._absence = _Absence(now, Outage(now, patience_s=self._patience_s), away)
             _log.warning("%s; what is to be stored waits for it, for up to %g s", away, self._patience_s)
         return self._absence
 
@@ -248,12 +274,14 @@ class EnduringJournal(Journal):
 
     def _back(self, absence: _Absence) -> None:
         self._absence = None
-        _log.warning(
-            "the journal %s is back, after %.1f s", absence.error.where, self._clock() - absence.outage.began_at
-        )
+        _log.warning("the journal %s is back, after %.1f s", absence.error.where, self._clock() - absence.began_at)
 
-    async def _stored(self, records: Sequence[Record]) -> bool:
-        """Whether the journal has all these records, byte for byte."""
+    async def _was_stored(self, records: Sequence[Record]) -> bool:
+        """Whether the journal has all these records, byte for byte.
+
+        Raises:
+            SequenceConflict: it has, and others have written to one of the runs since, even if they have let go again.
+        """
         by_run: dict[str, list[Record]] = {}
         for record in records:
             by_run.setdefault(record.run, []).append(record)
@@ -262,4 +290,7 @@ class EnduringJournal(Journal):
             for record in wanted:
                 if await anext(found, None) != record:
                     return False
+            if await anext(found, None) is not None:
+                self._doubtful.discard(run)
+                raise SequenceConflict(run, (await self._journal.run(run)).events + 1, wanted[0].seq)
         return True

@@ -145,13 +145,14 @@ class GroupCommitter(Generic[W]):
 
     def _commit_singly(self, jobs: Sequence[_Job[W]]) -> None:
         """Do each job in a transaction of its own, up to the one at which the store turns out to be away."""
-        away: Exception | None = None
+        away: JournalAway | None = None
         for job in jobs:
             if away is None:
                 self._commit([job])
                 away = job.error if isinstance(job.error, JournalAway) else None
             else:
-                job.error = self._writer.translate(away.__cause__ or away)
+                job.error = JournalAway(away.where, away.reason)
+                job.error.__cause__ = away
 
     def _work(self, jobs: Sequence[_Job[W]]) -> bool:
         """Do the jobs; false when the transaction had to be rolled back, with the last error in its job.

@@ -22,7 +22,7 @@ RENEW_S = LEASE_S / 3
 """How often claims are renewed, in seconds."""
 
 LET_GO_S = 10.0
-"""How long the journal may take to hear at the end that runs are let go of, in seconds; claims run out by themselves."""
+"""How long the journal may take at the end to hear what is let go of, in seconds; claims run out by themselves."""
 
 
 class Claims:

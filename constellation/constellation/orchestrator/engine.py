@@ -210,7 +210,8 @@ class Engine:
         for child, parent in begun.items():
             if parent in lost:
                 lost.add(child)
-                self._turns.let_go(child)
+        for each in lost:  # what only begins is not the carrier's yet
+            self._turns.let_go(each)
         return lost
 
 

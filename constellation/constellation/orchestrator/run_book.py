@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import anyio
 from anyio.abc import TaskGroup
 
 from constellation_protocol.messages import DeviceProfile, Progress

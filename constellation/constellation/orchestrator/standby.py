@@ -148,8 +148,10 @@ class Standby:
         return await self._book.hub.admit(hello, grant)
 
     def _send_devices_on(self) -> None:
-        """Have devices that know other hubs ask there: if it is only from here that the journal is away, a hub that has
-        taken the runs over lets them in. Where none does they come back, and go on here."""
+        """Have devices that know other hubs ask there, for the journal may be away from here alone.
+
+        A hub that has taken the runs over lets them in. Where none does they come back, and go on here.
+        """
         names = [name for name, each in self._book.hub.devices.items() if each.link.hello.elsewhere]
         self._sent_on.update(names)
         self._book.hub.send_away(names, OVERDUE)
