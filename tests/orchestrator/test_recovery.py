@@ -22,9 +22,9 @@ from constellation.graph import StarId
 from constellation.graph.documents import dump
 from constellation.journal import JournalUnavailable, Record, RunBusy
 from constellation.journal.memory import MemoryJournal
+from constellation.orchestrator import claims
 from constellation.orchestrator import engine as module
 from constellation.orchestrator import events as seen
-from constellation.orchestrator import claims
 from constellation.orchestrator.errors import AdmissionRefused, CannotResume, OrchestratorStopped, RunInUse
 from constellation.orchestrator.recovery import (
     LEASE_S,

@@ -21,8 +21,8 @@ from constellation import AdmissionRefused, Approval, Orchestrator, Run, TaskCon
 from constellation.graph.documents import dump
 from constellation.journal import JournalUnavailable, Record, RunBusy
 from constellation.journal.memory import MemoryJournal
-from constellation.orchestrator import hub as hub_module
 from constellation.orchestrator import claims, intake
+from constellation.orchestrator import hub as hub_module
 from constellation.orchestrator import standby as module
 from constellation.orchestrator.credentials import Grant
 from constellation.orchestrator.errors import RunInUse
