@@ -12,6 +12,7 @@ import pytest
 from anyio import wait_all_tasks_blocked
 
 from constellation.journal import (
+    JournalAway,
     JournalUnavailable,
     Record,
     RunNotFound,
@@ -20,6 +21,7 @@ from constellation.journal import (
     sqlite_file,
     sqlite_writer,
 )
+from constellation.journal.group_commit import GroupCommitter
 
 pytestmark = pytest.mark.anyio
 
@@ -308,3 +310,88 @@ async def test_a_run_that_is_made_anew_in_one_group_inherits_no_records(journal,
                     await wait_all_tasks_blocked()
     assert await events(journal) == {"first": 1}
     assert (await journal.run("z")).name == "new"
+
+
+class LostStore:
+    """A writer whose store is away from its `fails_at`th piece of work on, and which notes what was asked of it."""
+
+    def __init__(self, fails_at: int, *, breaks_first: bool = False) -> None:
+        self.did: list[str] = []
+        self.transactions = 0
+        self._left = fails_at
+        self._breaks_first = breaks_first
+
+    def begin(self) -> None:
+        self.transactions += 1
+
+    def do(self, what: str) -> None:
+        if self._breaks_first and self.transactions == 1:
+            raise ValueError("half done")
+        self._left -= 1
+        if self._left <= 0:
+            raise ConnectionError("gone")
+        self.did.append(what)
+
+    def flush(self) -> None:
+        pass
+
+    def commit(self) -> None:
+        pass
+
+    def rollback(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    def translate(self, error: Exception) -> Exception:
+        return JournalAway("store", str(error)) if isinstance(error, ConnectionError) else error
+
+
+async def outcomes(store, calls):
+    """How calls went that were made at once, in a group of their own."""
+    committer = GroupCommitter(store, "test")
+    begun, gate = threading.Event(), threading.Event()
+    went = {}
+
+    def hold(writer):
+        begun.set()
+        gate.wait(20)
+        writer.transactions = 0
+
+    async def call(what):
+        try:
+            await committer.submit(lambda writer: writer.do(what))
+        except Exception as error:
+            went[what] = error
+        else:
+            went[what] = None
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(committer.submit, hold)
+        assert await anyio.to_thread.run_sync(begun.wait, 20)
+        for what in calls:
+            tasks.start_soon(call, what)
+            await wait_all_tasks_blocked()
+        gate.set()
+    await committer.aclose()
+    return went
+
+
+async def test_a_store_that_goes_away_in_the_middle_of_a_group_is_not_asked_again_for_any_of_it():
+    """What is lost may be done nonetheless: whoever wants it done again has to look first."""
+    store = LostStore(fails_at=2)
+    went = await outcomes(store, ["a", "b", "c"])
+    assert {what: type(error) for what, error in went.items()} == dict.fromkeys("abc", JournalAway)
+    assert store.did == ["a"]
+    assert all(isinstance(error.__cause__, ConnectionError) for error in went.values())
+
+
+async def test_calls_that_are_done_one_by_one_end_with_the_one_at_which_the_store_goes_away():
+    store = LostStore(fails_at=2, breaks_first=True)
+    went = await outcomes(store, ["a", "b", "c", "d"])
+    assert went.pop("a") is None
+    assert {what: type(error) for what, error in went.items()} == dict.fromkeys("bcd", JournalAway)
+    assert store.did == ["a"]
+    assert store.transactions == 3, "c and d were not tried: each would wait for the store all over"
+    assert len({id(error) for error in went.values()}) == 3

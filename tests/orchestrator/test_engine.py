@@ -16,9 +16,9 @@ from faulty_journal import FaultyJournal
 
 from constellation import TaskConstellation
 from constellation.graph.documents import dump
-from constellation.journal import JournalError, JournalUnavailable, Record
+from constellation.journal import JournalAway, JournalError, JournalUnavailable, Record, RunBusy, RunNotFound
 from constellation.orchestrator.engine import Engine
-from constellation.orchestrator.errors import OrchestratorStopped
+from constellation.orchestrator.errors import OrchestratorStopped, RunInUse
 from constellation.scheduling import JournalEntry, RunId, RunOptions, Scheduler, UnknownRun
 from constellation.scheduling import commands as cmd
 from constellation.scheduling import events as ev
@@ -215,3 +215,78 @@ async def test_an_event_without_an_asker_that_does_not_fit_is_a_fault_and_ends_t
     bench.engine.post(bench.pause("nothing"))
     with pytest.raises(UnknownRun), anyio.fail_after(10):
         await bench.engine.run()
+
+
+@pytest.mark.parametrize("why", ["busy", "gone"])
+async def test_a_run_that_turns_out_to_be_anothers_while_its_journal_was_away_is_let_go_of_alone(
+    why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with working() as bench:
+        await bench.begin("lost")
+        await bench.begin("kept")
+        append = bench.journal.append
+
+        async def append_kept(records: Sequence[Record]) -> None:
+            if any(record.run == "lost" for record in records):
+                raise RunBusy("lost", "another/1/1", 9.0, at=1.0) if why == "busy" else RunNotFound("lost")
+            await append(records)
+
+        monkeypatch.setattr(bench.journal, "append", append_kept)
+        with pytest.raises(RunInUse):
+            await bench.engine.ask(bench.pause("lost"))
+        await bench.engine.ask(bench.pause("kept"))
+        assert bench.notes.taken == ["lost"]
+        assert "lost" not in bench.engine.scheduler.runs
+        assert [record.kind async for record in bench.journal.read("kept")][-1] == "run_paused"
+
+
+async def test_a_run_that_could_not_even_begin_is_nobodys_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with working() as bench:
+        monkeypatch.setattr(bench.notes, "lost", lambda run, _: {run})  # as of one that is not in hand yet
+
+        async def append(records: Sequence[Record]) -> None:
+            raise RunNotFound(records[0].run)
+
+        monkeypatch.setattr(bench.journal, "append", append)
+        with pytest.raises(RunInUse):
+            await bench.begin("new")
+        assert "new" not in bench.engine.scheduler.runs
+
+
+async def test_a_journal_that_is_away_ends_the_engine_unless_it_has_been_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for stopped in (True, False):
+        bench = Bench()
+        at_journal, answer = anyio.Event(), anyio.Event()
+
+        async def append(
+            records: Sequence[Record], at_journal: anyio.Event = at_journal, answer: anyio.Event = answer
+        ) -> None:
+            at_journal.set()
+            await answer.wait()
+            raise JournalAway("memory", "gone")
+
+        monkeypatch.setattr(bench.journal, "append", append)
+        failed: list[Exception] = []
+
+        async def run(bench: Bench = bench, failed: list[Exception] = failed) -> None:
+            try:
+                await bench.engine.run()
+            except JournalAway as error:
+                failed.append(error)
+
+        async def begin(bench: Bench = bench) -> None:
+            with pytest.raises(OrchestratorStopped):
+                await bench.begin("new")
+
+        with anyio.fail_after(10):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(run)
+                tasks.start_soon(begin)
+                await at_journal.wait()
+                if stopped:
+                    bench.engine.stop()
+                answer.set()
+        assert bool(failed) is not stopped
+        assert bench.notes.kinds == [], "nothing is told that is not stored"

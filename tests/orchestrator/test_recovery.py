@@ -22,9 +22,9 @@ from constellation.graph import StarId
 from constellation.graph.documents import dump
 from constellation.journal import JournalUnavailable, Record, RunBusy
 from constellation.journal.memory import MemoryJournal
+from constellation.orchestrator import claims
 from constellation.orchestrator import engine as module
 from constellation.orchestrator import events as seen
-from constellation.orchestrator import run_book
 from constellation.orchestrator.errors import AdmissionRefused, CannotResume, OrchestratorStopped, RunInUse
 from constellation.orchestrator.recovery import (
     LEASE_S,
@@ -234,7 +234,7 @@ def test_a_journal_that_fails_several_at_once_is_one_error_unless_something_else
 async def test_a_claim_that_is_lost_ends_that_run_here_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     journal = FaultyJournal()
     install(monkeypatch, journal)
-    monkeypatch.setattr(run_book, "LEASE_S", 0.03)
+    monkeypatch.setattr(claims, "RENEW_S", 0.01)
     inner = TaskConstellation("outer")
     inner.star("nested", approval())
     with anyio.fail_after(20):
@@ -259,7 +259,7 @@ async def test_a_claim_that_is_lost_while_the_run_is_being_written_to_ends_that_
 ) -> None:
     journal = FaultyJournal()
     install(monkeypatch, journal)
-    monkeypatch.setattr(run_book, "LEASE_S", 0.03)
+    monkeypatch.setattr(claims, "RENEW_S", 0.01)
     refused = anyio.Event()
     acquire = journal.acquire
 

@@ -21,8 +21,8 @@ from constellation import AdmissionRefused, Approval, Orchestrator, Run, TaskCon
 from constellation.graph.documents import dump
 from constellation.journal import JournalUnavailable, Record, RunBusy
 from constellation.journal.memory import MemoryJournal
+from constellation.orchestrator import claims, intake
 from constellation.orchestrator import hub as hub_module
-from constellation.orchestrator import intake, run_book
 from constellation.orchestrator import standby as module
 from constellation.orchestrator.credentials import Grant
 from constellation.orchestrator.errors import RunInUse
@@ -264,7 +264,7 @@ async def test_a_hub_that_loses_its_last_run_sends_the_devices_away_that_know_ot
     journal: FaultyJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "LOOK_S", 3600.0)
-    monkeypatch.setattr(run_book, "LEASE_S", 0.03)
+    monkeypatch.setattr(claims, "RENEW_S", 0.01)
     async with (
         standing_by(journal) as (hub, _),
         joined(hub, "leaves", elsewhere=True) as (leaves, _),
@@ -362,7 +362,7 @@ async def test_runs_that_a_device_works_for_at_two_hubs_come_together_so_that_on
         while len(assigned) < 2:
             assigned += await link.receive()
         work = tuple(sorted(message.attempt for message in assigned if isinstance(message, Assign)))
-        monkeypatch.setattr(run_book, "owner_name", lambda: OTHER)
+        monkeypatch.setattr(claims, "owner_name", lambda: OTHER)
         async with standing_by(journal) as (two, _):
             await taken_from(one, journal, runs[0 if strays == "older" else 1], by=two)
             with pytest.raises(LinkClosed):
@@ -428,7 +428,7 @@ async def test_devices_come_to_the_hub_that_a_graph_is_submitted_to(
     reports: list[str] = []
     async with AsyncExitStack() as stack:
         one, _ = await stack.enter_async_context(standing_by(journal))
-        monkeypatch.setattr(run_book, "owner_name", lambda: OTHER)
+        monkeypatch.setattr(claims, "owner_name", lambda: OTHER)
         two, _ = await stack.enter_async_context(standing_by(journal))
 
         async def submit() -> None:

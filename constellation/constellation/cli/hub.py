@@ -55,6 +55,12 @@ def serve(
         typer.Option(help="Authorities, PEM: whoever dials has to show a certificate of theirs.", metavar="FILE"),
     ] = None,
     journal: Journal = None,
+    journal_patience: Annotated[
+        float,
+        typer.Option(
+            min=0, help="How long runs wait while a journal's server is away; then the hub ends.", metavar="SECONDS"
+        ),
+    ] = 120.0,
 ) -> int:
     """Be a hub: devices dial in and offer what they can do, clients submit workflows."""
     import anyio
@@ -74,7 +80,9 @@ def serve(
     tokens = default_home() / TOKENS_FILE
 
     async def body() -> int:
-        async with Orchestrator.serve(host, port, token=token, tokens=tokens, journal=journal, ssl=tls) as orchestrator:
+        async with Orchestrator.serve(
+            host, port, token=token, tokens=tokens, journal=journal, journal_patience_s=journal_patience, ssl=tls
+        ) as orchestrator:
             at = f"--token-file {place}" if place is not None else ""
             write_text(f"hub at {orchestrator.url}")
             write_text(f"token in {place or TOKEN_VARIABLE}")

@@ -1,8 +1,10 @@
 """An append-only journal of runs: what has happened, durable before anything follows from it."""
 
 from .base import INITIAL_STATE, MAX_BODY_BYTES, Durability, Journal, Record, RunSummary
+from .enduring import PATIENCE_S, EnduringJournal
 from .errors import (
     AmbiguousRun,
+    JournalAway,
     JournalClosed,
     JournalCorrupt,
     JournalError,
@@ -22,9 +24,12 @@ __all__ = [
     "FLEETING",
     "INITIAL_STATE",
     "MAX_BODY_BYTES",
+    "PATIENCE_S",
     "AmbiguousRun",
     "Durability",
+    "EnduringJournal",
     "Journal",
+    "JournalAway",
     "JournalClosed",
     "JournalCorrupt",
     "JournalError",

@@ -93,9 +93,12 @@ class Journal(Protocol):
 
     Attributes:
         keeps_records: Whether `append` keeps anything; where it does not, there is no need to call it.
+        may_be_away: Whether calls may raise `JournalAway`, as those of a store in a server. What such a call was to
+            change is then changed wholly or not at all, and may be so only a moment later.
     """
 
     keeps_records: bool = True
+    may_be_away: bool = False
 
     async def create_run(
         self, run: str, *, name: str, at: float, parent: str | None = None, info: Mapping[str, Any] | None = None

@@ -3,6 +3,7 @@
 JournalError
 ├── UnsupportedJournal      no store answers to this URL
 ├── JournalUnavailable      the store can't be opened, read or written now: locked, full, no permission
+│   ├── JournalAway         the store can't be reached, and may be back soon; what was asked may have been done
 │   └── JournalTooNew       a newer version of the software made it
 ├── JournalCorrupt          what is stored is damaged
 ├── JournalClosed           the journal was closed before or during the call
@@ -35,6 +36,13 @@ class JournalUnavailable(JournalError):
         super().__init__(f"the journal {where} can't be used: {reason}")
         self.where = where
         self.reason = reason
+
+
+class JournalAway(JournalUnavailable):
+    """Raised when the store can't be reached now, as while its server is started again.
+
+    A change that was asked for may or may not have been made; asking again is safe where it says so in the journal.
+    """
 
 
 class JournalTooNew(JournalUnavailable):

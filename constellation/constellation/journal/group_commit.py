@@ -14,7 +14,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import anyio
 
-from .errors import JournalClosed, JournalError
+from .errors import JournalAway, JournalClosed, JournalError
 
 
 class Outdated(Exception):
@@ -133,8 +133,7 @@ class GroupCommitter(Generic[W]):
             self._writer.begin()
             if not self._work(jobs):
                 if len(jobs) > 1 or isinstance(jobs[0].error, Outdated):
-                    for job in jobs:
-                        self._commit([job])
+                    self._commit_singly(jobs)
                 return
             self._writer.commit()
         except Exception as error:  # not lost: every caller of the group raises it
@@ -144,11 +143,25 @@ class GroupCommitter(Generic[W]):
                 if job.error is not error:
                     job.error.__cause__ = error
 
+    def _commit_singly(self, jobs: Sequence[_Job[W]]) -> None:
+        """Do each job in a transaction of its own, up to the one at which the store turns out to be away."""
+        away: JournalAway | None = None
+        for job in jobs:
+            if away is None:
+                self._commit([job])
+                away = job.error if isinstance(job.error, JournalAway) else None
+            else:
+                job.error = JournalAway(away.where, away.reason)
+                job.error.__cause__ = away
+
     def _work(self, jobs: Sequence[_Job[W]]) -> bool:
         """Do the jobs; false when the transaction had to be rolled back, with the last error in its job.
 
         A job that raises a `JournalError` has changed nothing, so the others go on beside it. Any other exception,
         as for a value that the store can't hold, may have left half of its work.
+
+        Raises:
+            Exception: the store is away. Whether the transaction is done is not known, so nothing may be done again.
         """
         job = jobs[0]
         try:
@@ -160,8 +173,11 @@ class GroupCommitter(Generic[W]):
                     job.error = error
             self._writer.flush()
         except Exception as error:  # not lost: the one job that it belongs to raises it in its caller
+            translated = self._writer.translate(error)
+            if isinstance(translated, JournalAway):
+                raise
             self._writer.rollback()
-            job.error = self._writer.translate(error)
+            job.error = translated
             return False
         return True
 

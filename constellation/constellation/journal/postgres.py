@@ -6,7 +6,7 @@ from anyio.to_thread import run_sync
 
 from .base import Synchronous
 from .postgres_reader import PostgresReader
-from .postgres_server import Connection, PostgresServer
+from .postgres_server import CLOSING_S, Connection, PostgresServer
 from .postgres_writer import PostgresWriter
 from .threaded import ThreadedJournal
 
@@ -14,8 +14,15 @@ from .threaded import ThreadedJournal
 class PostgresJournal(ThreadedJournal):
     """A journal in a database.
 
-    When the server is lost, calls raise `JournalUnavailable`; the next one connects again.
+    When the server is lost, calls raise `JournalAway`; the next one connects again.
     """
+
+    may_be_away = True
+
+    def __init__(self, writing: Connection, reading: Connection, server: PostgresServer) -> None:
+        """Take both connections over; see `open`."""
+        super().__init__(PostgresWriter(writing, server), PostgresReader(reading, server), server.where)
+        self._server = server
 
     @classmethod
     async def open(cls, url: str, *, synchronous: Synchronous = "full") -> PostgresJournal:
@@ -28,7 +35,12 @@ class PostgresJournal(ThreadedJournal):
         """
         server = PostgresServer(url, synchronous=synchronous)
         writing, reading = await run_sync(_open, server)
-        return cls(PostgresWriter(writing, server), PostgresReader(reading, server), server.where)
+        return cls(writing, reading, server)
+
+    async def aclose(self) -> None:
+        """Implement `Journal.aclose`; a server that says nothing more does not keep it from closing."""
+        self._server.answer_s = CLOSING_S
+        await super().aclose()
 
 
 def _open(server: PostgresServer) -> tuple[Connection, Connection]:

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 import psycopg
 from psycopg import errors as pg
+from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from .base import Synchronous
-from .errors import JournalCorrupt, JournalError, JournalTooNew, JournalUnavailable, UnsupportedJournal
+from .errors import JournalAway, JournalCorrupt, JournalError, JournalTooNew, JournalUnavailable, UnsupportedJournal
+
+T = TypeVar("T")
 
 FORMAT_VERSION = 1
 """The version of the tables below; goes up with every change that older software can't read."""
@@ -28,6 +32,12 @@ LOCK_TIMEOUT_S = 10.0
 IDLE_TRANSACTION_S = 5.0
 """How long the server keeps a transaction whose session says nothing: a hub that stops in the middle of one, perhaps
 with its whole machine, must not keep others from its runs."""
+
+ANSWER_S = 30.0
+"""How long the server may say nothing to a statement before its connection counts as lost."""
+
+CLOSING_S = 3.0
+"""The same once the journal is being closed: a server that hangs does not keep the program from ending."""
 
 CONNECTING: Final[Mapping[str, int | str]] = {
     "connect_timeout": 10,  # seconds
@@ -70,7 +80,48 @@ _TABLES: Final = (
     """,
 )
 
-Connection = psycopg.Connection[tuple[Any, ...]]
+
+class Silent(psycopg.OperationalError):
+    """Raised when the server does not answer a statement in time."""
+
+
+class Connection(psycopg.Connection[tuple[Any, ...]]):
+    """A connection whose server has to answer in time, and which is closed when it is of no more use.
+
+    Attributes:
+        server: Says what time the server has.
+    """
+
+    server: PostgresServer
+
+    def wait(self, gen: PQGen[T], *args: Any, **options: Any) -> T:
+        """Do what `psycopg.Connection.wait` does, which all statements go through.
+
+        Raises:
+            Silent: there was no answer in time; what the statement was to do may be done nonetheless.
+            psycopg.Error: what the statement raises.
+        """
+        try:
+            return super().wait(self._answered(gen), *args, **options)
+        except (Silent, pg.ReadOnlySqlTransaction):  # by another connection another server may answer
+            self.close()
+            raise
+
+    def _answered(self, gen: PQGen[T]) -> PQGen[T]:
+        """Pass on what a generator waits for, and what has come; nothing has when a wait was only looked at."""
+        silent_since = time.monotonic()
+        try:
+            wanted = next(gen)
+            while True:
+                ready = yield wanted
+                if ready:
+                    silent_since = time.monotonic()
+                elif time.monotonic() - silent_since > self.server.answer_s:
+                    raise Silent(f"the server has not answered for {self.server.answer_s:g} s")
+                wanted = gen.send(ready)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
 
 
 class PostgresServer:
@@ -78,6 +129,8 @@ class PostgresServer:
 
     Attributes:
         where: The place for people, without the password.
+        answer_s: How long it may say nothing to a statement, in seconds; may be changed from any thread, and counts for
+            statements under way too.
     """
 
     def __init__(self, url: str, *, synchronous: Synchronous) -> None:
@@ -96,6 +149,7 @@ class PostgresServer:
         self._conninfo = make_conninfo(url, **{key: value for key, value in CONNECTING.items() if key not in parts})
         self._password = str(parts.get("password") or os.environ.get("PGPASSWORD") or "")
         self._synchronous = synchronous
+        self.answer_s = ANSWER_S
         user = f"{parts['user']}@" if parts.get("user") else ""
         host = quote(str(parts.get("host") or ""), safe=":,")
         port = f":{parts['port']}" if parts.get("port") else ""
@@ -126,9 +180,10 @@ class PostgresServer:
             JournalUnavailable: the server can't be reached, or would not keep what it is given.
         """
         try:
-            connection = psycopg.connect(self._conninfo, autocommit=True)
+            connection = Connection.connect(self._conninfo, autocommit=True)
         except psycopg.Error as error:
             raise self.translate(error) from error
+        connection.server = self
         try:
             self._set_up(connection)
         except psycopg.Error as error:
@@ -180,11 +235,16 @@ class PostgresServer:
             case pg.DataCorrupted() | pg.IndexCorrupted():
                 return JournalCorrupt(self.where, reason)
             case pg.LockNotAvailable():
-                reason = f"another session has kept it locked for {LOCK_TIMEOUT_S:g} s"
+                return JournalAway(self.where, f"another session has kept it locked for {LOCK_TIMEOUT_S:g} s")
+            case pg.ReadOnlySqlTransaction():
+                return JournalAway(self.where, f"{reason}; it may have become a replica: name the server that is none")
+            case pg.IdleInTransactionSessionTimeout():
+                return JournalAway(self.where, f"{reason}: this process was stopped meanwhile")
             case psycopg.OperationalError() if error.sqlstate is None or error.sqlstate.startswith(("08", "57P")):
-                reason = (
+                return JournalAway(
+                    self.where,
                     f"{reason}; see that the server runs, can be reached and lets this user in: the next call "
-                    "connects again"
+                    "connects again",
                 )
             case pg.InsufficientPrivilege():
                 reason = f"{reason}; the user needs CREATE in the schema once, then its tables"

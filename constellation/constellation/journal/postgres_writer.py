@@ -66,7 +66,7 @@ class PostgresWriter:
             self._begun = False
 
     def rollback(self) -> None:
-        """Undo everything since `begin`. A connection that is lost has done so, or has committed."""
+        """Undo everything since `begin`. A connection that is lost has done so, or has committed, or still does."""
         self._rows.clear()
         self._heads.clear()
         if self._begun:

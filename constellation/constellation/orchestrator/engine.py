@@ -7,13 +7,22 @@ queue longer. Nothing is carried out, and nobody is told, before the journal has
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Protocol
 
 import anyio
 
-from ..journal import MAX_BODY_BYTES, Journal, JournalError, SequenceConflict
+from ..journal import (
+    MAX_BODY_BYTES,
+    Journal,
+    JournalAway,
+    JournalError,
+    RunBusy,
+    RunExists,
+    RunNotFound,
+    SequenceConflict,
+)
 from ..scheduling import JournalEntry, RunId, Scheduler, Step
 from ..scheduling.events import GraphEdited, RunStarted
 from ..scheduling.inputs import Tick
@@ -122,7 +131,10 @@ class Engine:
         self._wake.set()
 
     async def run(self) -> None:
-        """Work until `stop`; raises what the journal raises."""
+        """Work until `stop`; raises what the journal raises, but that it is away when `stop` has been called.
+
+        What could not be stored is then told to nobody, as if this process had been killed before it came.
+        """
         try:
             while not self._stopped:
                 await self._wait_for_items()
@@ -132,6 +144,9 @@ class Engine:
                 self._in_hand, self._inbox = self._inbox, []
                 await self._work(self._in_hand)
                 self._in_hand = []
+        except JournalAway:
+            if not self._stopped:
+                raise
         finally:
             self._stopped = True
             for item in (*self._in_hand, *self._inbox):
@@ -165,12 +180,16 @@ class Engine:
     async def _store(self, turn: Step) -> set[RunId]:
         """Store a turn, and return the runs that turn out to be someone else's by now: theirs are not stored."""
         lost: set[RunId] = set()
+        begun: dict[RunId, RunId] = {}  # runs that begin nested in others, outer ones first, and in which
         for entry in turn.of_runs:
             event = entry.event
             if isinstance(event, RunStarted) and event.parent is not None:
-                # Runs that are submitted are in the journal already.
+                # Runs that are submitted are in the journal already. This one may be if another orchestrator has begun
+                # it too: whose it is, is decided by its first record.
+                begun[event.run] = event.parent[0]
                 name = str(event.graph.get("name", ""))
-                await self._journal.create_run(event.run, name=name, at=event.at, parent=event.parent[0])
+                with suppress(RunExists):
+                    await self._journal.create_run(event.run, name=name, at=event.at, parent=event.parent[0])
         if not self._journal.keeps_records:
             return lost
         records = self._turns.records(turn)
@@ -178,9 +197,21 @@ class Engine:
             try:
                 await self._journal.append(records)
                 break
-            except SequenceConflict as conflict:
-                lost |= self._carrier.lost(RunId(conflict.run), conflict)
+            except (SequenceConflict, RunBusy, RunNotFound) as error:
+                lost |= self._lose(RunId(error.run), error, begun)
                 records = [record for record in records if record.run not in lost]
+        return lost
+
+    def _lose(self, run: RunId, error: Exception, begun: Mapping[RunId, RunId]) -> set[RunId]:
+        """Let go of a run and those it is nested with, those that only begin included, and return them all."""
+        while run in begun:
+            run = begun[run]
+        lost = self._carrier.lost(run, error)
+        for child, parent in begun.items():
+            if parent in lost:
+                lost.add(child)
+        for each in lost:  # what only begins is not the carrier's yet
+            self._turns.let_go(each)
         return lost
 
 

@@ -19,7 +19,7 @@ from constellation_protocol.kinds import A2AAgent, DeviceSpec, ModelAgent
 from constellation_protocol.tasks import background
 
 from ..graph import TaskConstellation
-from ..journal import FLEETING, Journal, RunSummary, open_journal
+from ..journal import FLEETING, PATIENCE_S, Journal, RunSummary, open_journal
 from ..scheduling import PlacementPolicy, RunOptions
 from .admission import find_problems
 from .asked import CanBeAsked, local_place
@@ -56,6 +56,7 @@ class Orchestrator(CanBeAsked):
         planner: Planner | None,
         policy: PlacementPolicy | None,
         no_device_patience_s: float,
+        journal_patience_s: float,
         resumable: bool,
     ) -> None:
         """Not for direct use."""
@@ -66,6 +67,7 @@ class Orchestrator(CanBeAsked):
             artifacts=home / ARTIFACTS,
             policy=policy,
             no_device_patience_s=no_device_patience_s,
+            journal_patience_s=journal_patience_s,
         )
         self._intake = Intake(self._book, planner)
         self.home = home
@@ -184,6 +186,7 @@ class Orchestrator(CanBeAsked):
         planner: Planner | None = None,
         policy: PlacementPolicy | None = None,
         no_device_patience_s: float = 30.0,
+        journal_patience_s: float = PATIENCE_S,
         ssl: SSLContext | None = None,
         limits: HubLimits | None = None,
     ) -> AsyncIterator[Orchestrator]:
@@ -200,6 +203,8 @@ class Orchestrator(CanBeAsked):
             planner: Looks at every star that ends, in every run.
             policy: Chooses among the devices that can take a star.
             no_device_patience_s: How long a star waits while no device matches it, in seconds.
+            journal_patience_s: How long runs wait for the journal while its server is away, in seconds; beyond that the
+                hub fails with `JournalError`.
             ssl: TLS settings.
             limits: How much it takes from outside.
 
@@ -212,7 +217,7 @@ class Orchestrator(CanBeAsked):
         from .standby import Standby
 
         check_exposure(host, ssl)
-        async with cls._open(journal, home, planner, policy, no_device_patience_s) as self:
+        async with cls._open(journal, home, planner, policy, no_device_patience_s, journal_patience_s) as self:
             if token == "":
                 raise ValueError("an empty token would let everybody in: give another, or none to have one made")
             self.token = token if token is not None else secrets.token_urlsafe(32)
@@ -252,6 +257,7 @@ class Orchestrator(CanBeAsked):
         planner: Planner | None,
         policy: PlacementPolicy | None,
         no_device_patience_s: float,
+        journal_patience_s: float = PATIENCE_S,
     ) -> AsyncIterator[Orchestrator]:
         async with AsyncExitStack() as stack:
             home = home if home is not None else stack.enter_context(home_for(journal))
@@ -266,15 +272,16 @@ class Orchestrator(CanBeAsked):
                 planner=planner,
                 policy=policy,
                 no_device_patience_s=no_device_patience_s,
+                journal_patience_s=journal_patience_s,
                 resumable=journal not in FLEETING,
             )
             tasks.start_soon(self._book.engine.run)
-            tasks.start_soon(self._book.renew_claims)
+            tasks.start_soon(self._book.claims.keep)
             try:
                 yield self
             finally:
                 self._book.stop()
-                await self._book.let_go_of_all()
+                await self._book.claims.let_go_of_all()
                 tasks.cancel_scope.cancel()
 
     @asynccontextmanager

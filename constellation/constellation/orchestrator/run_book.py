@@ -14,14 +14,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import anyio
 from anyio.abc import TaskGroup
 
 from constellation_protocol.messages import DeviceProfile, Progress
 from constellation_protocol.signal import Signal
 
 from ..graph import Approval, EditRejected, StarId, TaskStar
-from ..journal import Journal, JournalError, RunBusy
+from ..journal import EnduringJournal, Journal
 from ..scheduling import (
     JournalEntry,
     PlacementPolicy,
@@ -36,6 +35,7 @@ from ..scheduling.attempt_rules import DEVICE_LOST
 from ..scheduling.nesting import seen_from_outside
 from . import events as out
 from .admission import check_stars
+from .claims import Claims
 from .engine import Engine
 from .errors import AdmissionRefused, OrchestratorStopped, RunInUse
 from .event_log import EventLog
@@ -52,7 +52,6 @@ from .notices import (
 )
 from .offering import Offering
 from .planning import Planner, consult, review_of
-from .recovery import LEASE_S, owner_name
 from .run import LocalRun
 from .state_dump import RunDump, live_run, make_dump
 
@@ -67,13 +66,13 @@ class RunBook:
     """The runs of an orchestrator, with the parts that they need.
 
     Attributes:
-        journal: Where runs are kept.
+        journal: Where runs are kept; what is written to it waits while its store is away.
+        claims: Keeps others on the journal from the runs.
         engine: Drives the scheduler.
         hub: The devices.
         offering: The functions of this process that devices offer.
         runs: The runs in hand, and the last ones that have ended.
         planners: Who looks at the stars of each run that has not ended, those included that are being submitted.
-        owner: How this orchestrator signs its claims.
         lost_one: Tells that a run has been lost to another orchestrator.
     """
 
@@ -85,14 +84,17 @@ class RunBook:
         artifacts: Path,
         policy: PlacementPolicy | None,
         no_device_patience_s: float,
+        journal_patience_s: float,
     ) -> None:
-        """Make a book without runs; see `Orchestrator.local` for the arguments."""
+        """Make a book without runs; see `Orchestrator.serve` for the arguments."""
+        self.claims = Claims(self)
         self.journal = journal
-        self.owner = owner_name()
+        if journal.may_be_away:
+            self.journal = EnduringJournal(journal, reclaim=self.claims.look_again, patience_s=journal_patience_s)
         self.runs: dict[RunId, LocalRun] = {}
         self.planners: dict[RunId, Planner | None] = {}
         self.lost_one = Signal()
-        self.engine = Engine(Scheduler(policy=policy, no_device_patience_s=no_device_patience_s), journal, self)
+        self.engine = Engine(Scheduler(policy=policy, no_device_patience_s=no_device_patience_s), self.journal, self)
         self.hub = Hub(
             self.engine, tasks, artifacts=artifacts, on_progress=self._progressed, on_fleet=self._fleet_changed
         )
@@ -104,29 +106,15 @@ class RunBook:
     def stop(self) -> None:
         """Take in nothing more: what devices say while they are closed is not what became of their work."""
         self._stopping = True
+        self.claims.stop()
         self.engine.stop()
+        if isinstance(self.journal, EnduringJournal):
+            self.journal.wait_no_more()
 
-    async def let_go_of_all(self) -> None:
-        """Let others have the runs that have not ended, and tell whoever still watches them."""
-        held = [run for run in self.runs.values() if run.log.finished is None]
-        for run in held:
-            run.log.close(OrchestratorStopped())
-        with anyio.CancelScope(shield=True), suppress(JournalError):
-            # When the journal has failed, what is wrong with it has been said; and a claim runs out by itself.
-            for run in held:
-                await self.journal.release(run.id, owner=self.owner)
-
-    async def renew_claims(self) -> None:
-        """Keep the claims on the runs; let a run go that another orchestrator has taken over."""
-        while True:
-            await anyio.sleep(LEASE_S / 3)
-            for run in [run for run in self.runs.values() if run.log.finished is None and run.machine.parent is None]:
-                if run.machine.run not in self.runs:
-                    continue  # it was let go of while the others were renewed
-                try:
-                    await self.journal.acquire(run.id, owner=self.owner, at=self.engine.clock(), lease_s=LEASE_S)
-                except RunBusy as busy:
-                    self.engine.disown(run.machine.run, busy)
+    @property
+    def owner(self) -> str:
+        """How this orchestrator signs its claims."""
+        return self.claims.owner
 
     async def give_up(self, run: RunId, why: Exception) -> None:
         """Let another orchestrator on the journal have a run that has not ended, with those nested in it."""
@@ -142,6 +130,14 @@ class RunBook:
         while machine.parent is not None and machine.parent[0] in self.runs:
             machine = self.runs[machine.parent[0]].machine
         return machine.run
+
+    def family(self, run: RunId) -> set[RunId]:
+        """A run in hand with those in hand that are nested in it, at whatever depth."""
+        family = {run}
+        for held in self.runs.values():  # outer runs come before those nested in them
+            if held.machine.parent is not None and held.machine.parent[0] in family:
+                family.add(held.machine.run)
+        return family
 
     # --- what runs need ----------------------------------------------------------------------------------------------
 
@@ -249,10 +245,7 @@ class RunBook:
         """See `EngineCarrier.lost`."""
         if run not in self.runs:
             return {run}
-        family = {self.outermost(run)}
-        for held in self.runs.values():  # outer runs come before those nested in them
-            if held.machine.parent is not None and held.machine.parent[0] in family:
-                family.add(held.machine.run)
+        family = self.family(self.outermost(run))
         for member in family:
             taken = f"run {member} has been taken over by another orchestrator"
             at_work = (attempt.device for attempt in self.runs[member].machine.attempts.values())
@@ -266,14 +259,18 @@ class RunBook:
         """Note the end in the journal's summary, and tell it only then."""
         self.hub.quota.forget(run.machine.run)
         info = {"stars": dict(notice.stars), "width": notice.width, "makespan_s": notice.makespan_s}
-        await self.journal.set_state(run.id, notice.state, at=notice.time, info=info)
-        if run.machine.parent is None:
-            await self.journal.release(run.id, owner=self.owner)
-        run.log.publish(replace(notice, seq=run.log.next_seq))
-        self.engine.let_go(run.machine.run)
-        self.planners.pop(run.machine.run, None)
+        with self.claims.unless_stopping():
+            await self.journal.set_state(run.id, notice.state, at=notice.time, info=info)
+            if run.machine.parent is None:
+                await self.journal.release(run.id, owner=self.owner)
+            self._finished(run, replace(notice, seq=run.log.next_seq))
+
+    def _finished(self, run: LocalRun, notice: out.RunFinished) -> None:
+        run.log.publish(notice)
         if self.runs.get(run.machine.run) is not run:
             return  # it was lost to another orchestrator meanwhile
+        self.engine.let_go(run.machine.run)
+        self.planners.pop(run.machine.run, None)
         self._ended.append(run.machine.run)
         if len(self._ended) > MAX_ENDED_RUNS:
             del self.runs[self._ended.popleft()]

@@ -44,6 +44,8 @@ LOOK_S = LEASE_S / 3
 no longer than a lease and one such wait."""
 
 
+OVERDUE = "the journal is away from this hub, and another hub may have its runs by now"
+
 STANDS_BY = "this hub stands by: what goes on goes on at another hub, which has work for this device"
 
 
@@ -56,6 +58,8 @@ class Standby:
         self._intake = intake
         self._unreadable: set[str] = set()  # runs that this release can't go on with
         self._given_up: dict[RunId, float] = {}  # runs that another hub is to have, and until when they are left to it
+        self._sent_on: set[str] = set()  # devices that are to ask at another hub before they are let in here again
+        book.claims.on_overdue = self._send_devices_on
 
     @asynccontextmanager
     async def serving(
@@ -110,6 +114,10 @@ class Standby:
         Raises:
             Refused: the device is to try again later or elsewhere, or there is no room for it.
         """
+        if hello.device in self._sent_on:
+            self._sent_on.remove(hello.device)
+            if hello.elsewhere:
+                raise Refused("limit", OVERDUE, retry=True)
         at_work = [where[0] for attempt in _attempts(hello) if (where := parse_attempt(attempt)) is not None]
         elsewhere: dict[RunId, RunId] = {}
         for run in sorted(set(at_work) - self._book.runs.keys()):
@@ -138,6 +146,15 @@ class Standby:
             if stands_by:
                 raise Refused("limit", STANDS_BY, retry=True)
         return await self._book.hub.admit(hello, grant)
+
+    def _send_devices_on(self) -> None:
+        """Have devices that know other hubs ask there, for the journal may be away from here alone.
+
+        A hub that has taken the runs over lets them in. Where none does they come back, and go on here.
+        """
+        names = [name for name, each in self._book.hub.devices.items() if each.link.hello.elsewhere]
+        self._sent_on.update(names)
+        self._book.hub.send_away(names, OVERDUE)
 
     async def _send_devices_away(self) -> None:
         """End the sessions of devices that are of use at other hubs, and of none here."""
