@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from pydantic_core import from_json
 
 from .errors import ArgumentProblem, ToolDefinitionError
+from .pattern_free import without_patterns
 from .problems import path_text, shown
 from .repairing import replaced
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 MAX_PROBLEMS = 20
 """How many problems are told at once."""
 
-_NOT_TRIED = ("pattern", "patternProperties", "format")
 _STRUCTURES: Mapping[str, type] = {"object": dict, "array": list}
 
 
@@ -64,24 +64,12 @@ class SchemaChecker:
     @cached_property
     def _validator(self) -> Validator:
         from jsonschema import Draft202012Validator
-        from jsonschema.validators import extend, validator_for
+        from jsonschema.validators import validator_for
         from referencing.jsonschema import EMPTY_REGISTRY
 
         base: Any = validator_for(self._schema, default=Draft202012Validator)
-        additional = base.VALIDATORS["additionalProperties"]
-
-        def additional_properties(validator: Any, value: Any, instance: Any, schema: Any) -> Iterable[Any]:
-            # Which names are left over is for the patterns to say.
-            return () if "patternProperties" in schema else additional(validator, value, instance, schema)
-
-        keywords = {**dict.fromkeys(_NOT_TRIED, _passes), "additionalProperties": additional_properties}
-        make: Any = extend
-        validator: Validator = make(base, keywords)(self._schema, registry=EMPTY_REGISTRY)
+        validator: Validator = base(without_patterns(self._schema), registry=EMPTY_REGISTRY)
         return validator
-
-
-def _passes(validator: Any, value: Any, instance: Any, schema: Any) -> Iterable[Any]:
-    return ()
 
 
 def _problems(error: ValidationError) -> Iterable[ArgumentProblem]:

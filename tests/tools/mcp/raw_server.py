@@ -51,13 +51,14 @@ def tools() -> list[dict[str, Any]]:
             "inside",
             "both",
             "silent",
+            "garbled",
         )
     ]
     listed.append(tool("safe_die", annotations={"readOnlyHint": True}))
     if MODE == "forgets-tools" and FILE.exists():
         return [tool("echo"), tool("new"), tool("files_read")]
     if MODE == "bad-result":
-        output = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+        output = {"type": "object", "properties": {"n": {"type": "integer", "format": "x"}}, "required": ["n"]}
         listed += [tool("wrong", outputSchema=output), tool("nothing")]
     if MODE == "many-tools":
         return [tool(f"tool{number}") for number in range(1_000)]
@@ -137,6 +138,11 @@ def call(name: str, arguments: dict[str, Any], params: dict[str, Any]) -> dict[s
             "content": [{"type": "audio", "data": "c291bmQ=", "mimeType": "audio/wav"}],
             "structuredContent": {"n": 1},
         }
+    if name == "garbled":
+        id, line = json.dumps(params["_id"]).encode(), arguments["line"].encode("latin-1")
+        sys.stdout.buffer.write(line.replace(b"ID", id) + b"\n")
+        sys.stdout.buffer.flush()
+        return None
     if name == "silent":
         return {"content": []}
     if name == "once":

@@ -233,6 +233,26 @@ async def test_a_flood_of_progress_and_of_changes_is_lived_through(raw: Raw, rep
     assert 0 < len(reports.lines) <= 5_000
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"jsonrpc":"2.0","id":ID,"result":{"content":[{"type":"text","text":"\\ud83d"}]}}',
+        '{"jsonrpc":"2.0","id":ID,"result":{"content":[{"type":"text","text":"\xff"}]}}',
+        '\xef\xbb\xbf{"jsonrpc":"2.0","id":ID,"result":null}',
+        '{"jsonrpc":"2.0","id":ID,"error":{}}',
+        '{"jsonrpc":"2.0","id":ID,"result":{"n":' + "9" * 5_000 + "}}",
+        '{"jsonrpc":"2.0","id":ID,"result":' + '{"a":' * 5_000 + "1" + "}" * 5_000 + "}",
+        '{"jsonrpc":"2.0","id":ID,"result":{"content":[}}',
+    ],
+    ids=["surrogate", "encoding", "mark", "error", "digits", "depth", "json"],
+)
+async def test_an_answer_that_can_not_be_read_ends_its_call_at_once_and_no_other(raw: Raw, line: str) -> None:
+    async with entered(raw()) as tools:
+        with anyio.fail_after(30), pytest.raises(McpMisbehaved, match="no message that can be read"):
+            await tools.get("raw_garbled").call({"line": line})
+        assert await tools.get("raw_echo").call({}) == "{}"
+
+
 async def test_results_that_are_none_are_refused(raw: Raw) -> None:
     async with entered(raw("bad-result")) as tools:
         with pytest.raises(McpMisbehaved, match=r"'wrong'.*'many' is not of type 'integer'"):

@@ -15,7 +15,7 @@ from constellation_tools.mcp import BadMcpServer, McpMisbehaved, McpServer, read
 from constellation_tools.mcp.backoff import Backoff
 from constellation_tools.mcp.lines import MAX_STRAY_LINES, LineReader
 from constellation_tools.mcp.naming import tool_names
-from constellation_tools.mcp.schemas import accepted_schema, drop_patterns
+from constellation_tools.mcp.schemas import accepted_schema
 from constellation_tools.mcp.serving.progress import ProgressCounter
 from constellation_tools.schema_checking import SchemaChecker
 from constellation_tools.wording import cleaned
@@ -89,12 +89,6 @@ def test_recursive_schemas_are_taken_and_copied() -> None:
     assert taken == schema
     taken["properties"].clear()
     assert schema["properties"]
-
-
-def test_patterns_are_dropped_at_every_depth() -> None:
-    schema = {"properties": {"a": {"pattern": "x"}, "b": {"anyOf": [{"format": "date"}, {"patternProperties": {}}]}}}
-    drop_patterns(schema)
-    assert schema == {"properties": {"a": {}, "b": {"anyOf": [{}, {}]}}}
 
 
 # --- arguments --------------------------------------------------------------------------------------------------------

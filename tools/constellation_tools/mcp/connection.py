@@ -247,6 +247,8 @@ class Connection:
         if over_http and error.code == INVALID_REQUEST and error.message == _SESSION_GONE:
             self.end("it has forgotten the session")
             return NotAsked(self.reason)
+        if not over_http and error.code == ANSWER_LOST:
+            return McpMisbehaved(message)
         # Servers use the SDK's code for a lost connection for errors of their own, too.
         is_sdks = error.code == CONNECTION_CLOSED and error.message.startswith(_SDKS_WORDS)
         lost = is_sdks or error.code in (ANSWER_LOST, PARSE_ERROR) if over_http else self.ended.is_set()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 
 from .errors import McpMisbehaved
@@ -60,3 +62,26 @@ class LineReader:
     def _refuse_longer(self, size: int) -> None:
         if size > self._max_bytes:
             raise McpMisbehaved(f"it sent a message of more than {self._max_bytes} bytes")
+
+
+_ID = re.compile(r'"id"\s*:\s*(?:(?P<number>[0-9]{1,15})|"(?P<text>[^"\\]{1,200})")\s*[,}]')
+
+
+def answered(line: bytes) -> int | str | None:
+    """The number of the request that a line seems to answer, although it is no message; None where it seems none."""
+    text = line.decode("utf-8", "replace").lstrip("\ufeff")
+    if not text.startswith("{") or '"jsonrpc"' not in text:
+        return None
+    try:
+        found = json.loads(text, parse_int=str)
+    except (ValueError, RecursionError):
+        head = _ID.search(text)  # nearly all write it first
+        if head is None:
+            return None
+        return int(head["number"]) if head["number"] else head["text"]
+    if "method" in found:
+        return None
+    id = found.get("id")
+    if not isinstance(id, str):
+        return None
+    return int(id) if id.isdecimal() and len(id) < 16 else id

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from ..described import DescribedCall, DescribedTool
 from ..effects import WORST, Effects
 from ..wording import cleaned
-from .schemas import accepted_schema, drop_patterns
+from .schemas import accepted_schema
+from .screening import OUTPUT_KEY
 from .settings import McpServer
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def described(tool: mcp_types.Tool, name: str, server: McpServer, call: Describe
     """Make a tool of what a server says of one.
 
     Args:
-        tool: What it says. Patterns are taken out of its schema of results: the SDK checks results against that.
+        tool: What it says, screened.
         name: What the tool is called here.
         server: The server.
         call: Calls it.
@@ -42,8 +43,8 @@ def described(tool: mcp_types.Tool, name: str, server: McpServer, call: Describe
     limits = server.limits
     output = None
     if tool.output_schema is not None:
-        output = accepted_schema(tool.output_schema, max_bytes=limits.schema_bytes)
-        drop_patterns(tool.output_schema)
+        whole = (tool.meta or {}).get(OUTPUT_KEY, tool.output_schema)
+        output = accepted_schema(whole, max_bytes=limits.schema_bytes)
     return DescribedTool(
         call,
         name=name,

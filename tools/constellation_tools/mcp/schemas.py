@@ -17,8 +17,6 @@ MAX_DEPTH = 64
 MAX_UNFOLDED = 50_000
 """How many parts a schema may have with every reference written out once."""
 
-_PATTERNS = ("pattern", "patternProperties", "format")
-
 
 def accepted_schema(schema: Mapping[str, Any], *, max_bytes: int) -> dict[str, Any]:
     """Return a copy of a schema that can be published and followed.
@@ -34,18 +32,6 @@ def accepted_schema(schema: Mapping[str, Any], *, max_bytes: int) -> dict[str, A
     if _unfolded(schema, schema, {}, frozenset()) > MAX_UNFOLDED:
         raise McpMisbehaved(f"its schema has more than {MAX_UNFOLDED} parts when its references are followed")
     return copy.deepcopy(dict(schema))
-
-
-def drop_patterns(schema: Any) -> None:
-    """Remove, in place, the keywords whose check may take for ever."""
-    if isinstance(schema, dict):
-        for keyword in _PATTERNS:
-            schema.pop(keyword, None)
-        for part in schema.values():
-            drop_patterns(part)
-    elif isinstance(schema, list):
-        for part in schema:
-            drop_patterns(part)
 
 
 def _deeper_than(node: Any, limit: int) -> bool:

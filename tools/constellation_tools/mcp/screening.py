@@ -1,19 +1,22 @@
 """What the SDK would refuse as a whole, made good on its way there.
 
-One tool that is none spoils a list of tools: it is taken out. A call that has become a task of the older protocol has a
-result that is none: it becomes one without content, with the task in its `_meta`.
+One tool that is none spoils a list of tools: it is taken out. The SDK holds results against their schema, patterns that
+take forever included: it is given one without patterns, and the whole one is kept in the tool's `_meta`. A call that
+has become a task of the older protocol has a result that is none: it becomes one without content, with the task in its
+`_meta`.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import ValidationError
 
+from ..pattern_free import without_patterns
 from ..wording import cleaned
 
 if TYPE_CHECKING:
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
 
 TASK_KEY = "constellation/task"
 """Where, in the `_meta` of a result, the task is that a server of the older protocol has made of a call."""
+
+OUTPUT_KEY = "constellation/outputSchema"
+"""Where, in the `_meta` of a tool, the schema of its results is that the server has given."""
 
 _NAME_CHARS = 100
 
@@ -85,6 +91,7 @@ class _Screened:
     def _is_tool(self, tool: Any) -> bool:
         reason = _fault(tool)
         if reason is None:
+            _free_of_patterns(tool)
             return True
         name = tool.get("name") if isinstance(tool, dict) else None
         told = cleaned(str(name), _NAME_CHARS)
@@ -106,6 +113,14 @@ def _fault(tool: Any) -> str | None:
     if found.output_schema is not None and not _is_of_object(found.output_schema):
         del tool["outputSchema"]  # the older protocol has no place for it, and the tool is good without
     return None
+
+
+def _free_of_patterns(tool: dict[str, Any]) -> None:
+    whole = tool.get("outputSchema")
+    if whole is not None:
+        with suppress(RecursionError):  # nested too deep, it is refused later on, with the tool
+            tool["outputSchema"] = without_patterns(whole)
+            tool["_meta"] = {**(tool.get("_meta") or {}), OUTPUT_KEY: whole}
 
 
 def _is_of_object(schema: dict[str, Any]) -> bool:

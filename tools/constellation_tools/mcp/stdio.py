@@ -24,7 +24,8 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from ..toolkits.processes import MARK, clean_environment, kill_family
 from ..wording import cleaned
 from .errors import McpMisbehaved, McpUnavailable
-from .lines import LineReader
+from .http import ANSWER_LOST
+from .lines import LineReader, answered
 from .settings import McpServer
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ class _Child:
 
     async def _hand_on(self, line: bytes, reader: LineReader) -> None:
         from mcp.shared.message import SessionMessage
-        from mcp_types import jsonrpc_message_adapter
+        from mcp_types import ErrorData, JSONRPCError, jsonrpc_message_adapter
 
         try:
             message = jsonrpc_message_adapter.validate_json(line, by_name=False)
@@ -137,8 +138,14 @@ class _Child:
             if reader.stray() <= _TOLD_STRAY_LINES:
                 told = cleaned(line[: _STRAY_CHARS * 4].decode("utf-8", "replace"), _STRAY_CHARS)
                 log.warning("the MCP server %s wrote a line that is no message: %s", self._server.label, told)
-            return
-        reader.understood()
+            request = answered(line)
+            if request is None:
+                return
+            # Whoever waits for it need not wait for its time to run out.
+            error = ErrorData(code=ANSWER_LOST, message="its answer is no message that can be read")
+            message = JSONRPCError(jsonrpc="2.0", id=request, error=error)
+        else:
+            reader.understood()
         await self._incoming.send(SessionMessage(message))
 
     async def write(self) -> None:
