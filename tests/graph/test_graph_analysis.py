@@ -23,6 +23,7 @@ from constellation.graph import (
     render,
 )
 from constellation.graph.invariants import check_invariants
+from constellation.graph.order import PlainOrder
 
 
 @st.composite
@@ -290,9 +291,21 @@ def test_invariants_tell_what_differs() -> None:
     with pytest.raises(AssertionError, match="counts: the graph has"):
         check_invariants(graph)
     graph.counts[StarState.READY] -= 1
-    first = graph._nodes[StarId("fetch")]
-    graph._order.remove(first)
-    graph._order.append(first)
+    first, second = graph._nodes[StarId("fetch")].slot, graph._nodes[StarId("build")].slot
+    graph._order.disconnect(first, second)
+    with pytest.raises(AssertionError, match="what the order has behind 'fetch': the graph has"):
+        check_invariants(graph)
+    order = PlainOrder()
+    for node in graph._nodes.values():
+        node.slot = order.append()
+    for node in graph._nodes.values():
+        for edge in node.outbound.values():
+            order.connect(node.slot, edge.target.slot)
+    graph._order = order
+    check_invariants(graph)
+    first = graph._nodes[StarId("fetch")].slot
+    order._unlink(first)
+    order._put_after(order._before[0], [first])
     with pytest.raises(AssertionError, match="the order has line 'fetch' → 'build' backwards"):
         check_invariants(graph)
 

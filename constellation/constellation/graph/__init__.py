@@ -1,12 +1,11 @@
 """The mutable DAG: stars, lines, edit batches, an incremental order, states, documents, analysis and drawing."""
 
+from .applied import Applied, Changes
 from .authoring import EditBuilder, StarHandle
 from .constellation import TaskConstellation, stars_by_state
 from .edits import (
     AddLine,
     AddStar,
-    Applied,
-    Changes,
     EditBatch,
     Operation,
     RemoveLine,

@@ -2,48 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from .edits import (
-    AddLine,
-    AddStar,
-    Applied,
-    Changes,
-    EditBatch,
-    Operation,
-    RemoveLine,
-    RemoveStar,
-    UpdateLine,
-    UpdateStar,
-)
-from .errors import CycleRejected, EditConflict, EditRejected, ReferenceFault, did_you_mean, show_path
-from .line import TaskStarLine, Trigger
+from .applied import Applied, Changes
+from .edits import AddLine, AddStar, EditBatch, Operation, RemoveLine, RemoveStar, UpdateLine, UpdateStar
+from .errors import CycleRejected, EditConflict, EditRejected, ReferenceFault, did_you_mean
 from .node import Edge, LineStatus, Node
+from .reference_checks import check_references
 from .references import Reference, find_references
 from .star import StarId, TaskStar
 from .states import IN_FLIGHT, OPEN, SETTLED, StarState
-from .undo import Log, RollBack, count_in, count_out, inverse_of
+from .undo import Log, RollBack, count_in, count_out
+from .walks import shortest_way
 
 if TYPE_CHECKING:
     from .constellation import TaskConstellation
 
-_OPEN = LineStatus.OPEN
+_OPEN, _PENDING = LineStatus.OPEN, StarState.PENDING
 
 
 def apply_batch(graph: TaskConstellation, batch: EditBatch, at: float) -> Applied:
     """Apply a batch to a graph; see `TaskConstellation.apply`."""
-    if batch.base_version is not None:
-        _check_base(graph, batch, batch.base_version)
-    edit = _Edit(graph, batch.operations)
+    base = batch.base_version
+    if base is not None and base != graph.version:
+        _check_base(graph, batch, base)
+    first_serial = graph._next_serial
+    edit = Edit(graph)
     try:
-        for operation in batch.operations:
+        for edit.index, operation in enumerate(batch.operations):
             _PERFORM[type(operation)](edit, operation)
-            edit.index += 1
-        edit.check_references()
+        if edit.has_references:
+            check_references(edit, batch.operations)
     except BaseException as error:
-        edit.roll_back()
+        RollBack(graph).run(edit.log)
+        graph._next_serial = first_serial
         if isinstance(error, EditRejected):
             error.index, error.operation = edit.index, str(batch.operations[edit.index])
         raise
@@ -51,8 +44,6 @@ def apply_batch(graph: TaskConstellation, batch: EditBatch, at: float) -> Applie
 
 
 def _check_base(graph: TaskConstellation, batch: EditBatch, base: int) -> None:
-    if base == graph.version:
-        return
     if base > graph.version:
         raise EditRejected(f"made against version {base}, but the graph is only at {graph.version}")
     moved = {
@@ -107,46 +98,36 @@ _LINES_ALONE = _StarChanges()
 _NONE_DECIDED: list[Edge] = []
 """What they share that have no line out of a star that has ended; never written to."""
 
+_NOTHING_MOVED = Changes()
+"""What they share that let no star move; never written to."""
 
-class _Edit:
+
+class Edit:
     """A batch on its way: the changes made so far, how to undo them, and what they touched.
 
     Attributes:
         graph: The graph that it changes.
         nodes: The graph's stars. Those that the batch removes stay in it, at their places, until it is done.
-        operations: The batch's operations.
         index: The operation under way.
         log: How to take back each change so far.
         stars: The stars that it adds and removes.
         touched: The stars whose spec or incoming lines have changed, each with the operation that touched it last.
+        has_references: Whether any of those refers to others.
         decided: The new lines whose sources have ended.
-        unlinked: The lines that the batch removes in so many words, once that has been asked for.
     """
 
-    __slots__ = (
-        "decided",
-        "first_serial",
-        "graph",
-        "index",
-        "log",
-        "nodes",
-        "operations",
-        "stars",
-        "touched",
-        "unlinked",
-    )
+    __slots__ = ("decided", "graph", "has_references", "index", "log", "nodes", "stars", "touched")
 
-    def __init__(self, graph: TaskConstellation, operations: Sequence[Operation]) -> None:
-        self.operations = operations
+    index: int
+
+    def __init__(self, graph: TaskConstellation) -> None:
         self.graph = graph
         self.nodes = graph._nodes
-        self.index = 0
-        self.first_serial = graph._next_serial
         self.log: Log = []
         self.stars = _LINES_ALONE
         self.touched: dict[StarId, int] = {}
+        self.has_references = False
         self.decided = _NONE_DECIDED
-        self.unlinked: set[tuple[StarId, StarId]] | None = None
 
     # --- operations --------------------------------------------------------------------------------------------
 
@@ -163,6 +144,7 @@ class _Edit:
         self.decided.append(edge)
 
     def add_star(self, operation: AddStar) -> None:
+        """Add a star that is not there, or take the place of one that the batch has removed."""
         star = operation.star
         id = star.id
         changes = self.change_stars()
@@ -179,8 +161,11 @@ class _Edit:
             changes.replaces = True
         changes.added[id] = None
         self.touched[id] = self.index
+        if node.references:
+            self.has_references = True
 
     def update_star(self, operation: UpdateStar) -> None:
+        """Replace the spec of a star."""
         star = operation.star
         node = self._open(star.id)
         before, references = node.star, node.references
@@ -188,10 +173,13 @@ class _Edit:
         node.star = star
         self.log.append((RollBack.set_star, node, before, references))
         self.touched[star.id] = self.index
+        if node.references:
+            self.has_references = True
 
     def remove_star(self, operation: RemoveStar) -> None:
+        """Remove a star with its lines, or have it cancelled if it is in flight."""
         star = operation.star
-        node = self._find(star)
+        node = self.find(star)
         changes = self.change_stars()
         if node.state in IN_FLIGHT:
             changes.cancels[star] = None
@@ -201,7 +189,7 @@ class _Edit:
         for edge in node.outbound.values():
             if edge.target.state not in OPEN:
                 raise EditRejected(
-                    f"star {edge.target.star.id!r} waits for it and has been {edge.target.state.value} already"
+                    f"star {edge.target.id!r} waits for it and has been {edge.target.state.value} already"
                 )
         for edge in (*node.inbound.values(), *node.outbound.values()):
             self._remove_edge(edge)
@@ -216,23 +204,28 @@ class _Edit:
             changes.removed[star] = None
 
     def add_line(self, operation: AddLine) -> None:
+        """Add a line, if it closes no cycle."""
         line = operation.line
         source_id, target_id = line.source, line.target
-        source, target = self._find(source_id), self._open(target_id)
+        source, target = self.find(source_id), self._open(target_id)
         if source_id in target.inbound:
             raise EditRejected(f"{line} is there already; update it instead")
         graph = self.graph
-        if source.position > target.position:
-            graph._order.make_room(source, target)
-        edge = Edge(source, target, line.trigger, line.when, graph._next_serial)
-        graph._next_serial += 1
+        if not graph._order.connect(source.slot, target.slot):
+            raise CycleRejected(shortest_way(graph._order, target, source))
+        serial = graph._next_serial
+        graph._next_serial = serial + 1
+        edge = Edge(source, target, line.trigger, line.when, serial)
         edge.connect()
         if source.state in SETTLED:
             self.decide(edge)
         self.log.append((RollBack.remove_line, edge))
         self.touched[target_id] = self.index
+        if target.references:
+            self.has_references = True
 
     def update_line(self, operation: UpdateLine) -> None:
+        """Replace the trigger of a line."""
         line = operation.line
         edge = self._edge(line.source, line.target)
         self.log.append((RollBack.set_line, edge, edge.trigger, edge.when, edge.status, edge.problem))
@@ -240,120 +233,77 @@ class _Edit:
         if edge.source.state in SETTLED:
             self.decide(edge)
         self.touched[line.target] = self.index
+        if edge.target.references:
+            self.has_references = True
 
     def remove_line(self, operation: RemoveLine) -> None:
+        """Remove a line."""
         source, target = operation.source, operation.target
         self._remove_edge(self._edge(source, target))
 
     def _remove_edge(self, edge: Edge) -> None:
+        source, target = edge.source, edge.target
+        self.graph._order.disconnect(source.slot, target.slot)
         edge.disconnect()
         self.log.append((RollBack.restore_line, edge))
-        self.touched[edge.target.star.id] = self.index
+        self.touched[target.id] = self.index
+        if target.references:
+            self.has_references = True
 
-    # --- references --------------------------------------------------------------------------------------------
-
-    def check_references(self) -> None:
-        """See that the references of all touched stars hold, adding the lines that they imply."""
-        gone = self.stars.gone
-        for star, index in list(self.touched.items()):
-            node = self.nodes[star]
-            if node.references and star not in gone:
-                self.index = index
-                self._check_node(node)
-
-    def _check_node(self, node: Node) -> None:
-        star = node.star.id
-        for reference in node.references:
-            source = self.nodes.get(reference.star)
-            if source is None or reference.star in self.stars.gone:
-                hint = self._hint(reference.star) or "; add it, or refer to one that is there"
-                raise self._fault(node, reference, f"names {reference.star!r}, and there is no such star{hint}")
-            if source is node:
-                problem = "names the star itself; it can only use outputs of stars upstream of it"
-                raise self._fault(node, reference, problem)
-            edge = node.inbound.get(reference.star)
-            if edge is None:
-                if self._is_unlinked(reference.star, star):
-                    problem = f"needs the line from {reference.star!r}; update the star as well"
-                    raise self._fault(node, reference, problem)
-                self._imply_line(node, reference)
-            elif edge.trigger is Trigger.FAILURE:
-                problem = (
-                    f"needs the output of {reference.star!r}, but the line between them waits for its failure; "
-                    "a failed star has no output: change the line's trigger or drop the reference"
-                )
-                raise self._fault(node, reference, problem)
-
-    def _is_unlinked(self, source: StarId, target: StarId) -> bool:
-        """Whether the batch removes a line in so many words."""
-        if self.unlinked is None:
-            self.unlinked = {(gone.source, gone.target) for gone in self.operations if isinstance(gone, RemoveLine)}
-        return (source, target) in self.unlinked
-
-    def _imply_line(self, node: Node, reference: Reference) -> None:
-        try:
-            self.add_line(AddLine(TaskStarLine(reference.star, node.star.id)))
-        except CycleRejected as error:
-            path = " → ".join(error.cycle)
-            reason = (
-                f"{_where(node, reference)} names {reference.star!r}, which is not upstream but downstream of it "
-                f"({path}): that would close a cycle; refer to a star that runs before it"
-            )
-            raise CycleRejected(error.cycle, reason, star=node.star.id, path=reference.path) from None
-
-    def _fault(self, node: Node, reference: Reference, problem: str) -> EditRejected:
-        return EditRejected(f"{_where(node, reference)} {problem}", star=node.star.id, path=reference.path)
-
-    # --- ends --------------------------------------------------------------------------------------------------
-
-    def roll_back(self) -> None:
-        RollBack(self.graph).run(self.log)
-        self.graph._next_serial = self.first_serial
+    # --- the end -----------------------------------------------------------------------------------------------
 
     def commit(self, batch: EditBatch, at: float) -> Applied:
+        """Make the batch a version of the graph, and move the stars that it lets move."""
         graph, nodes, stars = self.graph, self.nodes, self.stars
         graph.version = version = graph.version + 1
         added: tuple[StarId, ...] = ()
-        removed, cancels = added, added
-        if stars is _LINES_ALONE:
-            changes = Changes()
-        else:
-            changes = Changes(stars.unready)
+        removed = cancels = added
+        changes = _NOTHING_MOVED
+        if stars is not _LINES_ALONE:
             added, removed, cancels = tuple(stars.added), tuple(stars.removed), tuple(stars.cancels)
-            for star in stars.gone:
-                del nodes[star]
-            if stars.replaces:
-                for star in added:
-                    nodes[star] = nodes.pop(star)
+            changes = Changes(stars.unready)
+            self._commit_stars()
+        for edge in self.decided:
+            if edge.status is _OPEN and edge.target.inbound.get(edge.source.id) is edge and not edge.source.holds:
+                graph._resolve(edge)
         moved = graph._no_longer_kept() if graph._kept else []
         for star in reversed(self.touched):
             node = nodes.get(star)
             if node is not None:
                 node.edited_at = version
-                moved.append(node)
-        for edge in self.decided:
-            if edge.status is _OPEN and edge.target.inbound.get(edge.source.star.id) is edge and not edge.source.holds:
-                graph._resolve(edge)
-        if graph.active:
+                if not node.unresolved or node.unmet or node.state is not _PENDING:
+                    moved.append(node)
+        if moved and graph.active:
+            if changes is _NOTHING_MOVED:
+                changes = Changes()
             graph._advance_all(moved, changes, at)
-        undo = partial(inverse_of, self.log, batch, version)
-        return Applied(version, added, removed, cancels, tuple(self.touched), changes, undo)
+        return Applied(version, added, removed, cancels, tuple(self.touched), changes, batch, self.log)
+
+    def _commit_stars(self) -> None:
+        nodes, stars = self.nodes, self.stars
+        for star in stars.gone:
+            del nodes[star]
+        if stars.replaces:
+            for star in stars.added:
+                nodes[star] = nodes.pop(star)
 
     # --- look-ups ----------------------------------------------------------------------------------------------
 
-    def _find(self, star: StarId) -> Node:
+    def find(self, star: StarId) -> Node:
+        """The node of a star that is there."""
         node = self.nodes.get(star)
         if node is None or star in self.stars.gone:
-            raise EditRejected(f"there is no star {star!r}{self._hint(star)}")
+            raise EditRejected(f"there is no star {star!r}{self.hint(star)}")
         return node
 
-    def _hint(self, star: StarId) -> str:
+    def hint(self, star: StarId) -> str:
+        """What may have been meant by the name of a star that is not there."""
         return did_you_mean(star, (name for name in self.nodes if name not in self.stars.gone))
 
     def _open(self, star: StarId) -> Node:
         node = self.nodes.get(star)
         if node is None or star in self.stars.gone:
-            node = self._find(star)
+            node = self.find(star)
         if node.state not in OPEN:
             raise EditRejected(
                 f"star {star!r} has been dispatched ({node.state.value}), so neither it nor the lines into it "
@@ -368,13 +318,13 @@ class _Edit:
         return edge
 
 
-_PERFORM: Mapping[type[Operation], Callable[[_Edit, Any], None]] = {
-    AddStar: _Edit.add_star,
-    UpdateStar: _Edit.update_star,
-    RemoveStar: _Edit.remove_star,
-    AddLine: _Edit.add_line,
-    UpdateLine: _Edit.update_line,
-    RemoveLine: _Edit.remove_line,
+_PERFORM: Mapping[type[Operation], Callable[[Edit, Any], None]] = {
+    AddStar: Edit.add_star,
+    UpdateStar: Edit.update_star,
+    RemoveStar: Edit.remove_star,
+    AddLine: Edit.add_line,
+    UpdateLine: Edit.update_line,
+    RemoveLine: Edit.remove_line,
 }
 
 
@@ -383,7 +333,3 @@ def _references_of(star: TaskStar) -> tuple[Reference, ...]:
         return find_references(star.work.arguments)
     except ReferenceFault as error:
         raise EditRejected(f"star {star.id!r}: {error}", star=star.id, path=error.path) from error
-
-
-def _where(node: Node, reference: Reference) -> str:
-    return f"star {node.star.id!r}: the reference at {show_path(reference.path)}"

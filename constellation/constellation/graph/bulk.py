@@ -32,21 +32,28 @@ def fill(graph: TaskConstellation, stars: Collection[TaskStar], lines: Iterable[
     if len(nodes) < len(stars):
         return False
     serial, is_sorted = len(nodes), True
+    edges: list[Edge] = []
     for line in lines:
         source, target = nodes.get(line.source), nodes.get(line.target)
         if source is None or target is None or line.source in target.inbound:
             return False
         if source.serial > target.serial:
             is_sorted = False
-        Edge(source, target, line.trigger, line.when, serial).connect()
+        edge = Edge(source, target, line.trigger, line.when, serial)
+        edge.connect()
+        edges.append(edge)
         serial += 1
     if not all(_has_its_sources(node) for node in nodes.values() if node.references):
         return False
-    order = nodes.values() if is_sorted else _in_order(nodes.values())
-    if len(order) < len(nodes):
+    in_order = nodes.values() if is_sorted else _in_order(nodes.values())
+    if len(in_order) < len(nodes):
         return False
-    graph._order.extend(order)
-    graph._nodes.update((node.star.id, node) for node in nodes.values())
+    order = graph._order
+    for node in in_order:
+        node.slot = order.append()
+    for edge in edges:
+        order.connect(edge.source.slot, edge.target.slot)
+    graph._nodes.update((node.id, node) for node in nodes.values())
     graph._next_serial = serial
     graph.counts[StarState.PENDING] += len(nodes)
     return True

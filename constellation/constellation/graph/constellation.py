@@ -12,18 +12,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from .applied import Applied, Changes
 from .authoring import Authoring
 from .batches import apply_batch
 from .collector import no_collections
 from .conditions import evaluate_condition
 from .copies import copy_into
-from .edits import Applied, Changes, EditBatch, Operation
+from .edits import EditBatch, Operation
 from .errors import ConditionError, IllegalTransition, UnknownStar, close_names
 from .line import TaskStarLine, Trigger
 from .node import Edge, LineStatus, Node
-from .order import Order, stars_in_order
+from .order import Order
 from .star import StarId, TaskStar
 from .states import SETTLED, TRANSITIONS, Outcome, StarError, StarState
+from .walks import stars_in_order
 
 if TYPE_CHECKING:
     from .authoring import EditBuilder
@@ -254,7 +256,7 @@ class TaskConstellation(Authoring):
     def _enter(self, node: Node, state: StarState) -> None:
         before = node.state
         if state not in TRANSITIONS[before]:
-            raise IllegalTransition(node.star.id, before, state)
+            raise IllegalTransition(node.id, before, state)
         counts = self.counts
         counts[before] -= 1
         counts[state] += 1
@@ -311,7 +313,7 @@ class TaskConstellation(Authoring):
             node = nodes.pop()
             if node.state is _READY and (node.unresolved or node.unmet):
                 self._enter(node, _PENDING)
-                changes.unready.append(node.star.id)
+                changes.unready.append(node.id)
             if node.state is not _PENDING or (node.unresolved and not node.unmet):
                 continue
             if self._held and is_kept(node):
@@ -319,16 +321,16 @@ class TaskConstellation(Authoring):
                 continue
             if node.unmet:
                 self._end_unreachable(node, at)
-                changes.settled.append(node.star.id)
+                changes.settled.append(node.id)
                 if not node.holds:
                     nodes.extend(self._resolve_lines(node))
             else:
                 self._enter(node, _READY)
-                changes.ready.append(node.star.id)
+                changes.ready.append(node.id)
 
     def _no_longer_kept(self) -> list[Node]:
         """The stars that were kept, to look at again: some hold or line has gone."""
-        kept = [node for node in self._kept if self._nodes.get(node.star.id) is node]
+        kept = [node for node in self._kept if self._nodes.get(node.id) is node]
         self._kept.clear()
         return kept
 
@@ -341,7 +343,7 @@ class TaskConstellation(Authoring):
             state = StarState.FAILED
         else:
             edge = next(edge for edge in edges if edge.status is LineStatus.UNMET)
-            error = StarError("Skipped", _why_unmet(edge), {"star": edge.source.star.id})
+            error = StarError("Skipped", _why_unmet(edge), {"star": edge.source.id})
             state = StarState.SKIPPED
         self._enter(node, state)
         node.outcome = Outcome(error=error, ended_at=at)
@@ -377,7 +379,7 @@ _ENDED = {
 
 
 def _why_unmet(edge: Edge) -> str:
-    source, state = edge.source.star.id, edge.source.state
+    source, state = edge.source.id, edge.source.state
     if edge.trigger is Trigger.WHEN and state is StarState.SUCCEEDED:
         return f"{source!r} succeeded, but its output does not meet the condition {edge.when}"
     wanted = "failure" if edge.trigger is Trigger.FAILURE else "success"

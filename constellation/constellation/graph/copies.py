@@ -19,6 +19,7 @@ def copy_into(made: TaskConstellation, graph: TaskConstellation) -> None:
     nodes, original = made._nodes, graph._nodes
     for serial, (star, node) in enumerate(original.items()):
         nodes[star] = twin = Node(node.star, node.references, serial)
+        twin.slot = node.slot
         twin.unresolved = node.unresolved
         twin.edited_at = version
         if made.active:
@@ -38,7 +39,7 @@ def copy_into(made: TaskConstellation, graph: TaskConstellation) -> None:
                 copied.status = edge.status
                 copied.problem = edge.problem
     made._next_serial = serial
-    made._order.extend([nodes[node.star.id] for node in graph._order])
+    made._order = graph._order.copy()
     if graph._held:
         for node, twin in zip(original.values(), nodes.values(), strict=True):
             if node.holds and node.state in SETTLED:

@@ -25,7 +25,7 @@ def check_invariants(graph: TaskConstellation) -> None:
     _same("held", None, graph._held, sum(node.holds for node in nodes.values()))
     _check_order(graph)
     for star, node in nodes.items():
-        _same("key of", star, node.star.id, star)
+        _same("key of", star, (node.id, node.star.id), (star, star))
         _check_links(graph, node)
         _check_counters(node)
         _check_state(node, active=graph.active)
@@ -40,13 +40,16 @@ def check_invariants(graph: TaskConstellation) -> None:
 def _check_order(graph: TaskConstellation) -> None:
     # That positions grow along every line is the proof that there is no cycle.
     nodes = graph._nodes
-    order = list(graph._order)
-    _same("the stars in the order", None, set(order), set(nodes.values()))
-    positions = [node.position for node in order]
-    _same("positions in the order", None, positions, sorted(set(positions)))
-    for node in nodes.values():
+    order = graph._order
+    slots = list(order)
+    _same("the stars in the order", None, sorted(slots), sorted(node.slot for node in nodes.values()))
+    positions = {slot: order.position(slot) for slot in slots}
+    _same("positions in the order", None, list(positions.values()), sorted(set(positions.values())))
+    for star, node in nodes.items():
+        targets = sorted(edge.target.slot for edge in node.outbound.values())
+        _same("what the order has behind", star, sorted(order.targets(node.slot)), targets)
         for edge in node.outbound.values():
-            if node.position >= edge.target.position:
+            if positions[node.slot] >= positions[edge.target.slot]:
                 _fail(f"the order has {edge.line} backwards")
     in_time = [node.serial for node in nodes.values()]
     _same("serials in the order of the stars", None, in_time, sorted(in_time))
@@ -56,7 +59,7 @@ def _check_order(graph: TaskConstellation) -> None:
 
 
 def _check_links(graph: TaskConstellation, node: Node) -> None:
-    star = node.star.id
+    star = node.id
     for source, edge in node.inbound.items():
         _same("source of", edge.line, edge.source, graph._nodes.get(source))
         if edge.source.outbound.get(star) is not edge:
@@ -71,7 +74,7 @@ def _check_links(graph: TaskConstellation, node: Node) -> None:
 
 
 def _check_counters(node: Node) -> None:
-    star, status = node.star.id, Counter(edge.status for edge in node.inbound.values())
+    star, status = node.id, Counter(edge.status for edge in node.inbound.values())
     _same("unresolved of", star, node.unresolved, status[LineStatus.OPEN])
     _same("unmet of", star, node.unmet, status[LineStatus.UNMET] + status[LineStatus.BROKEN])
     for edge in node.inbound.values():
@@ -88,7 +91,7 @@ def _check_status(edge: Edge) -> None:
 
 
 def _check_state(node: Node, *, active: bool) -> None:
-    star, state = node.star.id, node.state
+    star, state = node.id, node.state
     _same("whether there is an outcome of", star, node.outcome is not None, state in SETTLED)
     met = not node.unresolved and not node.unmet
     if state is StarState.PENDING:

@@ -53,12 +53,12 @@ class Edge:
     @property
     def line(self) -> TaskStarLine:
         """The line as it was specified."""
-        return TaskStarLine(self.source.star.id, self.target.star.id, self.trigger, self.when)
+        return TaskStarLine(self.source.id, self.target.id, self.trigger, self.when)
 
     def connect(self) -> None:
         """Join it to both of its stars, and count it in what its target waits for."""
         source, target = self.source, self.target
-        source.outbound[target.star.id] = target.inbound[source.star.id] = self
+        source.outbound[target.id] = target.inbound[source.id] = self
         if self.status is _OPEN:
             target.unresolved += 1
         else:
@@ -67,8 +67,8 @@ class Edge:
     def disconnect(self) -> None:
         """Take it out of both of its stars, and of what its target waits for."""
         source, target = self.source, self.target
-        del source.outbound[target.star.id]
-        del target.inbound[source.star.id]
+        del source.outbound[target.id]
+        del target.inbound[source.id]
         self._count(-1)
 
     def become(self, trigger: Trigger, when: str | None, status: LineStatus, problem: str) -> None:
@@ -84,27 +84,15 @@ class Edge:
             self.target.unmet += by
 
 
-class Place:
-    """A place in the topological order, which is a list linked both ways.
-
-    Attributes:
-        position: Larger than that of the place before it.
-        before: The place before it.
-        after: The place after it.
-    """
-
-    __slots__ = ("after", "before", "position")
-
-    position: int
-    before: Place
-    after: Place
-
-
-class Node(Place):
+class Node:
     """A star in a constellation.
 
     Attributes:
+        id: The star's id.
+        star: Its spec.
+        references: What the spec refers to.
         serial: Its place among all stars and lines in the order in which they were added.
+        slot: Where the topological order has it.
         unresolved: How many lines into it are open.
         unmet: How many lines into it are unmet or broken.
         holds: How many reviews of it are going on; while there are any, nothing that waits for it moves.
@@ -114,18 +102,23 @@ class Node(Place):
     __slots__ = (
         "edited_at",
         "holds",
+        "id",
         "inbound",
         "outbound",
         "outcome",
         "references",
         "serial",
+        "slot",
         "star",
         "state",
         "unmet",
         "unresolved",
     )
 
+    slot: int
+
     def __init__(self, star: TaskStar, references: tuple[Reference, ...], serial: int) -> None:
+        self.id = star.id
         self.star = star
         self.references = references
         self.serial = serial

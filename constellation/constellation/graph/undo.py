@@ -24,14 +24,14 @@ Closures would lead back to the batch, and a cycle of references for each edit c
 
 def count_in(graph: TaskConstellation, node: Node) -> None:
     """Count a star without lines among the graph's stars."""
-    graph._order.append(node)
+    node.slot = graph._order.append()
     graph.counts[node.state] += 1
     graph._held += node.holds
 
 
 def count_out(graph: TaskConstellation, node: Node) -> None:
     """Take a star without lines out of what `count_in` counts."""
-    graph._order.remove(node)
+    graph._order.remove(node.slot)
     graph.counts[node.state] -= 1
     graph._held -= node.holds
 
@@ -63,7 +63,7 @@ class RollBack:
 
     def remove_star(self, node: Node, replaced: Node | None) -> None:
         """Remove a star that was added, or give its place back to the removed one whose id it has."""
-        star = node.star.id
+        star = node.id
         if replaced is None:
             del self._graph._nodes[star]
         else:
@@ -80,6 +80,7 @@ class RollBack:
 
     def remove_line(self, edge: Edge) -> None:
         """Remove a line that was added."""
+        self._graph._order.disconnect(edge.source.slot, edge.target.slot)
         edge.disconnect()
 
     def set_line(self, edge: Edge, trigger: Trigger, when: str | None, status: LineStatus, problem: str) -> None:
@@ -88,7 +89,7 @@ class RollBack:
 
     def restore_line(self, edge: Edge) -> None:
         """Put back a line that was removed."""
-        self._graph._order.make_room(edge.source, edge.target)
+        self._graph._order.connect(edge.source.slot, edge.target.slot)
         edge.connect()
         self._disordered += (edge.source.outbound, edge.target.inbound)
 
@@ -104,10 +105,10 @@ def inverse_of(log: Log, batch: EditBatch, version: int) -> EditBatch:
 
 
 _INVERSE: Mapping[Callable[..., None], Callable[..., Operation]] = {
-    RollBack.remove_star: lambda node, replaced: RemoveStar(node.star.id),
+    RollBack.remove_star: lambda node, replaced: RemoveStar(node.id),
     RollBack.set_star: lambda node, star, references: UpdateStar(star),
     RollBack.restore_star: lambda node: AddStar(node.star),
-    RollBack.remove_line: lambda edge: RemoveLine(edge.source.star.id, edge.target.star.id),
+    RollBack.remove_line: lambda edge: RemoveLine(edge.source.id, edge.target.id),
     RollBack.set_line: lambda edge, trigger, when, *known: UpdateLine(replace(edge.line, trigger=trigger, when=when)),
     RollBack.restore_line: lambda edge: AddLine(edge.line),
 }

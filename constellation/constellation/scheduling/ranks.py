@@ -27,7 +27,9 @@ class Ranks:
         self.known: dict[StarId, float] = {}
         known = self.known
         expected_s: dict[str, float] = {}
-        for node in reversed(list(graph._order)):
+        by_slot = {node.slot: node for node in graph._nodes.values()}
+        for slot in reversed(list(graph._order)):
+            node = by_slot[slot]
             star = node.star
             if node.outcome is None:
                 work = work_key(star)
@@ -51,7 +53,8 @@ class Ranks:
 
     def _update(self, stars: Iterable[StarId]) -> None:
         """Recompute ranks, and on upwards for as long as they change; each star once, after all those behind it."""
-        nodes = {node.position: node for node in map(self._graph._node, stars)}
+        position = self._graph._order.position
+        nodes = {position(node.slot): node for node in map(self._graph._node, stars)}
         heap = [-position for position in nodes]
         heapify(heap)
         while heap:
@@ -61,9 +64,9 @@ class Ranks:
                 self.known[node.star.id] = rank
                 for edge in node.inbound.values():
                     source = edge.source
-                    if source.state in OPEN and source.position not in nodes:
-                        nodes[source.position] = source
-                        heappush(heap, -source.position)
+                    if source.state in OPEN and (place := position(source.slot)) not in nodes:
+                        nodes[place] = source
+                        heappush(heap, -place)
 
     def _compute(self, node: Node) -> float:
         known = self.known
