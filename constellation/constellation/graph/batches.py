@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from .applied import Applied, Changes
+from .applied import Applied, Changes, StarChanges
 from .edits import AddLine, AddStar, EditBatch, Operation, RemoveLine, RemoveStar, UpdateLine, UpdateStar
 from .errors import CycleRejected, EditConflict, EditRejected, ReferenceFault, did_you_mean
 from .node import Edge, LineStatus, Node
@@ -69,30 +69,7 @@ def _touches(operation: Operation) -> tuple[StarId, ...]:
             return (target,)
 
 
-class _StarChanges:
-    """The stars that a batch adds and removes.
-
-    Attributes:
-        added: The stars that are new.
-        gone: The stars that are removed, with their nodes.
-        removed: Those of them that were there before.
-        replaces: Whether a new star has the id, and for now the place, of one that is removed.
-        cancels: The stars in flight whose attempts have to be cancelled.
-        unready: The stars that were ready and are gone.
-    """
-
-    __slots__ = ("added", "cancels", "gone", "removed", "replaces", "unready")
-
-    def __init__(self) -> None:
-        self.added: dict[StarId, None] = {}
-        self.gone: dict[StarId, Node] = {}
-        self.removed: dict[StarId, None] = {}
-        self.replaces = False
-        self.cancels: dict[StarId, None] = {}
-        self.unready: list[StarId] = []
-
-
-_LINES_ALONE = _StarChanges()
+_LINES_ALONE = StarChanges()
 """What all batches share that only change lines or specs, as most do; never written to."""
 
 _NONE_DECIDED: list[Edge] = []
@@ -131,10 +108,10 @@ class Edit:
 
     # --- operations --------------------------------------------------------------------------------------------
 
-    def change_stars(self) -> _StarChanges:
+    def change_stars(self) -> StarChanges:
         """The batch's own account of the stars that it adds and removes."""
         if self.stars is _LINES_ALONE:
-            self.stars = _StarChanges()
+            self.stars = StarChanges()
         return self.stars
 
     def decide(self, edge: Edge) -> None:
@@ -238,8 +215,7 @@ class Edit:
 
     def remove_line(self, operation: RemoveLine) -> None:
         """Remove a line."""
-        source, target = operation.source, operation.target
-        self._remove_edge(self._edge(source, target))
+        self._remove_edge(self._edge(operation.source, operation.target))
 
     def _remove_edge(self, edge: Edge) -> None:
         source, target = edge.source, edge.target
@@ -256,11 +232,8 @@ class Edit:
         """Make the batch a version of the graph, and move the stars that it lets move."""
         graph, nodes, stars = self.graph, self.nodes, self.stars
         graph.version = version = graph.version + 1
-        added: tuple[StarId, ...] = ()
-        removed = cancels = added
         changes = _NOTHING_MOVED
         if stars is not _LINES_ALONE:
-            added, removed, cancels = tuple(stars.added), tuple(stars.removed), tuple(stars.cancels)
             changes = Changes(stars.unready)
             self._commit_stars()
         for edge in self.decided:
@@ -277,7 +250,7 @@ class Edit:
             if changes is _NOTHING_MOVED:
                 changes = Changes()
             graph._advance_all(moved, changes, at)
-        return Applied(version, added, removed, cancels, tuple(self.touched), changes, batch, self.log)
+        return Applied(version, changes, stars, self.touched, batch, self.log)
 
     def _commit_stars(self) -> None:
         nodes, stars = self.nodes, self.stars

@@ -69,7 +69,10 @@ class Edge:
         source, target = self.source, self.target
         del source.outbound[target.id]
         del target.inbound[source.id]
-        self._count(-1)
+        if self.status is _OPEN:
+            target.unresolved -= 1
+        else:
+            self._count(-1)
 
     def become(self, trigger: Trigger, when: str | None, status: LineStatus, problem: str) -> None:
         """Replace its trigger, and what is known of it, at its place."""
