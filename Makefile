@@ -94,5 +94,5 @@ $(NODE)/node_modules/.package-lock.json: $(NODE)/package-lock.json
 
 clean:
 	rm -rf .venv .venv.lock .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .import-linter.log \
-		.coverage* htmlcov build dist $(NODE)/node_modules
+		.coverage* htmlcov build dist $(NODE)/node_modules constellation/constellation/graph/*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""Bring `.venv` up to date: make it when it is missing, install again when pyproject.toml or the interpreter changed.
+"""Bring `.venv` up to date: make it when it is missing, install again when what it is made from changed.
 
 Runs before everything that `make` does, so what is up to date costs one comparison. A lock lets several `make`s start
 at once. Uses the standard library only. Installs with uv when that can be had from the index, else with pip.
@@ -15,6 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 VENV = ROOT / ".venv"
+COMPILED = ROOT / "constellation" / "constellation" / "graph" / "compiled"
 STAMP = VENV / "installed"
 PYTHON = VENV / "bin" / "python"
 
@@ -38,8 +39,10 @@ def main() -> int:
 
 
 def fingerprint() -> str:
-    """What the environment depends on: the project's metadata, where it stands, and the interpreter."""
-    digest = hashlib.sha256((ROOT / "pyproject.toml").read_bytes())
+    """What the environment depends on: the project's metadata, what is compiled, where it stands, the interpreter."""
+    digest = hashlib.sha256()
+    for path in (ROOT / "pyproject.toml", ROOT / "hatch_build.py", *sorted(COMPILED.glob("*.[ch]"))):
+        digest.update(path.read_bytes())
     digest.update(f"{ROOT}\n{sys.version}".encode())
     return digest.hexdigest()
 

@@ -1,4 +1,4 @@
-# What `compiled_order.c` offers: the methods of `PlainOrder`, which says what they do.
+# What `compiled/module.c` offers: the methods of `PlainOrder`, which says what they do.
 
 from collections.abc import Iterator
 

@@ -13,7 +13,7 @@ with numbers that grow along it, renumbered where there is no room between two, 
 for Maintaining Order in a List", STOC 1987.
 
 The lines that ask most of it turn over half the graph, and no program in Python touches thousands of stars in half a
-millisecond. So `Order` is the one in `compiled_order.c` where that could be compiled, and else `PlainOrder`, which does
+millisecond. So `Order` is the one in `compiled` where that could be compiled, and else `PlainOrder`, which does
 the same twenty times slower. Both accept and refuse the same lines; their orders may differ, and nothing shows that.
 """
 

@@ -1,0 +1,374 @@
+/* The class `Order` for Python over `order.c`; `PlainOrder` in `../order.py` says what each method does.
+
+   No method runs Python code, or anything that may start a garbage collection, between looking at the arrays and being
+   done with them. */
+
+#define PY_SSIZE_T_CLEAN
+#define Py_LIMITED_API 0x030B0000 /* Python 3.11 and all that follow */
+#include <Python.h>
+
+#include "order.h"
+
+#include <string.h>
+
+typedef struct {
+    PyObject_HEAD
+    Order order;
+} OrderObject;
+
+/* An array with room for one more entry, or NULL with an exception set; then the old one is as it was. */
+static void *
+grown(void *entries, size_t size, int32_t count, int32_t *room, int32_t most)
+{
+    if (count < *room) {
+        return entries;
+    }
+    if (count >= most) {
+        PyErr_Format(PyExc_OverflowError, "a graph can't have more than %ld stars or lines", (long)most);
+        return NULL;
+    }
+    int64_t wanted = (int64_t)*room + *room / 2 + 16;
+    if (wanted > most) {
+        wanted = most;
+    }
+    void *more = PyMem_Realloc(entries, (size_t)wanted * size);
+    if (more == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    *room = (int32_t)wanted;
+    return more;
+}
+
+/* Make room for one more star; false with an exception set if there is none. */
+static bool
+make_room_for_star(Order *order)
+{
+    Star *stars = grown(order->stars, sizeof(Star), next_slot(order), &order->star_room, MOST_STARS);
+    if (stars != NULL) {
+        order->stars = stars;
+    }
+    return stars != NULL;
+}
+
+/* Make room for one more line; false with an exception set if there is none. */
+static bool
+make_room_for_line(Order *order)
+{
+    int32_t number = order->free_line != NONE ? order->free_line : order->line_count;
+    Line *lines = grown(order->lines, sizeof(Line), number, &order->line_room, MOST_LINES);
+    if (lines != NULL) {
+        order->lines = lines;
+    }
+    return lines != NULL;
+}
+
+/* Read a slot that Python has passed; false with an exception set if there is no star in it. */
+static bool
+read_slot(const Order *order, PyObject *argument, int32_t *slot)
+{
+    long value = PyLong_AsLong(argument);
+    if (value == -1 && PyErr_Occurred()) {
+        return false;
+    }
+    if (value <= ENDS || value >= order->star_count || order->stars[value].before == FREE) {
+        PyErr_Format(PyExc_ValueError, "there is no star in slot %ld", value);
+        return false;
+    }
+    *slot = (int32_t)value;
+    return true;
+}
+
+static bool
+read_two_slots(const Order *order, PyObject *const *arguments, Py_ssize_t count, int32_t *first, int32_t *second)
+{
+    if (count != 2) {
+        PyErr_SetString(PyExc_TypeError, "two slots are needed");
+        return false;
+    }
+    return read_slot(order, arguments[0], first) && read_slot(order, arguments[1], second);
+}
+
+static bool
+append_number(PyObject *list, int32_t value)
+{
+    PyObject *number = PyLong_FromLong(value);
+    bool done = number != NULL && PyList_Append(list, number) == 0;
+    Py_XDECREF(number);
+    return done;
+}
+
+/* --- making and copying --------------------------------------------------------------------------------------- */
+
+/* An object of the type, filled with zeros. */
+static OrderObject *
+allocate(PyTypeObject *type)
+{
+    allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    return (OrderObject *)alloc(type, 0);
+}
+
+static PyObject *
+order_new(PyTypeObject *type, PyObject *arguments, PyObject *named)
+{
+    if (PyTuple_Size(arguments) != 0 || (named != NULL && PyDict_Size(named) != 0)) {
+        PyErr_SetString(PyExc_TypeError, "Order() takes no arguments");
+        return NULL;
+    }
+    OrderObject *self = allocate(type);
+    if (self == NULL) {
+        return NULL;
+    }
+    if (!make_room_for_star(&self->order) || !make_room_for_line(&self->order)) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    self->order.stars[ENDS] = (Star){0};
+    self->order.star_count = self->order.line_count = 1; /* ENDS and NONE */
+    return (PyObject *)self;
+}
+
+static void
+order_dealloc(OrderObject *self)
+{
+    PyTypeObject *type = Py_TYPE((PyObject *)self);
+    PyMem_Free(self->order.stars);
+    PyMem_Free(self->order.lines);
+    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+    release(self);
+    Py_DECREF(type);
+}
+
+static PyObject *
+order_copy(OrderObject *self, PyObject *Py_UNUSED(ignored))
+{
+    OrderObject *made = allocate(Py_TYPE((PyObject *)self));
+    if (made == NULL) {
+        return NULL;
+    }
+    size_t stars = (size_t)self->order.star_count * sizeof(Star), lines = (size_t)self->order.line_count * sizeof(Line);
+    made->order = self->order;
+    made->order.stars = PyMem_Malloc(stars);
+    made->order.lines = PyMem_Malloc(lines);
+    if (made->order.stars == NULL || made->order.lines == NULL) {
+        Py_DECREF(made);
+        return PyErr_NoMemory();
+    }
+    memcpy(made->order.stars, self->order.stars, stars);
+    memcpy(made->order.lines, self->order.lines, lines);
+    made->order.star_room = self->order.star_count;
+    made->order.line_room = self->order.line_count;
+    return (PyObject *)made;
+}
+
+/* --- looking -------------------------------------------------------------------------------------------------- */
+
+static PyObject *
+order_iter(OrderObject *self)
+{
+    PyObject *slots = PyList_New(0);
+    if (slots == NULL) {
+        return NULL;
+    }
+    const Star *stars = self->order.stars;
+    for (int32_t slot = stars[ENDS].after; slot != ENDS; slot = stars[slot].after) {
+        if (!append_number(slots, slot)) {
+            Py_DECREF(slots);
+            return NULL;
+        }
+    }
+    PyObject *iterator = PyObject_GetIter(slots);
+    Py_DECREF(slots);
+    return iterator;
+}
+
+static PyObject *
+order_position(OrderObject *self, PyObject *argument)
+{
+    int32_t slot;
+    return read_slot(&self->order, argument, &slot) ? PyLong_FromLongLong(self->order.stars[slot].position) : NULL;
+}
+
+static PyObject *
+order_targets(OrderObject *self, PyObject *argument)
+{
+    int32_t slot;
+    PyObject *targets = PyList_New(0);
+    if (targets == NULL || !read_slot(&self->order, argument, &slot)) {
+        Py_XDECREF(targets);
+        return NULL;
+    }
+    const Line *lines = self->order.lines;
+    for (int32_t line = self->order.stars[slot].outbound; line != NONE; line = lines[line].next_outbound) {
+        if (!append_number(targets, lines[line].target)) {
+            Py_DECREF(targets);
+            return NULL;
+        }
+    }
+    return targets;
+}
+
+/* A list of sets from slots and how far each is from the end, which falls along them. */
+static PyObject *
+sets_by_distance(const int32_t *slots, const int32_t *distances, int32_t count)
+{
+    PyObject *sets = PyList_New(0), *set = NULL;
+    for (int32_t index = 0; sets != NULL && index < count; index++) {
+        if (index == 0 || distances[index] != distances[index - 1]) {
+            Py_XDECREF(set);
+            set = PySet_New(NULL);
+            if (set == NULL || PyList_Append(sets, set) < 0) {
+                Py_CLEAR(sets);
+                break;
+            }
+        }
+        PyObject *number = PyLong_FromLong(slots[index]);
+        if (number == NULL || PySet_Add(set, number) < 0) {
+            Py_CLEAR(sets);
+        }
+        Py_XDECREF(number);
+    }
+    Py_XDECREF(set);
+    return sets;
+}
+
+static PyObject *
+order_ways(OrderObject *self, PyObject *const *arguments, Py_ssize_t argument_count)
+{
+    int32_t start, end;
+    if (!read_two_slots(&self->order, arguments, argument_count, &start, &end)) {
+        return NULL;
+    }
+    int32_t count = find_ways(&self->order, start, end);
+    if (count == 0) {
+        return PyList_New(0);
+    }
+    int32_t *slots = PyMem_Malloc(2 * (size_t)count * sizeof(int32_t)), *distances = slots + count;
+    if (slots == NULL) {
+        return PyErr_NoMemory();
+    }
+    int32_t slot = start;
+    for (int32_t index = 0; index < count; index++) {
+        slots[index] = slot;
+        distances[index] = self->order.stars[slot].cursor;
+        slot = self->order.stars[slot].next;
+    }
+    PyObject *sets = sets_by_distance(slots, distances, count);
+    PyMem_Free(slots);
+    return sets;
+}
+
+/* --- changing ------------------------------------------------------------------------------------------------- */
+
+static PyObject *
+order_append(OrderObject *self, PyObject *Py_UNUSED(ignored))
+{
+    if (!make_room_for_star(&self->order)) {
+        return NULL;
+    }
+    PyObject *slot = PyLong_FromLong(next_slot(&self->order));
+    if (slot != NULL) {
+        append_star(&self->order);
+    }
+    return slot;
+}
+
+static PyObject *
+order_remove(OrderObject *self, PyObject *argument)
+{
+    int32_t slot;
+    if (!read_slot(&self->order, argument, &slot)) {
+        return NULL;
+    }
+    const Star *star = &self->order.stars[slot];
+    if (star->outbound != NONE || star->inbound != NONE) {
+        return PyErr_Format(PyExc_ValueError, "the star in slot %ld has lines", (long)slot);
+    }
+    remove_star(&self->order, slot);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+order_connect(OrderObject *self, PyObject *const *arguments, Py_ssize_t count)
+{
+    int32_t source, target;
+    if (!read_two_slots(&self->order, arguments, count, &source, &target) || !make_room_for_line(&self->order)) {
+        return NULL;
+    }
+    return PyBool_FromLong(connect_stars(&self->order, source, target));
+}
+
+static PyObject *
+order_disconnect(OrderObject *self, PyObject *const *arguments, Py_ssize_t count)
+{
+    int32_t source, target;
+    if (!read_two_slots(&self->order, arguments, count, &source, &target)) {
+        return NULL;
+    }
+    if (!disconnect_stars(&self->order, source, target)) {
+        return PyErr_Format(PyExc_KeyError, "there is no line from slot %ld to %ld", (long)source, (long)target);
+    }
+    Py_RETURN_NONE;
+}
+
+/* --- the class ------------------------------------------------------------------------------------------------ */
+
+static PyMethodDef order_methods[] = {
+    {"position", (PyCFunction)order_position, METH_O, NULL},
+    {"targets", (PyCFunction)order_targets, METH_O, NULL},
+    {"append", (PyCFunction)order_append, METH_NOARGS, NULL},
+    {"remove", (PyCFunction)order_remove, METH_O, NULL},
+    {"connect", (PyCFunction)(void (*)(void))order_connect, METH_FASTCALL, NULL},
+    {"disconnect", (PyCFunction)(void (*)(void))order_disconnect, METH_FASTCALL, NULL},
+    {"ways", (PyCFunction)(void (*)(void))order_ways, METH_FASTCALL, NULL},
+    {"copy", (PyCFunction)order_copy, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot order_slots[] = {
+    {Py_tp_doc, "A topological order of stars, by their slots; `PlainOrder` says what its methods do."},
+    {Py_tp_new, order_new},
+    {Py_tp_dealloc, order_dealloc},
+    {Py_tp_iter, order_iter},
+    {Py_tp_methods, order_methods},
+    {0, NULL},
+};
+
+static PyType_Spec order_spec = {
+    .name = "constellation.graph.compiled_order.Order",
+    .basicsize = sizeof(OrderObject),
+    .flags = Py_TPFLAGS_DEFAULT,
+    .slots = order_slots,
+};
+
+/* --- the module ----------------------------------------------------------------------------------------------- */
+
+static int
+module_exec(PyObject *module)
+{
+    PyObject *type = PyType_FromModuleAndSpec(module, &order_spec, NULL);
+    if (type == NULL) {
+        return -1;
+    }
+    int failed = PyModule_AddType(module, (PyTypeObject *)type);
+    Py_DECREF(type);
+    return failed;
+}
+
+static PyModuleDef_Slot module_slots[] = {
+    {Py_mod_exec, module_exec},
+    {0, NULL},
+};
+
+static struct PyModuleDef module_definition = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "compiled_order",
+    .m_doc = "The topological order of `constellation.graph.order`, compiled.",
+    .m_slots = module_slots,
+};
+
+PyMODINIT_FUNC
+PyInit_compiled_order(void)
+{
+    return PyModuleDef_Init(&module_definition);
+}

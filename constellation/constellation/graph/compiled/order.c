@@ -1,0 +1,356 @@
+/* Keeping a list of stars in an order that fits the lines between them; `order.h` says what each function does.
+
+   A search goes depth first, and both its way back (`parent`) and what it has found (`next`) are linked through the
+   stars, so that it needs no memory of its own and can't fail. What it has found comes out in an order that fits the
+   lines, and needs no sorting. Searches tell by `mark` which stars they have found: each has numbers of its own. */
+
+#include "order.h"
+
+#include <stddef.h>
+
+#define GAP ((int64_t)1 << 32) /* how far apart positions are at first */
+#define FARTHEST (GAP * 8)     /* on either side of 0, for each star that there is memory for: within 2^61 for the most */
+
+/* --- the list of stars ---------------------------------------------------------------------------------------- */
+
+static void
+unlink_star(Star *stars, int32_t slot)
+{
+    stars[stars[slot].before].after = stars[slot].after;
+    stars[stars[slot].after].before = stars[slot].before;
+}
+
+/* Positions wander away from 0 as stars go to the front or the end again and again: begin anew. */
+static void
+number_all(Order *order)
+{
+    Star *stars = order->stars;
+    int64_t position = 0;
+    for (int32_t slot = stars[ENDS].after; slot != ENDS; slot = stars[slot].after) {
+        stars[slot].position = position += GAP;
+    }
+}
+
+/* Link `count` stars, which hang together by `next`, into the list after a place, and number them and as many behind
+   them as it takes. */
+static void
+put_after(Order *order, int32_t place, int32_t found, int64_t count)
+{
+    Star *stars = order->stars;
+    int32_t following = stars[place].after, last = place;
+    for (int32_t slot = found; slot != NONE; slot = stars[slot].next) {
+        stars[slot].before = last;
+        stars[last].after = slot;
+        last = slot;
+    }
+    stars[last].after = following;
+    stars[following].before = last;
+
+    int64_t parts = count + 1, step = GAP;
+    int64_t first = place != ENDS ? stars[place].position : stars[following].position - parts * GAP;
+    for (; following != ENDS; following = stars[following].after) {
+        int64_t room = stars[following].position - first;
+        if (room > parts * parts) {
+            step = room / parts;
+            break;
+        }
+        parts++;
+    }
+    int64_t farthest = order->star_room * FARTHEST;
+    if (first < -farthest || first > farthest - parts * step) {
+        number_all(order);
+        return;
+    }
+    for (int32_t slot = stars[place].after; slot != following; slot = stars[slot].after) {
+        stars[slot].position = first += step;
+    }
+}
+
+/* --- searching ------------------------------------------------------------------------------------------------ */
+
+/* The number by which a search marks what it finds; the one after it is its own as well. */
+static uint32_t
+next_mark(Order *order)
+{
+    if (order->mark > UINT32_MAX - 4) {
+        for (int32_t slot = 0; slot < order->star_count; slot++) {
+            order->stars[slot].mark = 0;
+        }
+        order->mark = 0;
+    }
+    order->mark += 2;
+    return order->mark;
+}
+
+typedef struct {
+    uint32_t mark;
+    int64_t bound;       /* the position beyond which it does not go */
+    int32_t star;        /* where it is */
+    int32_t found, last; /* what it is done with, in an order that fits the lines */
+    int64_t count;
+} Side;
+
+typedef enum { GOES_ON, HAS_ENDED, MEETS } Step;
+
+static void
+enter(Star *stars, Side *side, int32_t slot, int32_t first_line)
+{
+    stars[slot].mark = side->mark;
+    stars[slot].parent = side->star;
+    stars[slot].cursor = first_line;
+    side->star = slot;
+}
+
+/* Go on from a star, `other` of which a line leads to; it may have been found already, or lie out of bounds. */
+static Step
+visit(Star *stars, Side *side, uint32_t mark_of_other_side, int32_t other, bool within, int32_t first_line)
+{
+    if (stars[other].mark == mark_of_other_side) {
+        return MEETS;
+    }
+    if (within && stars[other].mark != side->mark) {
+        enter(stars, side, other, first_line);
+    }
+    return GOES_ON;
+}
+
+/* Follow one line out of a star, or be done with the star: then it comes before all that was found behind it. */
+static Step
+step_forward(Star *stars, const Line *lines, Side *side, uint32_t mark_of_other_side)
+{
+    int32_t slot = side->star, cursor = stars[slot].cursor;
+    if (cursor != NONE) {
+        int32_t target = lines[cursor].target;
+        stars[slot].cursor = lines[cursor].next_outbound;
+        bool within = stars[target].position <= side->bound;
+        return visit(stars, side, mark_of_other_side, target, within, stars[target].outbound);
+    }
+    stars[slot].next = side->found;
+    side->found = slot;
+    side->count++;
+    side->star = stars[slot].parent;
+    return side->star == NONE ? HAS_ENDED : GOES_ON;
+}
+
+/* Follow one line into a star, or be done with the star: then it comes after all that was found before it. */
+static Step
+step_backward(Star *stars, const Line *lines, Side *side, uint32_t mark_of_other_side)
+{
+    int32_t slot = side->star, cursor = stars[slot].cursor;
+    if (cursor != NONE) {
+        int32_t source = lines[cursor].source;
+        stars[slot].cursor = lines[cursor].next_inbound;
+        bool within = stars[source].position >= side->bound;
+        return visit(stars, side, mark_of_other_side, source, within, stars[source].inbound);
+    }
+    stars[slot].next = NONE;
+    if (side->last == NONE) {
+        side->found = slot;
+    } else {
+        stars[side->last].next = slot;
+    }
+    side->last = slot;
+    side->count++;
+    side->star = stars[slot].parent;
+    return side->star == NONE ? HAS_ENDED : GOES_ON;
+}
+
+/* Reorder so that a line fits that points the wrong way. Whether it could be done: if not, nothing has changed. */
+static bool
+make_room(Order *order, int32_t source, int32_t target)
+{
+    if (source == target) {
+        return false;
+    }
+    Star *stars = order->stars;
+    const Line *lines = order->lines;
+    uint32_t mark = next_mark(order);
+    Side behind = {.mark = mark, .bound = stars[source].position};
+    Side ahead = {.mark = mark + 1, .bound = stars[target].position};
+    enter(stars, &behind, target, stars[target].outbound);
+    enter(stars, &ahead, source, stars[source].inbound);
+    const Side *side;
+    Step step;
+    do {
+        side = &behind;
+        step = step_forward(stars, lines, &behind, ahead.mark);
+        if (step == GOES_ON) {
+            side = &ahead;
+            step = step_backward(stars, lines, &ahead, behind.mark);
+        }
+    } while (step == GOES_ON);
+    if (step == MEETS) {
+        return false;
+    }
+    for (int32_t slot = side->found; slot != NONE; slot = stars[slot].next) {
+        unlink_star(stars, slot);
+    }
+    put_after(order, side == &behind ? source : stars[target].before, side->found, side->count);
+    return true;
+}
+
+/* Mark the stars from which the end can be reached, nearest first, with how far it is, until the start is among them.
+   Whether it is. */
+static bool
+measure(Star *stars, const Line *lines, uint32_t mark, int32_t start, int32_t end)
+{
+    stars[end].mark = mark;
+    stars[end].cursor = 0;
+    stars[end].next = NONE;
+    int32_t last = end;
+    for (int32_t slot = end; slot != NONE && stars[start].mark != mark; slot = stars[slot].next) {
+        for (int32_t line = stars[slot].inbound; line != NONE; line = lines[line].next_inbound) {
+            int32_t source = lines[line].source;
+            if (stars[source].mark != mark && stars[source].position >= stars[start].position) {
+                stars[source].mark = mark;
+                stars[source].cursor = stars[slot].cursor + 1;
+                stars[source].next = NONE;
+                stars[last].next = source;
+                last = source;
+            }
+        }
+    }
+    return stars[start].mark == mark;
+}
+
+/* Link the stars on the shortest ways that have been measured, those that are nearest to the start first; how many. */
+static int32_t
+link_ways(Star *stars, const Line *lines, uint32_t mark, int32_t start)
+{
+    int32_t count = 1;
+    stars[start].mark = mark + 1;
+    stars[start].next = NONE;
+    int32_t last = start;
+    for (int32_t slot = start; slot != NONE; slot = stars[slot].next) {
+        for (int32_t line = stars[slot].outbound; line != NONE; line = lines[line].next_outbound) {
+            int32_t target = lines[line].target;
+            if (stars[target].mark == mark && stars[target].cursor == stars[slot].cursor - 1) {
+                stars[target].mark = mark + 1;
+                stars[target].next = NONE;
+                stars[last].next = target;
+                last = target;
+                count++;
+            }
+        }
+    }
+    return count;
+}
+
+int32_t
+find_ways(Order *order, int32_t start, int32_t end)
+{
+    uint32_t mark = next_mark(order);
+    if (!measure(order->stars, order->lines, mark, start, end)) {
+        return 0;
+    }
+    return link_ways(order->stars, order->lines, mark, start);
+}
+
+/* --- stars and lines ------------------------------------------------------------------------------------------ */
+
+int32_t
+next_slot(const Order *order)
+{
+    return order->free_star != NONE ? order->free_star : order->star_count;
+}
+
+void
+append_star(Order *order)
+{
+    Star *stars = order->stars;
+    int32_t slot = next_slot(order);
+    if (slot == order->star_count) {
+        order->star_count++;
+    } else {
+        order->free_star = stars[slot].after;
+    }
+    stars[slot] = (Star){0};
+    put_after(order, stars[ENDS].before, slot, 1);
+}
+
+void
+remove_star(Order *order, int32_t slot)
+{
+    unlink_star(order->stars, slot);
+    order->stars[slot].before = FREE;
+    order->stars[slot].after = order->free_star;
+    order->free_star = slot;
+}
+
+bool
+connect_stars(Order *order, int32_t source, int32_t target)
+{
+    Star *stars = order->stars;
+    if (stars[source].position >= stars[target].position && !make_room(order, source, target)) {
+        return false;
+    }
+    Line *lines = order->lines;
+    int32_t number = order->free_line;
+    if (number == NONE) {
+        number = order->line_count++;
+    } else {
+        order->free_line = lines[number].next_outbound;
+    }
+    lines[number] = (Line){
+        .source = source,
+        .target = target,
+        .next_outbound = stars[source].outbound,
+        .next_inbound = stars[target].inbound,
+    };
+    if (stars[source].outbound != NONE) {
+        lines[stars[source].outbound].previous_outbound = number;
+    }
+    if (stars[target].inbound != NONE) {
+        lines[stars[target].inbound].previous_inbound = number;
+    }
+    stars[source].outbound = stars[target].inbound = number;
+    return true;
+}
+
+/* A line, looked for at both its ends in turns: one of them may have very many. NONE if there is none. */
+static int32_t
+find_line(const Order *order, int32_t source, int32_t target)
+{
+    const Line *lines = order->lines;
+    int32_t outbound = order->stars[source].outbound, inbound = order->stars[target].inbound;
+    while (outbound != NONE && inbound != NONE) {
+        if (lines[outbound].target == target) {
+            return outbound;
+        }
+        if (lines[inbound].source == source) {
+            return inbound;
+        }
+        outbound = lines[outbound].next_outbound;
+        inbound = lines[inbound].next_inbound;
+    }
+    return NONE;
+}
+
+bool
+disconnect_stars(Order *order, int32_t source, int32_t target)
+{
+    int32_t number = find_line(order, source, target);
+    if (number == NONE) {
+        return false;
+    }
+    Line *lines = order->lines, *line = &lines[number];
+    if (line->previous_outbound != NONE) {
+        lines[line->previous_outbound].next_outbound = line->next_outbound;
+    } else {
+        order->stars[source].outbound = line->next_outbound;
+    }
+    if (line->next_outbound != NONE) {
+        lines[line->next_outbound].previous_outbound = line->previous_outbound;
+    }
+    if (line->previous_inbound != NONE) {
+        lines[line->previous_inbound].next_inbound = line->next_inbound;
+    } else {
+        order->stars[target].inbound = line->next_inbound;
+    }
+    if (line->next_inbound != NONE) {
+        lines[line->next_inbound].previous_inbound = line->previous_inbound;
+    }
+    line->next_outbound = order->free_line;
+    order->free_line = number;
+    return true;
+}
