@@ -10,6 +10,8 @@ from typing import Any
 
 import psutil
 
+from constellation.graph.order import COMPILED
+
 
 def file_system(path: Path) -> str:
     """The type of the file system that a path is on, such as `ext4`; `unknown` where that can't be told."""
@@ -27,6 +29,7 @@ def host() -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "implementation": platform.python_implementation(),
+        "compiled": COMPILED,
         "os": f"{platform.system()} {platform.release()}",
         "machine": platform.machine(),
         "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),

@@ -166,7 +166,8 @@ def test_the_version_is_told_to_people_and_to_programs(capsys: pytest.CaptureFix
     line = capsys.readouterr().out
     assert main(["version", "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
-    assert line.startswith(f"constellation {data['version']} (Python {data['python']}")
+    build = "compiled" if data["compiled"] else "pure Python"
+    assert line.startswith(f"constellation {data['version']} ({build}, Python {data['python']}")
 
 
 def test_a_simple_command_imports_neither_other_packages_commands_nor_what_it_does_not_need() -> None:

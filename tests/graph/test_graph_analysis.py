@@ -297,7 +297,7 @@ def test_invariants_tell_what_differs() -> None:
         check_invariants(graph)
     order = PlainOrder()
     for node in graph._nodes.values():
-        node.slot = order.append()
+        node.slot = order.append(node.serial)
     for node in graph._nodes.values():
         for edge in node.outbound.values():
             order.connect(node.slot, edge.target.slot)

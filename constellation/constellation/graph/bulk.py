@@ -50,7 +50,7 @@ def fill(graph: TaskConstellation, stars: Collection[TaskStar], lines: Iterable[
         return False
     order = graph._order
     for node in in_order:
-        node.slot = order.append()
+        node.slot = order.append(node.serial)
     for edge in edges:
         order.connect(edge.source.slot, edge.target.slot)
     graph._nodes.update((node.id, node) for node in nodes.values())

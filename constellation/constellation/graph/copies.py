@@ -17,8 +17,8 @@ def copy_into(made: TaskConstellation, graph: TaskConstellation) -> None:
     made.counts.update(graph.counts)
     made.active = graph.counts[StarState.PENDING] < len(graph)
     nodes, original = made._nodes, graph._nodes
-    for serial, (star, node) in enumerate(original.items()):
-        nodes[star] = twin = Node(node.star, node.references, serial)
+    for star, node in original.items():
+        nodes[star] = twin = Node(node.star, node.references, node.serial)
         twin.slot = node.slot
         twin.unresolved = node.unresolved
         twin.edited_at = version
@@ -26,7 +26,7 @@ def copy_into(made: TaskConstellation, graph: TaskConstellation) -> None:
             twin.state = node.state
             twin.outcome = node.outcome
             twin.unmet = node.unmet
-    serial = len(nodes)
+    serial = graph._next_serial
     for source, node in original.items():
         twin = nodes[source]
         outbound = twin.outbound

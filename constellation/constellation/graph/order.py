@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-__all__ = ["Order", "PlainOrder"]
+__all__ = ["COMPILED", "Order", "PlainOrder"]
 
 _GAP = 1 << 32
 """How far apart positions are at first: stars can be put into one place some thirty times before any is renumbered."""
@@ -33,10 +33,11 @@ _ENDS = 0
 class PlainOrder:
     """A topological order of stars, by their slots. A slot that is not in use must not be passed."""
 
-    __slots__ = ("_after", "_before", "_free", "_position", "_sources", "_targets")
+    __slots__ = ("_after", "_before", "_free", "_position", "_serial", "_sources", "_targets")
 
     def __init__(self) -> None:
         self._position = [0]
+        self._serial = [0]
         self._before = [_ENDS]
         self._after = [_ENDS]
         self._sources: list[dict[int, None]] = [{}]
@@ -58,17 +59,23 @@ class PlainOrder:
         """The stars that lines lead to from this one."""
         return list(self._targets[slot])
 
-    def append(self) -> int:
-        """Put a star without lines at the end, and return its slot."""
+    def append(self, serial: int) -> int:
+        """Put a star without lines at the end, and return its slot.
+
+        Args:
+            serial: Its place among all stars in the order in which they were added.
+        """
         if self._free:
             slot = self._free.pop()
         else:
             slot = len(self._position)
             self._position.append(0)
+            self._serial.append(0)
             self._before.append(_ENDS)
             self._after.append(_ENDS)
             self._sources.append({})
             self._targets.append({})
+        self._serial[slot] = serial
         self._put_after(self._before[_ENDS], [slot])
         return slot
 
@@ -106,11 +113,11 @@ class PlainOrder:
         del self._targets[source][target]
         del self._sources[target][source]
 
-    def ways(self, start: int, end: int) -> list[set[int]]:
-        """The stars on the shortest ways from one to another, by how many lines they are away from the start.
+    def way(self, start: int, end: int) -> list[int]:
+        """The stars on a shortest way from one to another; nothing if no way leads there.
 
-        Returns:
-            Nothing if no way leads there. Else the first set has the start alone, the last one the end.
+        Of several, it is the one that goes on to the star with the least serial each time: so which one it is follows
+        from the stars and lines alone.
         """
         found, last = {end}, self._position[start]
         steps = [{end}]
@@ -121,16 +128,16 @@ class PlainOrder:
                 return []
             found |= step
             steps.append(step)
-        steps.reverse()
-        ways = [{start}]
-        for step in steps[1:]:
-            ways.append({target for slot in ways[-1] for target in self._targets[slot]} & step)
-        return ways
+        way = [start]
+        for step in steps[-2::-1]:
+            way.append(min(self._targets[way[-1]].keys() & step, key=self._serial.__getitem__))
+        return way
 
     def copy(self) -> PlainOrder:
         """An order of its own with the same stars in the same slots, and the same lines."""
         made = PlainOrder()
         made._position = self._position.copy()
+        made._serial = self._serial.copy()
         made._before = self._before.copy()
         made._after = self._after.copy()
         made._sources = [sources.copy() for sources in self._sources]
@@ -202,7 +209,11 @@ class PlainOrder:
         before[following] = last
 
 
+COMPILED = True
+"""Whether `Order` is the one in C."""
+
 try:
     from .compiled_order import Order
 except ImportError:
     Order = PlainOrder  # type: ignore[misc, assignment]
+    COMPILED = False

@@ -24,7 +24,7 @@ Closures would lead back to the batch, and a cycle of references for each edit c
 
 def count_in(graph: TaskConstellation, node: Node) -> None:
     """Count a star without lines among the graph's stars."""
-    node.slot = graph._order.append()
+    node.slot = graph._order.append(node.serial)
     graph.counts[node.state] += 1
     graph._held += node.holds
 

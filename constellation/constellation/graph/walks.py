@@ -13,13 +13,10 @@ _serial = attrgetter("serial")
 
 
 def shortest_way(order: Order, start: Node, end: Node) -> list[StarId]:
-    """The stars on a shortest way that there is from one to another; of several, the one whose lines were added first.
-
-    The order finds all of them, so that which one is shown follows from the stars and lines alone.
-    """
+    """The stars on a shortest way that there is from one to another."""
     way, node = [start.id], start
-    for slots in order.ways(start.slot, end.slot)[1:]:
-        node = next(edge.target for edge in node.outbound.values() if edge.target.slot in slots)
+    for slot in order.way(start.slot, end.slot)[1:]:
+        node = next(edge.target for edge in node.outbound.values() if edge.target.slot == slot)
         way.append(node.id)
     return way
 

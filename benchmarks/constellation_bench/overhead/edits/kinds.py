@@ -13,6 +13,9 @@ REMOVE = "remove"
 ADVERSARIAL = "adversarial"
 """A line that asks as much of the order as can be."""
 
+CLOSING = "close a cycle"
+"""A line from a star back to one that it waits for, which is refused with a shortest way between the two."""
+
 SINGLE = "one line"
 """The single edit that batches are compared with; it is of the kind ALONG."""
 

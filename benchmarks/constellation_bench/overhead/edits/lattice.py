@@ -55,6 +55,13 @@ class Lattice:
             if distance(one, other) > abs(one.layer - other.layer):
                 return one.number, other.number
 
+    def closing(self, random: Random) -> Pair:
+        """A line that leads back to where its source can be reached from, so that it closes a cycle."""
+        while True:
+            early, late = sorted((self._any(random), self._any(random)))
+            if early.layer < late.layer and distance(early, late) <= late.layer - early.layer:
+                return late.number, early.number
+
     def backward(self, random: Random) -> Pair:
         """A line back over as many layers as a line can lead back without closing a cycle."""
         early, late = self._far_apart(random)

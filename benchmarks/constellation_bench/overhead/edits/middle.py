@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 from ..cases.runs import star_id
-from .kinds import ACROSS, ADVERSARIAL, ALONG, REMOVE
+from .kinds import ACROSS, ADVERSARIAL, ALONG, CLOSING, REMOVE
 from .lattice import LEAST_STARS, Lattice, Pair
 from .timing import EditTimer
 
@@ -19,6 +19,7 @@ RANDOM_PAIRS = 2_000
 """How many random lines of each kind are added."""
 
 BACKWARD_PAIRS = 100
+CLOSING_PAIRS = 100
 WORSTS = 5
 
 SEED = 1
@@ -33,6 +34,11 @@ def measure(stars: int, folder: Path) -> dict[str, Any]:
         add_and_remove(timer, ACROSS, lattice.across(random))
     for _ in range(BACKWARD_PAIRS):
         add_and_remove(timer, ADVERSARIAL, lattice.backward(random))
+    for _ in range(CLOSING_PAIRS):
+        source, target = (star_id(number) for number in lattice.closing(random))
+        edit = timer.graph.edit()
+        edit.line(source, target)
+        timer.refuse(CLOSING, edit.build())
     for _ in range(WORSTS):
         for pair in lattice.worst(random):
             add_and_remove(timer, ADVERSARIAL, pair)

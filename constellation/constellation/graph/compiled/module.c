@@ -208,67 +208,38 @@ order_targets(OrderObject *self, PyObject *argument)
     return targets;
 }
 
-/* A list of sets from slots and how far each is from the end, which falls along them. */
 static PyObject *
-sets_by_distance(const int32_t *slots, const int32_t *distances, int32_t count)
-{
-    PyObject *sets = PyList_New(0), *set = NULL;
-    for (int32_t index = 0; sets != NULL && index < count; index++) {
-        if (index == 0 || distances[index] != distances[index - 1]) {
-            Py_XDECREF(set);
-            set = PySet_New(NULL);
-            if (set == NULL || PyList_Append(sets, set) < 0) {
-                Py_CLEAR(sets);
-                break;
-            }
-        }
-        PyObject *number = PyLong_FromLong(slots[index]);
-        if (number == NULL || PySet_Add(set, number) < 0) {
-            Py_CLEAR(sets);
-        }
-        Py_XDECREF(number);
-    }
-    Py_XDECREF(set);
-    return sets;
-}
-
-static PyObject *
-order_ways(OrderObject *self, PyObject *const *arguments, Py_ssize_t argument_count)
+order_way(OrderObject *self, PyObject *const *arguments, Py_ssize_t count)
 {
     int32_t start, end;
-    if (!read_two_slots(&self->order, arguments, argument_count, &start, &end)) {
+    PyObject *way = PyList_New(0);
+    if (way == NULL || !read_two_slots(&self->order, arguments, count, &start, &end)) {
+        Py_XDECREF(way);
         return NULL;
     }
-    int32_t count = find_ways(&self->order, start, end);
-    if (count == 0) {
-        return PyList_New(0);
+    if (find_way(&self->order, start, end)) {
+        for (int32_t slot = start; slot != NONE; slot = self->order.stars[slot].next) {
+            if (!append_number(way, slot)) {
+                Py_DECREF(way);
+                return NULL;
+            }
+        }
     }
-    int32_t *slots = PyMem_Malloc(2 * (size_t)count * sizeof(int32_t)), *distances = slots + count;
-    if (slots == NULL) {
-        return PyErr_NoMemory();
-    }
-    int32_t slot = start;
-    for (int32_t index = 0; index < count; index++) {
-        slots[index] = slot;
-        distances[index] = self->order.stars[slot].cursor;
-        slot = self->order.stars[slot].next;
-    }
-    PyObject *sets = sets_by_distance(slots, distances, count);
-    PyMem_Free(slots);
-    return sets;
+    return way;
 }
 
 /* --- changing ------------------------------------------------------------------------------------------------- */
 
 static PyObject *
-order_append(OrderObject *self, PyObject *Py_UNUSED(ignored))
+order_append(OrderObject *self, PyObject *argument)
 {
-    if (!make_room_for_star(&self->order)) {
+    long long serial = PyLong_AsLongLong(argument);
+    if ((serial == -1 && PyErr_Occurred()) || !make_room_for_star(&self->order)) {
         return NULL;
     }
     PyObject *slot = PyLong_FromLong(next_slot(&self->order));
     if (slot != NULL) {
-        append_star(&self->order);
+        append_star(&self->order, serial);
     }
     return slot;
 }
@@ -316,11 +287,11 @@ order_disconnect(OrderObject *self, PyObject *const *arguments, Py_ssize_t count
 static PyMethodDef order_methods[] = {
     {"position", (PyCFunction)order_position, METH_O, NULL},
     {"targets", (PyCFunction)order_targets, METH_O, NULL},
-    {"append", (PyCFunction)order_append, METH_NOARGS, NULL},
+    {"append", (PyCFunction)order_append, METH_O, NULL},
     {"remove", (PyCFunction)order_remove, METH_O, NULL},
     {"connect", (PyCFunction)(void (*)(void))order_connect, METH_FASTCALL, NULL},
     {"disconnect", (PyCFunction)(void (*)(void))order_disconnect, METH_FASTCALL, NULL},
-    {"ways", (PyCFunction)(void (*)(void))order_ways, METH_FASTCALL, NULL},
+    {"way", (PyCFunction)(void (*)(void))order_way, METH_FASTCALL, NULL},
     {"copy", (PyCFunction)order_copy, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };

@@ -6,7 +6,6 @@
 
 #include "order.h"
 
-#include <stddef.h>
 
 #define GAP ((int64_t)1 << 32) /* how far apart positions are at first */
 #define FARTHEST (GAP * 8)     /* on either side of 0, for each star that there is memory for: within 2^61 for the most */
@@ -213,37 +212,28 @@ measure(Star *stars, const Line *lines, uint32_t mark, int32_t start, int32_t en
     return stars[start].mark == mark;
 }
 
-/* Link the stars on the shortest ways that have been measured, those that are nearest to the start first; how many. */
-static int32_t
-link_ways(Star *stars, const Line *lines, uint32_t mark, int32_t start)
+bool
+find_way(Order *order, int32_t start, int32_t end)
 {
-    int32_t count = 1;
-    stars[start].mark = mark + 1;
-    stars[start].next = NONE;
-    int32_t last = start;
-    for (int32_t slot = start; slot != NONE; slot = stars[slot].next) {
+    Star *stars = order->stars;
+    const Line *lines = order->lines;
+    uint32_t mark = next_mark(order);
+    if (!measure(stars, lines, mark, start, end)) {
+        return false;
+    }
+    for (int32_t slot = start; slot != end; slot = stars[slot].next) {
+        int32_t best = NONE;
         for (int32_t line = stars[slot].outbound; line != NONE; line = lines[line].next_outbound) {
             int32_t target = lines[line].target;
-            if (stars[target].mark == mark && stars[target].cursor == stars[slot].cursor - 1) {
-                stars[target].mark = mark + 1;
-                stars[target].next = NONE;
-                stars[last].next = target;
-                last = target;
-                count++;
+            bool nearer = stars[target].mark == mark && stars[target].cursor == stars[slot].cursor - 1;
+            if (nearer && (best == NONE || stars[target].serial < stars[best].serial)) {
+                best = target;
             }
         }
+        stars[slot].next = best;
     }
-    return count;
-}
-
-int32_t
-find_ways(Order *order, int32_t start, int32_t end)
-{
-    uint32_t mark = next_mark(order);
-    if (!measure(order->stars, order->lines, mark, start, end)) {
-        return 0;
-    }
-    return link_ways(order->stars, order->lines, mark, start);
+    stars[end].next = NONE;
+    return true;
 }
 
 /* --- stars and lines ------------------------------------------------------------------------------------------ */
@@ -255,7 +245,7 @@ next_slot(const Order *order)
 }
 
 void
-append_star(Order *order)
+append_star(Order *order, int64_t serial)
 {
     Star *stars = order->stars;
     int32_t slot = next_slot(order);
@@ -264,7 +254,7 @@ append_star(Order *order)
     } else {
         order->free_star = stars[slot].after;
     }
-    stars[slot] = (Star){0};
+    stars[slot] = (Star){.serial = serial};
     put_after(order, stars[ENDS].before, slot, 1);
 }
 

@@ -19,12 +19,13 @@
 
 typedef struct {
     int64_t position;
+    int64_t serial;            /* its place among all stars in the order in which they were added */
     int32_t before, after;     /* in the order */
     int32_t outbound, inbound; /* the first of its lines */
     uint32_t mark;             /* the search that found it last */
     int32_t parent;            /* from where that search came */
     int32_t next;              /* what else it found */
-    int32_t cursor;            /* the line that it follows next; for ways, how far away the end is */
+    int32_t cursor;            /* the line that it follows next; for a way, how far away the end is */
 } Star;
 
 typedef struct {
@@ -48,7 +49,7 @@ typedef struct {
 int32_t next_slot(const Order *order);
 
 /* Put a star without lines at the end, into that slot. */
-void append_star(Order *order);
+void append_star(Order *order, int64_t serial);
 
 /* Take out a star without lines. */
 void remove_star(Order *order, int32_t slot);
@@ -59,8 +60,8 @@ bool connect_stars(Order *order, int32_t source, int32_t target);
 /* Remove a line. False if there is none. */
 bool disconnect_stars(Order *order, int32_t source, int32_t target);
 
-/* Link the stars on the shortest ways from one to another by `next`, beginning with the start; the `cursor` of each says
-   how far the end is. How many they are: 0 if no way leads there. */
-int32_t find_ways(Order *order, int32_t start, int32_t end);
+/* Link the stars on a shortest way from one to another by `next`, the one with the least serial each time. False if no
+   way leads there. */
+bool find_way(Order *order, int32_t start, int32_t end);
 
 #endif
