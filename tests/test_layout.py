@@ -114,12 +114,13 @@ def test_the_changelog_has_the_version_or_says_what_it_will_be() -> None:
 
 def test_every_dependency_is_documented_and_no_other() -> None:
     page = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
-    always, extras, dev = re.split(r"^## ", page, flags=re.MULTILINE)[1:4]
+    always, extras, dev, build = re.split(r"^## ", page, flags=re.MULTILINE)[1:5]
     project = PROJECT["project"]
     optional = project["optional-dependencies"]
     assert first_cells(always) == names(project["dependencies"])
     assert first_cells(extras) == set(optional) - {"dev"}
     assert first_cells(dev) == names(optional["dev"])
+    assert first_cells(build) == names(PROJECT["build-system"]["requires"])
     for extra, requirements in optional.items():
         if extra not in ("dev", "all"):
             (row,) = (line for line in extras.splitlines() if line.startswith(f"| `{extra}` "))
