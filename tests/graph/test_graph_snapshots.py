@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from constellation.graph import AddStar, EditBatch, Nested, StarId, TaskConstellation, TaskStar, ToolCall
-from constellation.graph.collector import count_as_old
+from constellation.graph.collector import no_collections
 from constellation.graph.documents import dump, load
 from constellation.graph.node import Node
 from constellation.graph.snapshot import Snapshot, owned
@@ -84,8 +84,8 @@ def test_garbage_among_what_counts_as_old_is_still_found() -> None:
         graph.star(f"s{number}", "t")
     gc.collect()
     before = sum(type(found) is Node for found in gc.get_objects())
-    copies = [graph.copy() for _ in range(50)]
-    count_as_old()
+    with no_collections(then_old=True):
+        copies = [graph.copy() for _ in range(50)]
     assert gc.get_freeze_count() == 0
     assert sum(type(found) is Node for found in gc.get_objects(generation=2)) == before + 3_000
     del copies
@@ -100,8 +100,8 @@ def test_graphs_that_are_let_go_are_collected_though_each_counted_as_old() -> No
     gc.collect()
     assert gc.isenabled()
     for _ in range(1_000):
-        graph.copy()
-        count_as_old()
+        with no_collections(then_old=True):
+            graph.copy()
     alive = sum(type(found) is Node for found in gc.get_objects())
     assert alive < 30_000, "of 60,000 stars in copies that nobody has any more"
 
@@ -110,7 +110,8 @@ def test_what_somebody_has_frozen_stays_frozen() -> None:
     gc.freeze()
     try:
         frozen = gc.get_freeze_count()
-        count_as_old()
+        with no_collections(then_old=True):
+            pass
         assert gc.get_freeze_count() == frozen > 0
     finally:
         gc.unfreeze()
@@ -120,7 +121,8 @@ def test_a_program_that_collects_by_itself_keeps_doing_so() -> None:
     graph = graph_of(TaskStar(StarId("a"), ToolCall("t")))
     gc.disable()
     try:
-        graph.copy()
+        with no_collections(then_old=True):
+            graph.copy()
         assert not gc.isenabled()
     finally:
         gc.enable()

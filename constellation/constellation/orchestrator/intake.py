@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from ..graph import GraphError, TaskConstellation
-from ..graph.collector import count_as_old
+from ..graph.collector import no_collections
 from ..graph.snapshot import Snapshot
 from ..journal import JournalError
 from ..scheduling import (
@@ -100,11 +100,11 @@ class Intake:
             **({HUB_KEY: True} if self.at_hub else {}),
         }
         journaled = self._book.journal.keeps_records
-        started = ev.RunStarted(self._book.engine.clock(), run, Snapshot(graph, once=not journaled), options)
+        with no_collections(then_old=len(graph) >= MANY_STARS):
+            snapshot = Snapshot(graph, once=not journaled)
+        started = ev.RunStarted(self._book.engine.clock(), run, snapshot, options)
         if journaled:
             check_size(started)
-        if len(graph) >= MANY_STARS:
-            count_as_old()
         # Shielded for as long as the journal takes: a run is in it with its first record, or not at all.
         with anyio.CancelScope(shield=True) as shield:
             async with self._entered(run, graph.name, started.at, kept, planner):
