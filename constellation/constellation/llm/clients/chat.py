@@ -22,7 +22,7 @@ from ..wire.requests import Call, build
 from ..wire.responses import Reading
 from ..wire.tools import offered
 from .settings import ClientSettings
-from .transport import Chunks, Transport
+from .transport import END, Chunks, Transport
 
 T = TypeVar("T")
 
@@ -254,7 +254,10 @@ class ChatStream:
             self._end()
             return
         for chunk in batch:
-            self._waiting += self._reading.feed(chunk)
+            if chunk is END:
+                self._reading.end()
+            else:
+                self._waiting += self._reading.feed(chunk)
 
     def _end(self) -> None:
         if not self._reading.is_finished:
