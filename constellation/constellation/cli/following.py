@@ -120,7 +120,7 @@ class Following:
             return [f"stopped; run {self.run_id} has ended"]
         if self._begun and self.ends_with_us:
             return [f"stopped; run {self.run_id} was cancelled; see it with: {self._show_command()}"]
-        if self._begun and self.at_hub:
+        if self.at_hub:
             return [f"stopped watching; the run goes on at the hub; see it with: {self._resume_command()}"]
         return [f"stopped; {self.how_to_resume()}", *([CUT_OFF] if self.lasting else ())]
 
