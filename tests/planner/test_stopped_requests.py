@@ -7,17 +7,23 @@ import os
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import anyio
+import anyio.lowlevel
 import psutil
 import pytest
 from anyio.abc import Process
 
-from constellation.testing.models import Answer, Gate, ModelServer, Reply
+from constellation.orchestrator.asking import AskOptions
+from constellation.planner import EditPolicy
+from constellation.scheduling import UnknownRun
+from constellation.testing.models import Answer, Gate, ModelServer, Reply, ScriptedModel
 
 from .scripts import ANSWER, REQUEST, TOOLS, plan
+from .test_ask_at_a_hub import hub
 from .test_ask_command import COMMAND, PATIENCE_S, ask, events_of
 from .test_resuming import killed
 
@@ -106,3 +112,44 @@ async def test_stopped_while_its_edits_go_on_a_resumed_request_is_cancelled(tmp_
             await server.requests[2].left.wait()
     assert told.splitlines()[-1].startswith(f"stopped; run {run} was cancelled; see it with: constellation story {run}")
     assert await runs(journal) == [(run, "cancelled")]
+
+
+async def test_a_client_that_goes_away_while_its_run_is_submitted_leaves_none_that_waits_for_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Nobody knows of the run: it is not looked after, and does not go on unseen."""
+    reached, gone_on = anyio.Event(), anyio.Event()
+    async with hub() as bench:
+        journal = bench.orchestrator.journal
+        set_state = journal.set_state
+
+        async def held_up(run: str, state: str, **more: Any) -> None:
+            if state == "running":
+                reached.set()
+                await gone_on.wait()
+            await set_state(run, state, **more)
+
+        monkeypatch.setattr(journal, "set_state", held_up)
+        client, connection = await bench.connect()
+        options = AskOptions(edits=EditPolicy("every", gather_s=0))
+        with ScriptedModel([plan(tmp_path / "mark", fails="")]) as model:
+            async with anyio.create_task_group() as tasks:
+
+                async def ask_there() -> None:
+                    async with client.asking(REQUEST, model=model, options=options):
+                        raise AssertionError("it was submitted")
+
+                tasks.start_soon(ask_there)
+                await reached.wait()
+                tasks.cancel_scope.cancel()
+            await connection.aclose()
+            gone_on.set()
+            (run,) = await bench.orchestrator.journal.runs()
+            held = None
+            while held is None:
+                with suppress(UnknownRun):
+                    held = await bench.orchestrator.find_run(run.run)
+                await anyio.lowlevel.checkpoint()
+            report = await held.wait()
+        assert report.state == "cancelled"
+        assert not (await bench.orchestrator.place.asked(run.run)).attended

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import anyio
+from anyio.abc import TaskGroup
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, to_json
 
@@ -128,23 +129,29 @@ class _Client:
         return self._planning
 
     async def serve(self) -> None:
-        async with background() as tasks:
-            try:
-                while True:
-                    message = CONTROL.validate_json(await self._transport.receive())
-                    if not isinstance(message, Request):
-                        continue
-                    if self._under_way >= self._max_requests:
-                        text = f"more than {self._max_requests} requests are under way: wait for their answers"
-                        await self._tell(Answer(number=message.number, error="TooManyRequests", message=text))
-                        continue
-                    self._under_way += 1
-                    tasks.start_soon(self._answer, message)
-            finally:
-                tasks.cancel_scope.cancel()
-                if self._planning is not None:
-                    with anyio.CancelScope(shield=True):
-                        await self._planning.close()
+        try:
+            async with background() as tasks:
+                try:
+                    await self._take_requests(tasks)
+                finally:
+                    tasks.cancel_scope.cancel()
+        finally:
+            # Only now: a run whose submission went on to its end is among those that it looks after.
+            if self._planning is not None:
+                with anyio.CancelScope(shield=True):
+                    await self._planning.close()
+
+    async def _take_requests(self, tasks: TaskGroup) -> None:
+        while True:
+            message = CONTROL.validate_json(await self._transport.receive())
+            if not isinstance(message, Request):
+                continue
+            if self._under_way >= self._max_requests:
+                text = f"more than {self._max_requests} requests are under way: wait for their answers"
+                await self._tell(Answer(number=message.number, error="TooManyRequests", message=text))
+                continue
+            self._under_way += 1
+            tasks.start_soon(self._answer, message)
 
     async def _answer(self, request: Request) -> None:
         try:
