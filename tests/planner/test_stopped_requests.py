@@ -17,6 +17,7 @@ import psutil
 import pytest
 from anyio.abc import Process
 
+from constellation import Approval, TaskConstellation
 from constellation.orchestrator.asking import AskOptions
 from constellation.planner import EditPolicy
 from constellation.scheduling import UnknownRun
@@ -114,10 +115,11 @@ async def test_stopped_while_its_edits_go_on_a_resumed_request_is_cancelled(tmp_
     assert await runs(journal) == [(run, "cancelled")]
 
 
-async def test_a_client_that_goes_away_while_its_run_is_submitted_leaves_none_that_waits_for_it(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize("planned", [True, False])
+async def test_a_client_that_goes_away_while_its_run_is_submitted_leaves_none_that_goes_on(
+    planned: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Nobody knows of the run: it is not looked after, and does not go on unseen."""
+    """Nobody knows of the run: it does not go on unseen, or wait for a planner that is gone."""
     reached, gone_on = anyio.Event(), anyio.Event()
     async with hub() as bench:
         journal = bench.orchestrator.journal
@@ -131,25 +133,29 @@ async def test_a_client_that_goes_away_while_its_run_is_submitted_leaves_none_th
 
         monkeypatch.setattr(journal, "set_state", held_up)
         client, connection = await bench.connect()
+        graph = TaskConstellation("gated")
+        graph.star("gate", Approval("Go on?"))
         options = AskOptions(edits=EditPolicy("every", gather_s=0))
-        with ScriptedModel([plan(tmp_path / "mark", fails="")]) as model:
+
+        async def submit(model: ScriptedModel) -> None:
+            if not planned:
+                await client.submit(graph)
+            async with client.asking(REQUEST, model=model, options=options):
+                raise AssertionError("it was submitted")
+
+        with ScriptedModel([plan(tmp_path / "mark", fails="")] if planned else []) as model:
             async with anyio.create_task_group() as tasks:
-
-                async def ask_there() -> None:
-                    async with client.asking(REQUEST, model=model, options=options):
-                        raise AssertionError("it was submitted")
-
-                tasks.start_soon(ask_there)
+                tasks.start_soon(submit, model)
                 await reached.wait()
                 tasks.cancel_scope.cancel()
-            await connection.aclose()
-            gone_on.set()
-            (run,) = await bench.orchestrator.journal.runs()
-            held = None
-            while held is None:
-                with suppress(UnknownRun):
-                    held = await bench.orchestrator.find_run(run.run)
-                await anyio.lowlevel.checkpoint()
-            report = await held.wait()
-        assert report.state == "cancelled"
-        assert not (await bench.orchestrator.place.asked(run.run)).attended
+        await connection.aclose()
+        gone_on.set()
+        (run,) = await journal.runs()
+        held = None
+        while held is None:
+            with suppress(UnknownRun):
+                held = await bench.orchestrator.find_run(run.run)
+            await anyio.lowlevel.checkpoint()
+        assert (await held.wait()).state == "cancelled"
+        if planned:
+            assert not (await bench.orchestrator.place.asked(run.run)).attended

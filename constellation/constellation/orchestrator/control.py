@@ -33,6 +33,7 @@ from .errors import AdmissionRefused, ConstellationError, DumpTooLarge, HubRefus
 from .limits import HubLimits
 from .recovery import shown
 from .run import LocalRun
+from .unseen import withdraw_if_unseen
 
 if TYPE_CHECKING:
     from .control_planning import ClientsPlanning
@@ -203,6 +204,7 @@ async def _send(transport: Transport, answer: Answer) -> None:
 async def _submit(client: _Client, arguments: Mapping[str, Any]) -> Any:
     options = _OPTIONS.validate_python(arguments.get("options") or {})
     run = await client.orchestrator.submit(load(arguments["graph"]), options=options, info=arguments.get("info"))
+    await withdraw_if_unseen(run)
     return {"run": run.id, "name": run.name}
 
 

@@ -6,18 +6,18 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import anyio
-import anyio.lowlevel
 from pydantic import TypeAdapter
 from pydantic_core import to_jsonable_python
 
 from ..graph import StarId
 from ..graph.documents import load
 from ..planner import EditPolicy, Remark
-from ..scheduling import RunId, RunOptions, SchedulingError
+from ..scheduling import RunId, RunOptions
 from .control_messages import POLL_S
-from .errors import ConstellationError, HubRefused
+from .errors import HubRefused
 from .requests import ASKED_RUN
 from .reviewing import LocalPlace, LocalReviews
+from .unseen import withdraw_if_unseen
 
 if TYPE_CHECKING:
     from .orchestrator import Orchestrator
@@ -74,20 +74,8 @@ class ClientsPlanning:
             remarks=[_checked_remark(said) for said in arguments.get("remarks") or ()],
         )
         self._reviews[run.id] = reviews
-        try:
-            await anyio.lowlevel.checkpoint_if_cancelled()
-        except anyio.get_cancelled_exc_class():
-            with anyio.CancelScope(shield=True):
-                await self._withdraw_unseen(run)
-            raise
+        await withdraw_if_unseen(run)
         return {"run": run.id, "name": run.name}
-
-    async def _withdraw_unseen(self, run: LocalRun) -> None:
-        """Cancel a run whose client went away while it was submitted: nobody knows of it."""
-        try:
-            await run.cancel(reason="the client went away while the run was submitted")
-        except (SchedulingError, ConstellationError):
-            return  # the hub is being closed, or the run has ended
 
     async def asked(self, arguments: Mapping[str, Any]) -> Any:
         """What is known of a run that was made for a request; whoever asks about one that has ended may answer it."""
