@@ -12,6 +12,7 @@ import anyio
 import pytest
 
 from constellation.llm import (
+    ChatModel,
     ClientSettings,
     ConnectionLost,
     ContextOverflow,
@@ -57,7 +58,7 @@ WHOLE = whole(
 NOW = Retries(attempts=2, first_s=0, most_s=0)
 
 
-def model_at(server: RawServer, retries: Retries = NOW) -> Model:
+def model_at(server: RawServer, retries: Retries = NOW) -> ChatModel:
     return open_model(server.model, api_key="sk-x", settings=ClientSettings(retries))
 
 
