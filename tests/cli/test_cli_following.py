@@ -150,6 +150,26 @@ def test_a_stop_says_how_to_go_on_and_an_end_says_nothing(capsys: pytest.Capture
     assert "can't be resumed" in capsys.readouterr().err
 
 
+async def test_a_stop_behind_the_end_of_a_run_does_not_say_that_it_could_go_on(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    following = Following(as_json=True, approve=Approve.ALL)
+    await follow(following)
+    following.after(130)
+    assert capsys.readouterr().err == f"stopped; run {following.run_id} has ended\n"
+
+
+async def test_a_stop_before_the_answer_of_a_request_says_how_to_get_it(capsys: pytest.CaptureFixture[str]) -> None:
+    following = Following(as_json=True, approve=Approve.ALL, ends_with_us=True)
+    await follow(following)
+    following.after(130)
+    answered = f"has ended; have it answered with: constellation resume {following.run_id}\n"
+    assert capsys.readouterr().err == f"stopped; run {following.run_id} {answered}"
+    following.answered = True
+    following.after(130)
+    assert capsys.readouterr().err == f"stopped; run {following.run_id} has ended\n"
+
+
 async def test_a_user_without_a_name_can_answer_too(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,15 @@ def wait_for(path: str) -> str:
     while not os.path.exists(path):
         time.sleep(0.02)
     return path
+
+@tool(idempotent=True)
+def start_program(path: str) -> None:
+    """Start a program, tell its id, and wait for it."""
+    import subprocess
+    program = subprocess.Popen(["sleep", "4321"])
+    with open(path, "w") as told:
+        told.write(str(program.pid))
+    program.wait()
 
 @tool
 def fail(message: str) -> None:
@@ -176,6 +186,56 @@ def test_a_stopped_run_leaves_nothing_behind_and_can_be_resumed(
     last = json.loads(again.lines[-1])
     assert (last["event"], last["state"], last["stars"]) == ("run_finished", "succeeded", {"succeeded": 3})
     assert Path("marks").read_text() == "a\nc\n", "what had ended was not run again"
+
+
+PROGRAMS = """
+name: programs
+stars:
+  shell: {work: {tool: shell_run, arguments: {argv: [sh, -c, "sleep 4321 & echo $! >program; wait"]}}}
+  tool: {work: {tool: start_program, arguments: {path: started}}}
+  last: {work: {tool: system_profile}}
+lines: [{source: shell, target: last}, {source: tool, target: last}]
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_at_a_terminal_ends_the_programs_of_tools_too(
+    number: signal.Signals, flow: Flow, start: Start, nothing_left: NothingLeft
+) -> None:
+    """A terminal sends it to all that run in the foreground, those that the command would stop in good order too."""
+    os.mkfifo("started")
+    program = start("run", flow(PROGRAMS), "--tools", "tools.py", "--devices", "1", "--json")
+    run = program.until_event("star_started")["run"]
+    with open("started") as told:  # which waits for the tool
+        pid = int(told.read())
+    family = program.family()
+    assert pid in [member.pid for member in family]
+    program.signal_all(number)
+    assert program.end() == 128 + number
+    assert program.errors.startswith(f"stopped; resume it with: constellation resume {run}")
+    nothing_left(family)
+
+
+def test_a_second_ctrl_c_ends_a_command_at_once_and_its_run_can_be_resumed(
+    held_up: str, start: Start, nothing_left: NothingLeft
+) -> None:
+    program = start("run", held_up, "--tools", "tools.py", "--devices", "1", "--json")
+    run = program.until_event("star_started", star="b")["run"]
+    family = program.family()
+    device = next(member for member in family if "constellation_devices" in member.cmdline())
+    device.suspend()  # so that it does not end when it is asked to, and is waited for
+    program.signal(signal.SIGINT)
+    while program.process.poll() is None:
+        program.signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            program.process.wait(timeout=0.1)
+    assert program.process.returncode == 130
+    device.resume()
+    nothing_left(family)
+    Path("go").touch()
+    again = start("resume", run, "--json")
+    assert again.end() == 0, (again.lines, again.errors)
+    assert Path("marks").read_text() == "a\nc\n"
 
 
 def test_a_killed_run_can_be_resumed(held_up: str, start: Start) -> None:

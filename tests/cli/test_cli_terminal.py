@@ -26,16 +26,18 @@ WAIT_S = 60.0
 ENTER, LEAVE = "\x1b[?1049h", "\x1b[?1049l"
 
 
+BEGIN = "import sys; from constellation.cli import main; sys.exit(main())"
+
+
 class Terminal:
     """`constellation` at a terminal of its own."""
 
-    def __init__(self, *arguments: str, environment: dict[str, str]) -> None:
+    def __init__(self, *arguments: str, environment: dict[str, str], before: str = "") -> None:
         self.pid, self._fd = pty.fork()
         if self.pid == 0:  # pragma: no cover - the child
             try:
                 os.environ.update({"TERM": "xterm-256color", "LC_ALL": "C.UTF-8", "PYTHONUTF8": "1"} | environment)
-                code = "import sys; from constellation.cli import main; sys.exit(main())"
-                os.execv(sys.executable, [sys.executable, "-c", code, *arguments])
+                os.execv(sys.executable, [sys.executable, "-c", before + BEGIN, *arguments])
             finally:
                 os._exit(127)  # whatever goes wrong here, the child must not go on with the tests
         self.resize(90, 24)
@@ -84,8 +86,8 @@ class Terminal:
 def at_terminal(home: Path) -> Iterator[Callable[..., Terminal]]:
     terminals: list[Terminal] = []
 
-    def begin(*arguments: str, **environment: str) -> Terminal:
-        terminals.append(Terminal(*arguments, environment=environment))
+    def begin(*arguments: str, before: str = "", **environment: str) -> Terminal:
+        terminals.append(Terminal(*arguments, environment=environment, before=before))
         return terminals[-1]
 
     yield begin
@@ -203,3 +205,24 @@ def test_a_second_ctrl_c_ends_a_command_that_does_not_stop(home: Path) -> None:
         process.kill()
         process.wait()
         process.stdout.close()
+
+
+ON_THIS_MACHINE = """
+from constellation.llm import local_servers as local
+async def find():
+    facts = local.ServerFacts("ollama", "plain", ("qwen3",), {})
+    return [local.LocalServer("http://127.0.0.1:9/v1", facts, ("ollama/qwen3@http://127.0.0.1:9/v1",))]
+local.find_local_servers = find
+"""
+
+
+@pytest.mark.parametrize(("typed", "code"), [("\x03", 130), ("n\n", 2), ("\x04", 2)])
+def test_whoever_is_offered_a_model_can_refuse_it_or_leave(
+    typed: str, code: int, at_terminal: Callable[..., Terminal]
+) -> None:
+    terminal = at_terminal("ask", "x", before=ON_THIS_MACHINE)
+    terminal.until(r"Use it\? \[y\]es or \[n\]o: ")
+    terminal.type(typed)
+    assert terminal.end() == code
+    assert "Traceback" not in terminal.text
+    assert ("stopped before the run had begun" if code == 130 else "give one with --model") in terminal.text

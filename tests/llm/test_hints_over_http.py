@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import anyio
 import pytest
 
-from constellation.llm import HintMemory, RequestRefused, open_model
+from constellation.llm import ChatModel, ClientSettings, HintMemory, RequestRefused, Retries, open_model
 from constellation.llm.hints.probe import recognise
 from constellation.testing.models import Fault, ModelServer, Rule, SeenRequest
 
+from .raw_server import Said, raw_server, whole
 from .samples import HINT, REQUEST
 
 pytestmark = [pytest.mark.anyio, pytest.mark.e2e]
@@ -140,3 +142,31 @@ def test_a_list_of_models_tells_how_long_a_conversation_may_be() -> None:
     )
     assert (facts.kind, facts.models) == ("vllm", ("m", "n", "o", "p"))
     assert facts.context_tokens == {"m": 4096, "n": 99, "p": 8192}
+
+
+ANSWER = whole(b'{"choices": [{"message": {"content": "fine"}, "finish_reason": "stop"}]}')
+LISTING = whole(b'{"object": "list", "data": [{"id": "m", "object": "model", "owned_by": "vllm"}]}')
+AT_ONCE = ClientSettings(Retries(first_s=0))
+
+
+def asked_what_it_is(name: str) -> ChatModel:
+    return open_model(name, dialect=None, settings=AT_ONCE)
+
+
+async def test_a_server_that_does_not_say_what_it_is_is_not_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("constellation.llm.clients.chat.PROBE_S", 0.05)
+    async with raw_server(Said([], "stay"), ANSWER, ANSWER) as server, asked_what_it_is(server.model) as model:
+        with anyio.fail_after(20):
+            assert (await model.respond(REQUEST)).text == "fine"
+            await server.gone.wait()
+        assert (await model.respond(REQUEST)).text == "fine"
+        assert model.dialect_name == "plain", "it is not asked again"
+
+
+async def test_a_server_that_is_away_at_first_is_asked_again_what_it_is() -> None:
+    async with raw_server(Said([], "reset"), ANSWER, LISTING, ANSWER) as server:
+        async with asked_what_it_is(server.model) as model:
+            assert (await model.respond(REQUEST)).text == "fine"
+            assert model.dialect_name == ""
+            assert (await model.respond(REQUEST)).text == "fine"
+            assert model.dialect_name == "vllm"

@@ -6,9 +6,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from constellation.llm import ConnectionLost, MalformedResponse, Prices, ToolUseDelta
+from constellation.llm import ConnectionLost, MalformedResponse, Prices, ServerFault, ToolSpec, ToolUseDelta
 from constellation.llm.wire.responses import Reading, read_usage
+from constellation.llm.wire.tools import offered
 
 
 def chunk(finish: str | None = None, **delta: Any) -> dict[str, Any]:
@@ -42,6 +45,70 @@ def test_an_id_that_is_repeated_in_every_piece_is_one_call() -> None:
         chunk(tool_calls=[call(":1}", index=0, id="one", name="f")]),
     )
     assert found == [("one", "f", '{"a":1}')]
+
+
+def test_ids_that_are_made_up_for_every_piece_do_not_part_a_call() -> None:
+    found = calls_of(
+        chunk(tool_calls=[call(index=0, id="one", name="f"), call(index=1, id="two", name="g")]),
+        chunk(tool_calls=[call('{"a"', index=0, id="random-1"), call('{"b"', index=1, id="random-2")]),
+        chunk(tool_calls=[call(":2}", index=1, id="random-3")]),
+        chunk(tool_calls=[call(":1}", index=0, id="random-4")]),
+    )
+    assert found == [("one", "f", '{"a":1}'), ("two", "g", '{"b":2}')]
+
+
+@pytest.mark.parametrize("more", [{"id": "one"}, {}])
+def test_a_name_in_pieces_is_put_together(more: dict[str, str]) -> None:
+    found = calls_of(
+        chunk(tool_calls=[call(index=0, id="one", name="get_")]),
+        chunk(tool_calls=[call(index=0, name="weather", **more)]),
+        chunk(tool_calls=[call('{"a":', index=0, **more)]),
+        chunk(tool_calls=[call("1}", index=0, **more)]),
+    )
+    assert found == [("one", "get_weather", '{"a":1}')]
+
+
+def test_a_name_that_is_repeated_in_every_piece_stays_as_it_is() -> None:
+    found = calls_of(*(chunk(tool_calls=[call(text, index=0, name="f")]) for text in ("", "", '{"a"', ":1", "}")))
+    assert [each[1:] for each in found] == [("f", '{"a":1}')]
+
+
+def test_calls_without_index_id_and_arguments_are_told_apart_by_the_tools_there_are() -> None:
+    tools = offered(tuple(ToolSpec(name, name, {"type": "object"}) for name in ("clock", "where")), "p")
+    both = [call(name="clock"), call(name="where")]
+    for chunks in ([chunk(tool_calls=both)], [chunk(tool_calls=[each]) for each in both]):
+        reading = Reading("p", tools=tools)
+        for each in chunks:
+            reading.feed(each)
+        assert [use.name for use in reading.response().message.tool_uses] == ["clock", "where"]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 1), st.integers(0, 5), st.booleans()), max_size=12),
+    st.sampled_from(["once", "always", "made up"]),
+)
+def test_calls_that_come_in_turns_cut_anywhere_are_put_together(cuts: list[tuple[int, int, bool]], ids: str) -> None:
+    """Each piece has its index; ids are told once, each time, or made up anew each time."""
+    wanted = [("id-0", "first", '{"a": "\\u00e9\\"\\\\ \U0001f600"}'), ("id-1", "second", "{}")]
+    left = [arguments for _, _, arguments in wanted]
+    pieces = [call(index=index, id=id, name=name) for index, (id, name, _) in enumerate(wanted)]
+    chunks = []
+    for number, (index, size, more) in enumerate([*cuts, (0, 100, False), (1, 100, False)]):
+        told = {"once": {}, "always": {"id": wanted[index][0]}, "made up": {"id": f"x-{number}"}}[ids]
+        pieces.append(call(left[index][:size], index=index, **told))
+        left[index] = left[index][size:]
+        if not more:
+            chunks.append(chunk(tool_calls=pieces))
+            pieces = []
+    assert calls_of(*chunks) == wanted
+
+
+def test_halves_of_a_character_in_arguments_can_be_shown_and_are_joined() -> None:
+    reading = Reading("p")
+    pieces = [call('{"a":"\ud83d', index=0, name="f"), call('\ude00"}', index=0)]
+    deltas = [delta for piece in pieces for delta in reading.feed(chunk(tool_calls=[piece]))]
+    assert all(getattr(delta, "arguments", "").encode() for delta in deltas)
+    assert reading.response().message.tool_uses[0].arguments == '{"a":"\U0001f600"}'
 
 
 def test_a_call_without_an_id_gets_one() -> None:
@@ -145,3 +212,22 @@ def test_prices_are_applied() -> None:
 
 def test_connection_lost_says_who() -> None:
     assert str(ConnectionLost("gone", provider="vllm", status=502)) == "vllm answered 502: gone"
+
+
+def test_an_answer_that_tells_no_usage_costs_nobody_knows_what() -> None:
+    reading = Reading("p", prices=Prices.of("2", "8"))
+    response = reading.take({"choices": [{"message": {"content": "x"}, "finish_reason": "stop"}]})
+    assert (response.usage.total_tokens, response.usage.cost_usd) == (0, None)
+
+
+def test_usage_with_nothing_in_it_takes_nothing_back() -> None:
+    reading = Reading("p")
+    reading.feed({**chunk(content="x"), "usage": {"prompt_tokens": 3, "completion_tokens": 2}})
+    reading.feed({**chunk("stop"), "usage": {}})
+    assert reading.response().usage.total_tokens == 5
+
+
+@pytest.mark.parametrize("reason", ["error", "abort"])
+def test_what_the_provider_gave_up_is_no_answer(reason: str) -> None:
+    with pytest.raises(ServerFault, match="gave the answer up"):
+        Reading("p").take({"choices": [{"message": {"content": "x"}, "finish_reason": reason}]})

@@ -124,17 +124,17 @@ def test_at_a_terminal_the_server_on_this_machine_is_offered(
     facts = local_servers.ServerFacts("ollama", "plain", ("qwen3", "llama3"), {})
     server = local_servers.LocalServer("http://127.0.0.1:11434/v1", facts, ("ollama/qwen3", "ollama/llama3"))
 
-    class Terminal:
-        def readline(self) -> str:
-            return answer
-
-    monkeypatch.setattr("sys.stdin", Terminal())
+    heard, said = os.pipe()
+    os.write(said, answer.encode())
+    os.close(said)
     models = [(server, model) for model in server.models]
-    if answer == "y\n":
-        assert choosing._offer(models) == "ollama/qwen3"
-    else:
-        with pytest.raises(BadInput, match="give one with --model"):
-            choosing._offer(models)
+    with os.fdopen(heard) as typed:
+        monkeypatch.setattr("sys.stdin", typed)
+        if answer == "y\n":
+            assert anyio.run(choosing._offer, models) == "ollama/qwen3"
+        else:
+            with pytest.raises(BadInput, match="give one with --model"):
+                anyio.run(choosing._offer, models)
     assert "ollama/qwen3 runs on this machine" in capsys.readouterr().err
 
 

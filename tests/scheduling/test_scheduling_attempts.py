@@ -458,3 +458,17 @@ def test_what_a_silent_device_may_have_done_is_not_done_again(h: Harness) -> Non
     h.start(star("a", "once", idempotent=False))
     h.wait(32)
     assert (h.state("a"), h.error("a").type) == (StarState.FAILED, "AttemptOutcomeUnknown")
+
+
+def test_a_star_that_is_stopped_with_its_orchestrator_may_be_so_as_often_as_it_likes(h: Harness) -> None:
+    """Whoever stops a run and resumes it day by day has not lost a device."""
+    h.join("d0", memory="first")
+    h.start(star("a"), max_losses=2)
+    for number in range(5):
+        h.begun("a")
+        h.restart()
+        h.join("d0", memory=f"anew {number}")
+        assert h.on("a") == "d0"
+    h.succeed("a", 1)
+    assert h.outcome("a").attempts == 6
+    h.replayed()

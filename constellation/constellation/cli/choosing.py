@@ -64,13 +64,15 @@ async def choose_model(named: str | None, settings: Settings) -> str:
     if not models:
         raise BadInput(HOW_TO)
     if sys.stdin.isatty() and sys.stderr.isatty():
-        return _offer(models)
+        return await _offer(models)
     found = ", ".join(model for _, model in models[:6])
     raise BadInput(f"no model is chosen; on this machine there are {found}: give one of them with --model")
 
 
-def _offer(models: list[tuple[LocalServer, str]]) -> str:
+async def _offer(models: list[tuple[LocalServer, str]]) -> str:
     """Ask the person at the terminal which model on this machine to use."""
+    import anyio
+
     from ..console.sanitise import visible
 
     server, first = models[0]
@@ -80,6 +82,8 @@ def _offer(models: list[tuple[LocalServer, str]]) -> str:
         sys.stderr.write(f"there are also {others}: give one of them with --model\n")
     sys.stderr.write("Use it? [y]es or [n]o: ")
     sys.stderr.flush()
+    # Not by reading alone: while that waits, nothing else goes on, and no signal is noticed.
+    await anyio.wait_readable(sys.stdin.fileno())
     if sys.stdin.readline().strip().lower() in ("y", "yes"):
         return first
     raise BadInput("no model is chosen: give one with --model")

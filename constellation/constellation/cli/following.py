@@ -43,7 +43,8 @@ class Following:
         at_hub: Whether a hub carries the run out, which goes on when this process ends.
         how_to_allow: What is said where nobody can be asked.
         ends_with_us: Whether the run is cancelled when the command is stopped.
-        run_id: The run, once it has begun.
+        run_id: The run, once it is known.
+        answered: Whether the request that the run was made for has been answered.
     """
 
     as_json: bool = False
@@ -56,7 +57,9 @@ class Following:
     how_to_allow: str | None = None
     ends_with_us: bool = False
     run_id: str | None = None
+    answered: bool = False
     _held_back: list[str] | None = field(default=None, init=False)
+    _begun: bool = field(default=False, init=False)
     _ended: bool = field(default=False, init=False)
 
     async def follow(self, run: Run) -> int:
@@ -66,7 +69,7 @@ class Following:
             RunBroken: it can't be followed to its end.
             OutputClosed: the reader of the output has gone away.
         """
-        self.run_id = run.id
+        self.run_id, self._begun = run.id, True
         try:
             return await self._follow(run)
         except Exception as error:
@@ -90,26 +93,36 @@ class Following:
                 report, path = await follow(run, screen, self._approver(suspended), note=self.note, write_report=write)
         finally:
             self._release_notes()
+        self._ended = True
         if not self.as_json:
             printer = Printer()
             for line in summarise(report, report_file=path):
                 printer.line(line)
         return 0 if report.state == "succeeded" else RUN_FAILED
 
+    def only_answer(self, run: str) -> None:
+        """Take in that a run has ended already, and that only the answer to its request is missing."""
+        self.run_id, self._ended = run, True
+
     def after(self, code: int) -> int:
         """Say what a stopped run has come to; returns the code."""
         if code > STOPPED:
-            if self.run_id is None:
-                _tell("stopped before the run had begun")
-            elif self.ends_with_us:
-                _tell(f"stopped; run {self.run_id} was cancelled; see it with: {self._show_command()}")
-            elif self.at_hub:
-                _tell(f"stopped watching; the run goes on at the hub; see it with: {self._resume_command()}")
-            else:
-                _tell(f"stopped; {self.how_to_resume()}")
-                if self.lasting:
-                    _tell(CUT_OFF)
+            for line in self._when_stopped():
+                _tell(line)
         return code
+
+    def _when_stopped(self) -> list[str]:
+        if self.run_id is None:
+            return ["stopped before the run had begun"]
+        if self._ended and self.ends_with_us and not self.answered and self.lasting:
+            return [f"stopped; run {self.run_id} has ended; have it answered with: {self._resume_command()}"]
+        if self._ended:
+            return [f"stopped; run {self.run_id} has ended"]
+        if self._begun and self.ends_with_us:
+            return [f"stopped; run {self.run_id} was cancelled; see it with: {self._show_command()}"]
+        if self.at_hub:
+            return [f"stopped watching; the run goes on at the hub; see it with: {self._resume_command()}"]
+        return [f"stopped; {self.how_to_resume()}", *([CUT_OFF] if self.lasting else ())]
 
     def how_to_resume(self) -> str:
         """How to take the run up again, in words."""

@@ -43,6 +43,7 @@ async def carry_out(
         code = await following.follow(asked.run)
         with view.phase("answering"):
             answer = await asked.answer()
+            following.answered = answer.text is not None
     return code, answer
 
 

@@ -83,6 +83,7 @@ def resume(
         report=checked_report(report),
         resume_options=resume_options(hub, token_file, journal, report),
         at_hub=hub is not None,
+        run_id=run,
     )
     where = resume_options(hub, token_file, journal, None)
     asking = _Asking(model, Budget.parse(budget) if budget else None, price, where)
@@ -225,8 +226,10 @@ class _Asking:
         try:
             async with planning_view(note=following.note, quiet=following.as_json) as view:
                 if known.ended:
+                    following.only_answer(known.run)
                     with view.phase("answering"):
                         answer = await orchestrator.resume_ask(known.run, model=model, budget=self._budget)
+                        following.answered = answer.text is not None
                     code = 0 if answer.report.state == "succeeded" else RUN_FAILED
                     return finished(code, answer, as_json=following.as_json)
                 with part.stopped_alone():

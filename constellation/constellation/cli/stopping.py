@@ -28,10 +28,12 @@ class Part:
     @contextmanager
     def stopped_alone(self) -> Iterator[None]:
         """Do this part."""
-        with anyio.CancelScope() as self.scope:
-            yield
-        self.stopped = self.scope.cancelled_caught
-        self.scope = None
+        try:
+            with anyio.CancelScope() as self.scope:
+                yield
+            self.stopped = self.scope.cancelled_caught
+        finally:
+            self.scope = None
 
 
 def run_until_stopped(body: Callable[[], Awaitable[int]], part: Part | None = None) -> int:

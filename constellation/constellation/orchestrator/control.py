@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import anyio
+from anyio.abc import TaskGroup
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, to_json
 
@@ -32,6 +33,7 @@ from .errors import AdmissionRefused, ConstellationError, DumpTooLarge, HubRefus
 from .limits import HubLimits
 from .recovery import shown
 from .run import LocalRun
+from .unseen import withdraw_if_unseen
 
 if TYPE_CHECKING:
     from .control_planning import ClientsPlanning
@@ -128,23 +130,29 @@ class _Client:
         return self._planning
 
     async def serve(self) -> None:
-        async with background() as tasks:
-            try:
-                while True:
-                    message = CONTROL.validate_json(await self._transport.receive())
-                    if not isinstance(message, Request):
-                        continue
-                    if self._under_way >= self._max_requests:
-                        text = f"more than {self._max_requests} requests are under way: wait for their answers"
-                        await self._tell(Answer(number=message.number, error="TooManyRequests", message=text))
-                        continue
-                    self._under_way += 1
-                    tasks.start_soon(self._answer, message)
-            finally:
-                tasks.cancel_scope.cancel()
-                if self._planning is not None:
-                    with anyio.CancelScope(shield=True):
-                        await self._planning.close()
+        try:
+            async with background() as tasks:
+                try:
+                    await self._take_requests(tasks)
+                finally:
+                    tasks.cancel_scope.cancel()
+        finally:
+            # Only now: a run whose submission went on to its end is among those that it looks after.
+            if self._planning is not None:
+                with anyio.CancelScope(shield=True):
+                    await self._planning.close()
+
+    async def _take_requests(self, tasks: TaskGroup) -> None:
+        while True:
+            message = CONTROL.validate_json(await self._transport.receive())
+            if not isinstance(message, Request):
+                continue
+            if self._under_way >= self._max_requests:
+                text = f"more than {self._max_requests} requests are under way: wait for their answers"
+                await self._tell(Answer(number=message.number, error="TooManyRequests", message=text))
+                continue
+            self._under_way += 1
+            tasks.start_soon(self._answer, message)
 
     async def _answer(self, request: Request) -> None:
         try:
@@ -196,6 +204,7 @@ async def _send(transport: Transport, answer: Answer) -> None:
 async def _submit(client: _Client, arguments: Mapping[str, Any]) -> Any:
     options = _OPTIONS.validate_python(arguments.get("options") or {})
     run = await client.orchestrator.submit(load(arguments["graph"]), options=options, info=arguments.get("info"))
+    await withdraw_if_unseen(run)
     return {"run": run.id, "name": run.name}
 
 

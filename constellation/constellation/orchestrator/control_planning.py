@@ -17,6 +17,7 @@ from .control_messages import POLL_S
 from .errors import HubRefused
 from .requests import ASKED_RUN
 from .reviewing import LocalPlace, LocalReviews
+from .unseen import withdraw_if_unseen
 
 if TYPE_CHECKING:
     from .orchestrator import Orchestrator
@@ -73,6 +74,7 @@ class ClientsPlanning:
             remarks=[_checked_remark(said) for said in arguments.get("remarks") or ()],
         )
         self._reviews[run.id] = reviews
+        await withdraw_if_unseen(run)
         return {"run": run.id, "name": run.name}
 
     async def asked(self, arguments: Mapping[str, Any]) -> Any:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import anyio.lowlevel
 
 from ..graph import GraphError, TaskConstellation
 from ..graph.collector import no_collections
@@ -106,13 +107,17 @@ class Intake:
         if journaled:
             check_size(started)
         # Shielded for as long as the journal takes: a run is in it with its first record, or not at all.
-        with anyio.CancelScope(shield=True) as shield:
-            async with self._entered(run, graph.name, started.at, kept, planner):
-                if problems:
-                    shield.shield = False
-                    await self._call_devices(graph)
-                    shield.shield = True
-                await self._book.engine.ask(started, *(noted(started.at, run, remark) for remark in remarks))
+        try:
+            with anyio.CancelScope(shield=True) as shield:
+                async with self._entered(run, graph.name, started.at, kept, planner):
+                    if problems:
+                        shield.shield = False
+                        await self._call_devices(graph)
+                        shield.shield = True
+                    await self._book.engine.ask(started, *(noted(started.at, run, remark) for remark in remarks))
+        except OrchestratorStopped:
+            await anyio.lowlevel.checkpoint_if_cancelled()  # who is stopped together with it is told that, and no error
+            raise
         return self._book.runs[run]
 
     @asynccontextmanager

@@ -151,8 +151,8 @@ class Ledger:
         """See that a budget in money can be kept; raises PlannerMisconfigured when it can't."""
         if self.budget.usd is not None and not known:
             raise PlannerMisconfigured(
-                "a budget in money can't be kept, for the price of this model is not known: give its prices (--price), "
-                "or limit calls or tokens instead"
+                "a budget in money can't be kept, for the price of this model is not known, or it did not tell what it "
+                "has used: give its prices (--price), or limit calls or tokens instead"
             )
 
     def take(self, used: Spent) -> None:

@@ -218,6 +218,8 @@ class AttemptRules(RunState):
                 "idempotent"
             )
             self._settle(attempt.star, StarState.FAILED, error=StarError(OUTCOME_UNKNOWN, message), attempt=attempt)
+        elif attempt.unconfirmed:  # it ended with its orchestrator, by which no device is lost
+            self._requeue(attempt.star, StarError(DEVICE_LOST, reason), 0.0, attempt)
         elif tries.losses >= self.options.max_losses:
             message = f"{reason}; it has lost its device {tries.losses + 1} times, so it was not given to another"
             self._settle(attempt.star, StarState.FAILED, error=StarError(DEVICE_LOST, message), attempt=attempt)

@@ -75,7 +75,7 @@ class Tries:
         arguments: Its arguments with all references resolved.
         attempts: How many attempts were made; their numbers are never used again.
         failures: How many of them failed by themselves, for the retry policy.
-        losses: How many lost their device.
+        losses: How many lost their device, while their orchestrator went on.
         attempt: The one that is going on.
         waiting: A retry delay is running.
         overdue: For a nested constellation that has taken too long, and whose run is being ended: the error.

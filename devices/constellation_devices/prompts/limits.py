@@ -63,7 +63,10 @@ class Spent:
             return f"it took longer than {limits.time_s:g} s"
         if limits.cost_usd is not None:
             if self.usage.cost_usd is None:
-                return "nobody knows what the model costs, so its budget can't be kept; give its prices"
+                return (
+                    "nobody knows what the model costs, or it did not tell what it has used, so its budget can't be "
+                    "kept; give its prices"
+                )
             if self.usage.cost_usd >= limits.cost_usd:
                 return f"it cost {self.usage.cost_usd:f} of {limits.cost_usd:f} USD"
         return None

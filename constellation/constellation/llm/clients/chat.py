@@ -22,9 +22,12 @@ from ..wire.requests import Call, build
 from ..wire.responses import Reading
 from ..wire.tools import offered
 from .settings import ClientSettings
-from .transport import Chunks, Transport
+from .transport import END, Chunks, Transport
 
 T = TypeVar("T")
+
+PROBE_S = 10.0
+"""How long a server may take to say what it is, in seconds: it can be asked for answers without."""
 
 
 class ChatModel:
@@ -144,7 +147,10 @@ class ChatModel:
         await self.prices()
         if request.hint is not None and self._dialect is None:
             try:
-                self._dialect = dialect_named((await self.facts()).dialect)
+                with self._within(PROBE_S, "say what it is"):
+                    self._dialect = dialect_named((await self.facts()).dialect)
+            except (ConnectionLost, RateLimited):
+                return  # it may say so next time
             except ProviderError:
                 self._dialect = Plain()  # a server without a list of models is one that nothing is known of
 
@@ -254,7 +260,10 @@ class ChatStream:
             self._end()
             return
         for chunk in batch:
-            self._waiting += self._reading.feed(chunk)
+            if chunk is END:
+                self._reading.end()
+            else:
+                self._waiting += self._reading.feed(chunk)
 
     def _end(self) -> None:
         if not self._reading.is_finished:

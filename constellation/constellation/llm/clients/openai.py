@@ -12,6 +12,7 @@ from contextlib import aclosing, asynccontextmanager, contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import anyio.to_thread
 
 from ..errors import ConnectionLost, MalformedResponse, ModelTimeout, ProviderError
@@ -21,7 +22,7 @@ from ..wire.faults import fault_of
 from ..wire.requests import Call
 from ..wire.sse import EventReader, EventTooLong
 from .price_table import openai_prices
-from .transport import Answer, Chunks
+from .transport import END, Answer, Chunks
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -29,6 +30,15 @@ if TYPE_CHECKING:
 _DONE = b"[DONE]"
 _JSON = "application/json"
 _NO_EVENTS = frozenset({_JSON, "text/html"})
+
+_LENGTHS = frozenset({"content-length", "transfer-encoding"})
+"""Headers by which HTTP tells a whole answer from one that was cut."""
+
+MOST_BYTES = 256 * 2**20
+"""The longest answer that is taken, whole or streamed."""
+
+DRAIN_S = 1.0
+"""How long to wait behind the end of a stream for that of its HTTP answer, so that the connection can be used again."""
 
 
 class OpenAITransport:
@@ -76,12 +86,13 @@ class OpenAITransport:
     async def send(self, call: Call) -> Answer:
         """Send a request and wait for the whole answer."""
         client = self._made()
+        request = client.chat.completions.with_streaming_response.create(
+            **call.body, extra_body=call.extra_body or None, extra_headers=call.headers or None
+        )
         with self._translated():
-            answer = await client.chat.completions.with_raw_response.create(
-                **call.body, extra_body=call.extra_body or None, extra_headers=call.headers or None
-            )
-            content = answer.content
-        return Answer(self._chunk(content), answer.headers)
+            async with request as answer:
+                content = await self._content(answer)
+        return Answer(self._whole(content, answer.headers), answer.headers)
 
     @asynccontextmanager
     async def open(self, call: Call) -> AsyncIterator[Chunks]:
@@ -101,25 +112,80 @@ class OpenAITransport:
     async def _batches(self, answer: Any) -> AsyncGenerator[list[Mapping[str, Any]], None]:
         if (kind := _media_type(answer.headers)) in _NO_EVENTS:
             with self._translated():
-                content = await answer.read()
-            yield [self._at_once(kind, content)]
+                content = await self._content(answer)
+            yield [self._at_once(kind, content, answer.headers)]
             return
         reader = EventReader()
+        async with aclosing(self._parts(answer)) as parts:
+            async for data in parts:
+                chunks: list[Mapping[str, Any]] = []
+                for event in self._events(reader, data):
+                    if event == _DONE:
+                        yield [*chunks, END]
+                        await self._drain(parts)
+                        return
+                    chunks.append(self._chunk(event))
+                if chunks:
+                    yield chunks
+        # Some servers leave out the empty line behind the last event; else it is one that was cut.
+        for event in _told(reader.end()):
+            yield [END if event == _DONE else self._last(event)]
+
+    async def _parts(self, answer: Any) -> AsyncGenerator[bytes, None]:
+        """What comes of an answer, until that is too much."""
+        count = 0
         with self._translated():
             async with aclosing(answer.iter_bytes()) as parts:
                 async for data in parts:
-                    chunks = [self._chunk(event) for event in reader.feed(data) if _says(event)]
-                    if chunks:
-                        yield chunks
-            chunks = [self._chunk(event) for event in reader.end() if _says(event)]
-        if chunks:
-            yield chunks
+                    count += len(data)
+                    if count > MOST_BYTES:
+                        raise MalformedResponse(
+                            f"the answer is longer than {MOST_BYTES} bytes", provider=self._provider
+                        )
+                    yield data
 
-    def _at_once(self, kind: str, content: bytes) -> Mapping[str, Any]:
+    async def _content(self, answer: Any) -> bytes:
+        content = bytearray()
+        async with aclosing(self._parts(answer)) as parts:
+            async for data in parts:
+                content += data
+        return bytes(content)
+
+    async def _drain(self, parts: AsyncIterator[bytes]) -> None:
+        """Wait for the end of an HTTP answer that has said all; whether it comes does not matter to what was said."""
+        try:
+            with anyio.move_on_after(DRAIN_S):
+                async for _ in parts:
+                    pass
+        except ProviderError:
+            return
+
+    def _events(self, reader: EventReader, data: bytes) -> list[bytes]:
+        try:
+            return _told(reader.feed(data))
+        except EventTooLong as error:
+            raise MalformedResponse(str(error), provider=self._provider) from None
+
+    def _last(self, event: bytes) -> Mapping[str, Any]:
+        try:
+            return self._chunk(event)
+        except MalformedResponse:
+            raise ConnectionLost("the stream ended within an event", provider=self._provider) from None
+
+    def _whole(self, content: bytes, headers: Mapping[str, str]) -> Mapping[str, Any]:
+        """A whole answer; one that ends where the connection does may have been cut, and nothing else tells."""
+        try:
+            return self._chunk(content)
+        except MalformedResponse:
+            if content.lstrip().startswith(b"{") and not _LENGTHS & headers.keys():
+                raise ConnectionLost("the connection ended before the answer did", provider=self._provider) from None
+            raise
+
+    def _at_once(self, kind: str, content: bytes, headers: Mapping[str, str]) -> Mapping[str, Any]:
         """The one chunk of an answer that is no stream: some servers do not stream, or say as JSON what went wrong."""
         if kind != _JSON:
             raise MalformedResponse(f"it answered {kind}, not a stream of events", provider=self._provider)
-        answer = self._chunk(content)
+        answer = self._whole(content, headers)
         choices = answer.get("choices")
         if not isinstance(choices, list) or not all(isinstance(each, dict) for each in choices):
             raise MalformedResponse("the answer is no chat completion", provider=self._provider)
@@ -127,7 +193,7 @@ class OpenAITransport:
 
     def _chunk(self, event: bytes) -> Mapping[str, Any]:
         chunk = self._parsed(event)
-        if chunk.get("error"):
+        if chunk.get("error") or chunk.get("object") == "error" or _complains(chunk):
             raise fault_of(None, chunk, {}, provider=self._provider, secrets=(self._api_key,))
         return chunk
 
@@ -175,8 +241,6 @@ class OpenAITransport:
             fault = self._fault(None, error.body, {}, error.message)
         except openai.OpenAIError as error:
             fault = ProviderError(scrub(str(error), (self._api_key,)), provider=self._provider)
-        except EventTooLong as error:
-            fault = MalformedResponse(str(error), provider=self._provider)
         except Exception as error:
             # Reading bytes, the library lets its HTTP client's errors through; which that is depends on its version.
             if type(error).__module__.partition(".")[0] not in ("httpx", "httpx2", "httpcore", "httpcore2"):
@@ -209,9 +273,14 @@ def _import() -> None:
     import_module("openai.resources.chat.completions")  # else loaded late, on the event loop
 
 
-def _says(event: bytes) -> bool:
-    """Whether there is anything in an event; empty ones keep the connection alive."""
-    return event.strip() not in (b"", _DONE)
+def _told(events: list[bytes]) -> list[bytes]:
+    """What there is in events; empty ones keep the connection alive."""
+    return [told for event in events if (told := event.strip())]
+
+
+def _complains(chunk: Mapping[str, Any]) -> bool:
+    """Whether a chunk says what is wrong without calling it an error, as servers do that name the event so."""
+    return "choices" not in chunk and bool(chunk.get("message") or chunk.get("detail"))
 
 
 def _media_type(headers: Mapping[str, str]) -> str:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from ..usage import Prices
 from ..wire.requests import Call
+
+END: Final[Mapping[str, Any]] = {"choices": []}
+"""Stands in a batch, known by its identity, where the provider has said that nothing more comes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,7 @@ class Chunks:
     """An answer in chunks.
 
     Attributes:
-        batches: The chunks, JSON, as many at a time as came together.
+        batches: The chunks, JSON, as many at a time as came together; `END` among them where the provider says so.
         headers: Those of the HTTP answer, names in lower case.
     """
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from ..errors import MalformedResponse
+from ..errors import MalformedResponse, ServerFault
 from ..messages import Message, Part, Reasoning, Text, ToolUse
 from ..model import Delta, FinishReason, ModelResponse, ReasoningDelta, TextDelta, ToolUseDelta
 from ..output import OutputType
@@ -24,6 +24,9 @@ _FINISHES: Mapping[str, FinishReason] = {
     "length": "length",
     "content_filter": "refused",
 }
+
+_GIVEN_UP = frozenset({"error", "abort"})
+"""Reasons of an end that is none of the model's: what was said until then is a part of an answer."""
 
 
 class Reading:
@@ -65,20 +68,27 @@ class Reading:
         self._call_by: dict[tuple[int, str], int] = {}
         self._finish = ""
         self._refused = False
-        self._usage = Usage()
+        self._usage: Usage | None = None
+        self._begun = False
+        self._ended = False
         self._model = ""
         self._id = ""
 
     @property
     def is_finished(self) -> bool:
-        """Whether the provider has said why the answer ends."""
-        return bool(self._finish)
+        """Whether the provider has said why the answer ends, or that nothing more comes."""
+        return bool(self._finish) or self._ended
+
+    def end(self) -> None:
+        """Take in that nothing more comes, which is all that some servers say of the end of an answer."""
+        self._ended = self._begun
 
     def feed(self, chunk: Mapping[str, Any]) -> list[Delta]:
         """Take in a chunk.
 
         Raises:
             MalformedResponse: it is not shaped like one.
+            ServerFault: the provider has given the answer up.
         """
         try:
             return self._feed(chunk, "delta")
@@ -90,6 +100,7 @@ class Reading:
 
         Raises:
             MalformedResponse: it is not shaped like one.
+            ServerFault: the provider has given the answer up.
             InvalidOutput: it is not of the type that was asked for.
         """
         try:
@@ -104,7 +115,7 @@ class Reading:
         return MalformedResponse(f"the answer is not a chat completion ({error!r})", provider=self._provider)
 
     def _feed(self, chunk: Mapping[str, Any], within: str) -> list[Delta]:
-        if (usage := chunk.get("usage")) is not None:
+        if usage := chunk.get("usage"):
             self._usage = read_usage(usage)
         if not self._model:
             self._model, self._id = text_of(chunk.get("model")), text_of(chunk.get("id"))
@@ -112,9 +123,12 @@ class Reading:
         choices = chunk.get("choices")
         if not choices:
             return deltas
+        self._begun = True
         choice = choices[0]
         if finish := choice.get("finish_reason"):
             self._finish = text_of(finish)
+            if self._finish in _GIVEN_UP:
+                raise ServerFault(f"it gave the answer up ({self._finish})", provider=self._provider)
         piece = choice.get(within)
         if not piece:
             return deltas
@@ -142,8 +156,9 @@ class Reading:
         name, arguments = text_of(function.get("name")), arguments_of(function.get("arguments"))
         place = self._call_at.get(index)
         if place is not None and identity and self._calls[place].id not in ("", identity):
-            place = self._call_by.get((index, identity))
-        elif place is not None and not identity and name and self._calls[place].is_whole(name, arguments):
+            # Some servers make up an id for every piece; what has no name begins no call.
+            place = self._call_by.get((index, identity), None if name else place)
+        elif place is not None and not identity and name and self._is_another(self._calls[place], name, arguments):
             place = None
         if place is None:
             place = len(self._calls)
@@ -153,10 +168,19 @@ class Reading:
             self._call_by.setdefault((index, identity), place)
         known = self._calls[place]
         known.id = known.id or identity
-        if not known.name:
-            known.name = name
+        if name and name != known.name and not known.text:
+            known.name += name  # some cut the name as well, others repeat it in every piece
         known.arguments.append(arguments)
-        return ToolUseDelta(place, identity, name, arguments)
+        return ToolUseDelta(place, identity, name, encodable(arguments))
+
+    def _is_another(self, known: _Call, name: str, more: str) -> bool:
+        """Whether a piece without an id, that has this name and more arguments, begins another call than this one."""
+        if not known.name or not (more.strip() or name != known.name):
+            return False
+        if not known.text:  # a whole call without arguments, or a name in pieces
+            names = self._tools.names if self._tools is not None else frozenset()
+            return known.name in names and name in names and known.name + name not in names
+        return known.is_whole
 
     def response(self) -> ModelResponse:
         """The whole answer.
@@ -176,8 +200,8 @@ class Reading:
             use = ToolUse(self._own_id(encodable(call.id)), encodable(call.name), call.text or "{}")
             parts.append(use if self._tools is None else self._tools.restored(use))
         finish = self._finish_reason()
-        usage = self._usage
-        if self._prices is not None:
+        usage = self._usage or Usage()
+        if self._prices is not None and self._usage is not None:
             usage = replace(usage, cost_usd=self._prices.cost_usd(usage))
         output = None if self._output is None else self._output.of_answer(text, finish=finish, usage=usage)
         message = Message("assistant", tuple(parts))
@@ -216,10 +240,9 @@ class _Call:
         """The arguments so far."""
         return encodable("".join(self.arguments))
 
-    def is_whole(self, name: str, more: str) -> bool:
-        """Whether a piece without an id, that has this name and more arguments, begins another call than this one."""
-        if not self.name or not (more.strip() or name != self.name):
-            return False
+    @property
+    def is_whole(self) -> bool:
+        """Whether the arguments are JSON already."""
         try:
             json.loads(self.text)
         except (ValueError, RecursionError):

@@ -49,6 +49,7 @@ class OfferedTools:
 
     Attributes:
         functions: What a request says of them.
+        names: What they are called.
     """
 
     def __init__(self, tools: tuple[ToolSpec, ...], provider: str) -> None:
@@ -67,6 +68,7 @@ class OfferedTools:
             for each in taken
         ]
         self._declared = {each.tool: each for each in taken}
+        self.names = frozenset(self._declared)
 
     def restored(self, call: ToolUse) -> ToolUse:
         """A call with its arguments as the tool's own schema has them; as it came where they are no object."""
