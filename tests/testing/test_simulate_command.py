@@ -13,6 +13,7 @@ import pytest
 
 from constellation.scheduling import RunMachine
 from constellation.testing import simulate as command
+from constellation.testing.interrupts import interrupts_wait
 from constellation.testing.seeds import simulate, simulate_across
 
 MODULE = "constellation.testing.simulate"
@@ -66,6 +67,28 @@ def test_an_interrupt_ends_it_with_what_there_is_so_far() -> None:
     assert process.returncode == command.INTERRUPTED
     assert printed.splitlines()[0].endswith("1 processes")
     assert "Traceback" not in printed
+
+
+@pytest.mark.e2e
+def test_a_trace_of_many_worlds_is_refused() -> None:
+    done = run("--seeds", "5", "--trace")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "give its seed with --seed" in done.stderr
+
+
+def test_interrupts_do_not_reach_processes_that_begin_and_are_not_lost() -> None:
+    look = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()))"
+    began: list[str] = []
+
+    def begin_while_interrupted() -> None:
+        with interrupts_wait():
+            os.kill(os.getpid(), signal.SIGINT)
+            began.append(subprocess.run([sys.executable, "-c", look], capture_output=True, text=True).stdout)
+
+    with pytest.raises(KeyboardInterrupt):
+        begin_while_interrupted()
+    assert began == ["True\n"]
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def test_a_breach_is_told_with_the_command_that_replays_it(

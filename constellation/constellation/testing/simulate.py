@@ -34,6 +34,8 @@ def simulate(
     """Run simulated worlds in which everything fails, and see that every invariant holds."""
     if seed is not None:
         raise typer.Exit(_replay(seed, trace=trace, as_json=as_json))
+    if trace:
+        raise typer.BadParameter("it is about one world: give its seed with --seed", param_hint="--trace")
     raise typer.Exit(_run(range(first, first + seeds), jobs=jobs or os.cpu_count() or 1, as_json=as_json))
 
 
