@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 import pytest
@@ -117,3 +118,17 @@ def test_chunks_in_other_processes_come_to_what_they_come_to_here() -> None:
     for chunk in simulate_across(range(7, 150), jobs=2):
         across.add(chunk)
     assert across == simulate(range(7, 150))
+
+
+def test_a_process_that_is_killed_is_told_in_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def here(seeds: range, *, jobs: int) -> Any:
+        yield simulate(range(1))
+        raise BrokenProcessPool
+
+    monkeypatch.setattr(command, "simulate_across", here)
+    assert command._run(range(5), jobs=1, as_json=True) == 1
+    told = capsys.readouterr()
+    assert json.loads(told.out)["worlds"] == 1
+    assert told.err.startswith("a process was killed in the middle of its worlds")
