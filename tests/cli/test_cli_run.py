@@ -159,9 +159,12 @@ def test_closed_streams_are_no_hindrance(closed: str, flow: Flow) -> None:
     assert Path("made").read_text() == "x"
 
 
-def test_a_deadline_of_no_time_at_all_is_refused(held_up: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["run", held_up, "--deadline", "0"]) == 2
-    assert "error: --deadline 0 " in capsys.readouterr().err
+@pytest.mark.parametrize("deadline", ["0", "inf"])
+def test_a_deadline_of_no_time_or_no_end_is_refused(
+    deadline: str, held_up: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", held_up, "--deadline", deadline]) == 2
+    assert f"error: --deadline {deadline} " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])

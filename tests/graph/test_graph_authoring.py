@@ -117,6 +117,8 @@ def test_two_functions_of_one_name_are_refused() -> None:
         ({"timeout_s": float("nan")}, "timeout_s is nan"),
         ({"requires": {"gpu": True}}, "requires.gpu is True; give text for a label or a number for a resource"),
         ({"requires": {"gpu": float("nan")}}, "requires.gpu is nan, and can't be an amount"),
+        ({"timeout_s": 10**400}, "timeout_s is 10{400}, and has to be over 0"),
+        ({"requires": {"gpu": 10**400}}, "requires.gpu is 10{400}, and can't be an amount"),
         ({"id": "a b"}, "'a b' can't be a star's id"),
     ],
 )
@@ -131,6 +133,7 @@ def test_fields_that_make_no_sense_are_refused(fields: dict[str, object], proble
         ({"max_attempts": 0}, "retry.max_attempts is 0"),
         ({"backoff_s": -1}, "retry.backoff_s is -1, and has to be 0 or more seconds"),
         ({"max_backoff_s": float("inf")}, "retry.max_backoff_s is inf"),
+        ({"backoff_s": 10**400}, "retry.backoff_s is 10{400}, and has to be 0 or more seconds"),
         ({"factor": 0.5}, "retry.factor is 0.5, and has to be at least 1"),
         ({"jitter": 2}, "retry.jitter is 2, and has to be between 0 and 1"),
     ],

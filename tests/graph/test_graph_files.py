@@ -385,6 +385,10 @@ BAD_YAML = {
         AB[:-7] + "records: {a: {state: succeeded}}\n",
         "5:11: records.a: a star that has succeeded needs an outcome",
     ),
+    "an outcome before the end": (
+        AB[:-7] + "records: {a: {state: pending, outcome: {output: 1}}}\n",
+        "5:31: records.a.outcome: a star that is pending has no outcome yet; remove it",
+    ),
     "a state before its time": (
         AB + "- {source: a, target: b}\nrecords: {b: {state: running}}\n",
         "7:11: records.b: a star can't be running when its lines are not met",

@@ -130,6 +130,12 @@ def test_every_kind_of_record_replays_to_the_same_states_when_it_is_redacted(jou
     assert _states(hidden.machine.graph) == _states(whole.machine.graph)
 
 
+def test_what_a_replay_follows_stays_where_it_is_no_payload() -> None:
+    prompt = {"instruction": SECRET, "arguments": {"a": {"$ref": "a#/b"}}, "output": {"$input": "/schema"}}
+    assert redacted({"work": prompt}) == {"work": {**prompt, "instruction": "x" * len(SECRET)}}
+    assert redacted({"output": {"$input": SECRET}}) == {"output": {"$input": "x" * len(SECRET)}}
+
+
 def _states(graph: TaskConstellation) -> dict[str, str]:
     return {star: graph.state(star).value for star in graph}
 

@@ -155,6 +155,19 @@ def test_delays_have_a_ceiling_and_attempts_differ() -> None:
     assert len({delay_s(RETRY, 1, f"r/a/{n}") for n in range(20)}) == 20  # type: ignore[arg-type]
 
 
+def test_delays_stop_growing_where_numbers_end() -> None:
+    after_thousands = [
+        delay_s(policy, 5000, "r/a/1")  # type: ignore[arg-type]
+        for policy in (
+            RetryPolicy(9999, jitter=0.0),
+            RetryPolicy(9999, factor=10**9, jitter=0.0),
+            RetryPolicy(9999, factor=1e308, max_backoff_s=5.0, jitter=0.0),
+            RetryPolicy(9999, backoff_s=0.0),
+        )
+    ]
+    assert after_thousands == [60.0, 60.0, 5.0, 0.0]
+
+
 def test_only_errors_that_the_policy_names_are_tried_again(h: Harness) -> None:
     h.join()
     h.start(star("a", retry=RetryPolicy(3, 0.0, on=("Flaky",))))

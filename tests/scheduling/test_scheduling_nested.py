@@ -11,6 +11,7 @@ from constellation.graph import (
     AddStar,
     Approval,
     Nested,
+    Prompt,
     RemoveStar,
     StarState,
     TaskConstellation,
@@ -75,6 +76,9 @@ def test_an_empty_nested_run_succeeds_at_once(h: Harness) -> None:
     [
         (Nested({"name": "bad", "stars": {"x": {"work": {"tool": "t"}, "colour": 1}}}), "InvalidDocument"),
         (nested("x", arguments={}, x={"$input": "/no"}), "ReferenceFault"),
+        (nested("x", arguments={"no": 1}, x={"$input": "no"}), "ReferenceFault"),
+        (nested("x", arguments={"~2": 1}, x={"$input": "/~2"}), "ReferenceFault"),
+        (nested("x", arguments={}, x={"$input": 3}), "ReferenceFault"),
     ],
 )
 def test_a_nested_constellation_that_cannot_be_run_fails_its_star_and_nothing_else(
@@ -87,6 +91,30 @@ def test_a_nested_constellation_that_cannot_be_run_fails_its_star_and_nothing_el
     assert h.states() == {"a": "succeeded", "b": "assigned", "n": "failed"}
     assert h.error("n").type == type
     assert ev.AttemptSucceeded in {entry.event.__class__ for entry in h.entries}
+
+
+@pytest.mark.parametrize("output", [{"$ref": "secret#"}, [{"properties": {"k": {"$ref": "#/definitions/k"}}}]])
+def test_what_is_given_to_a_nested_run_is_data_and_refers_to_nothing_in_it(h: Harness, output: Any) -> None:
+    h.join()
+    inner = TaskConstellation("inner")
+    inner.star("secret", "t")
+    inner.star("x", "t", arguments={"found": {"$input": "/found"}})
+    h.start(star("a"), star("n", work=Nested(dump(inner), {"found": {"$ref": "a#"}})))
+    h.succeed("a", output)
+    assert h.state("n") is StarState.FAILED
+    assert h.error("n").type == "ReferenceFault"
+    assert h.error("n").message.startswith("the input '/found' holds an object with the key '$ref'")
+
+
+def test_an_input_may_hold_a_schema_where_no_reference_is_looked_for(h: Harness) -> None:
+    h.join(tools={"prompt": True, "t": True})
+    schema = {"$ref": "#/$defs/k", "$defs": {"k": {"type": "string"}}}
+    inner = TaskConstellation("inner")
+    inner.star("x", Prompt("say", output={"$input": "/schema"}))
+    h.start(star("a"), star("n", work=Nested(dump(inner), {"schema": {"$ref": "a#"}})))
+    h.succeed("a", schema)
+    (dispatch,) = h.told(cmd.Dispatch)
+    assert dispatch.star.work == Prompt("say", output=schema)
 
 
 def test_cancelling_a_nested_star_cancels_its_run(h: Harness) -> None:

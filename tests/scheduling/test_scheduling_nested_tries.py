@@ -268,3 +268,19 @@ def test_tries_that_fail_at_once_follow_each_other_and_do_not_begin_inside_each_
     outcome = machine.graph.outcome("s")
     assert outcome is not None
     assert (machine.state, outcome.attempts) == ("failed", 400)
+
+
+def test_a_chain_of_nested_runs_that_end_as_soon_as_they_begin_may_be_of_any_length() -> None:
+    inner = TaskConstellation("inner")
+    inner.star("x", "t")
+    document = dump(inner)
+    document["records"] = {"x": {"state": "succeeded", "outcome": {"output": 1}}}
+    graph = TaskConstellation("outer")
+    length = 500
+    for number in range(length):
+        graph.star(f"s{number}", Nested(document), after=[f"s{number - 1}"] if number else [])
+    scheduler = Scheduler()
+    step = scheduler.handle(ev.RunStarted(1.0, RunId("r"), dump(graph), RunOptions()))
+    ended = [command.run for command in step.commands if isinstance(command, cmd.RunSettled)]
+    assert ended == [*(f"r:s{number}" for number in range(length)), "r"]
+    assert scheduler.runs[RunId("r")].state == "succeeded"

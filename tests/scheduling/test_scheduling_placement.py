@@ -267,6 +267,20 @@ def test_patience_begins_anew_when_a_device_could_have_taken_it(h: Harness) -> N
     assert h.error("b").type == "NoDevice"
 
 
+def test_each_star_has_all_the_patience_whenever_it_comes_to_wait(h: Harness) -> None:
+    h.start(star("a"), star("b"), TaskStarLine(StarId("a"), StarId("b"), Trigger.FAILURE))
+    h.wait(8)
+    h.edit(AddStar(star("c")))
+    h.wait(4)
+    assert (h.states(), h.error("a").type) == ({"a": "failed", "b": "ready", "c": "ready"}, "NoDevice")
+    h.wait(5)
+    assert h.states() == {"a": "failed", "b": "ready", "c": "ready"}
+    h.wait(3)
+    assert h.states() == {"a": "failed", "b": "ready", "c": "failed"}
+    h.join()
+    assert h.on("b") == "d0"
+
+
 def test_a_busy_fleet_is_no_reason_to_give_up(h: Harness) -> None:
     h.join(slots=1)
     h.start(star("a"), star("b"))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
 from constellation.graph import AddStar, Approval, EditBatch, StarError
 from constellation.scheduling import JournalEntry
 from constellation.scheduling import events as ev
+from constellation.scheduling.errors import InvalidOptions
 from constellation.scheduling.records import decode_entry, encode_entry
 
 from .harness import Harness, R, star
@@ -82,3 +84,24 @@ def test_a_limit_given_as_a_whole_number_leaves_no_trace_of_that_after_a_replay(
     for name in ("a", "b"):
         assert h.error(name).message == "nobody answered within 5.0 s, which counts as a no"
     h.replayed()
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"deadline_s": float("nan")}, "deadline_s is nan, and has to be 0 or more seconds"),
+        ({"deadline_s": float("inf")}, "deadline_s is inf"),
+        ({"deadline_s": -1}, "deadline_s is -1"),
+        ({"deadline_s": "3"}, "deadline_s is '3'"),
+        ({"cancel_grace_s": None}, "cancel_grace_s is None"),
+        ({"timeout_margin_s": True}, "timeout_margin_s is True"),
+        ({"review_timeout_s": float("inf")}, "review_timeout_s is inf"),
+        ({"accept_s": 10**400}, "accept_s is 10{400}"),
+        ({"max_losses": 1.5}, "max_losses is 1.5, and has to be 0 or more"),
+        ({"max_losses": -1}, "max_losses is -1"),
+        ({"review": "yes"}, "review is 'yes', and has to be true or false"),
+    ],
+)
+def test_options_that_no_timer_or_no_record_can_hold_are_refused(options: dict[str, Any], problem: str) -> None:
+    with pytest.raises(InvalidOptions, match=problem):
+        ev.RunOptions(**options)

@@ -115,3 +115,18 @@ def test_a_single_star_that_is_cancelled_says_so(h: Harness) -> None:
     h.start(star("a"), star("b"))
     h.ask(ev.CancelRequested, "a")
     assert told(h, "a")[1:] == ["it was asked to cancel it", "it was cancelled: Cancelled: cancelled"]
+
+
+def test_timers_are_told_of_the_star_that_they_are_about_whatever_others_are_called(h: Harness) -> None:
+    h.join(slots=9)
+    names = ("1", "r", "a", "timeout", "a:b", "x")
+    h.start(*(star(name, timeout_s=5.0, retry=RetryPolicy(2, 1.0)) for name in names))
+    h.fail("a:b")
+    h.begun("x")
+    h.wait(8)
+    fired = {name: [text for text in told(h, name) if "timer" in text] for name in names}
+    assert fired == {
+        **{name: [] for name in names},
+        "a:b": ["the timer 'retry:a:b' fired"],
+        "x": ["the timer 'timeout:r/x/1' fired"],
+    }

@@ -7,12 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 import pytest
 
 from constellation.scheduling import RunMachine
 from constellation.testing import simulate as command
+from constellation.testing.interrupts import interrupts_wait
 from constellation.testing.seeds import simulate, simulate_across
 
 MODULE = "constellation.testing.simulate"
@@ -68,6 +70,28 @@ def test_an_interrupt_ends_it_with_what_there_is_so_far() -> None:
     assert "Traceback" not in printed
 
 
+@pytest.mark.e2e
+def test_a_trace_of_many_worlds_is_refused() -> None:
+    done = run("--seeds", "5", "--trace")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "give its seed with --seed" in done.stderr
+
+
+def test_interrupts_do_not_reach_processes_that_begin_and_are_not_lost() -> None:
+    look = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()))"
+    began: list[str] = []
+
+    def begin_while_interrupted() -> None:
+        with interrupts_wait():
+            os.kill(os.getpid(), signal.SIGINT)
+            began.append(subprocess.run([sys.executable, "-c", look], capture_output=True, text=True).stdout)
+
+    with pytest.raises(KeyboardInterrupt):
+        begin_while_interrupted()
+    assert began == ["True\n"]
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
 def test_a_breach_is_told_with_the_command_that_replays_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -94,3 +118,17 @@ def test_chunks_in_other_processes_come_to_what_they_come_to_here() -> None:
     for chunk in simulate_across(range(7, 150), jobs=2):
         across.add(chunk)
     assert across == simulate(range(7, 150))
+
+
+def test_a_process_that_is_killed_is_told_in_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def here(seeds: range, *, jobs: int) -> Any:
+        yield simulate(range(1))
+        raise BrokenProcessPool
+
+    monkeypatch.setattr(command, "simulate_across", here)
+    assert command._run(range(5), jobs=1, as_json=True) == 1
+    told = capsys.readouterr()
+    assert json.loads(told.out)["worlds"] == 1
+    assert told.err.startswith("a process was killed in the middle of its worlds")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -74,6 +75,8 @@ class Where:
         check_choice(self.hub, self.token_file, own)
         if deadline == 0:
             raise BadInput("--deadline 0 would end the run before it begins; give seconds, or leave it out")
+        if deadline == math.inf:
+            raise BadInput(f"--deadline {deadline} is no number of seconds; leave it out for a run without one")
         if self.root is not None and not self.root.is_dir():
             raise BadInput(f"--root {self.root} is no directory")
 

@@ -1,7 +1,8 @@
 """Expressions over a star's output, in CEL (Common Expression Language, https://cel.dev).
 
 CEL terminates, has no side effects and reaches nothing but the variables it is given, so an expression from a file
-or a model is safe to evaluate. The library is loaded with the first expression.
+or a model is safe to evaluate, as long as it does not take too long (`condition_cost.py`). The library is loaded with
+the first expression.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import re
 from functools import lru_cache
 from typing import Any
 
+from .condition_cost import MAX_STEPS, cost_of, most_items
 from .errors import ConditionError
 
 MAX_LENGTH = 4_000
@@ -31,7 +33,8 @@ def compile_condition(expression: str) -> Any:
     """Parse an expression.
 
     Raises:
-        ConditionError: it does not parse, and the message shows where; or it names a variable that is not there.
+        ConditionError: it does not parse, and the message shows where; it names a variable that is not there; or it
+            would take too long whatever the output is.
     """
     import cel
 
@@ -44,6 +47,10 @@ def compile_condition(expression: str) -> Any:
     for name in program.variables():
         if name != "output" and not _is_bound(name, expression) and not _is_constant(name):
             raise ConditionError(f"the condition {expression!r} names {name!r}, but all there is to name is 'output'")
+    if cost_of(expression).steps(1) > MAX_STEPS:
+        raise ConditionError(
+            f"the condition {expression!r} has loops within loops that would take too long; take some out"
+        )
     return program
 
 
@@ -67,9 +74,16 @@ def evaluate_condition(expression: str, output: Any) -> bool:
     """The truth of an expression over `output`.
 
     Raises:
-        ConditionError: it fails on this output (a missing field, a type that does not fit), or gives no truth value.
+        ConditionError: it fails on this output (a missing field, a type that does not fit), gives no truth value, or
+            would take too long.
     """
     program = compile_condition(expression)
+    cost = cost_of(expression)
+    if cost.power > 1 and cost.steps(items := most_items(output)) > MAX_STEPS:
+        raise ConditionError(
+            f"the condition {expression!r} would take too long on an output with {items:,} items in one place: up to "
+            f"their number to the power of {cost.power} steps; let a star do this, and give the result as its output"
+        )
     try:
         value = program.execute({"output": output})
     except (ArithmeticError, LookupError, TypeError, ValueError, RuntimeError) as error:

@@ -258,6 +258,9 @@ def _restore(graph: TaskConstellation, records: Mapping[str, StarRecord]) -> Non
             raise InvalidDocument(f"there is no such star{did_you_mean(star, graph)}", path=path)
         if known.state in SETTLED and known.outcome is None:
             raise InvalidDocument(f"a star that has {known.state.value} needs an outcome", path=path)
+        if known.state not in SETTLED and known.outcome is not None:
+            problem = f"a star that is {known.state.value} has no outcome yet; remove it"
+            raise InvalidDocument(problem, path=(*path, "outcome"))
         node = graph._node(star)
         graph.counts[node.state] -= 1
         graph.counts[known.state] += 1
@@ -334,7 +337,7 @@ def _in_words(problem: ErrorDetails, location: Path, path: Path) -> str:
 
 def _path_to(location: Path) -> Path:
     """The path in the document, without the steps that only the validator takes: the kind of a work, a type tried."""
-    if location[0] == "stars":
+    if location[:1] == ("stars",):
         if location[2:3] == ("work",):
             return (*location[:3], *location[4:])
         if location[2:3] == ("requires",):

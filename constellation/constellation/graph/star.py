@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import field
 from types import NoneType
@@ -19,6 +19,9 @@ StarId = NewType("StarId", str)
 
 ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 """What an id looks like: it never needs quoting on a wire, in a reference or in a terminal, and is never a path."""
+
+_LARGEST = sys.float_info.max
+"""The largest number that can be reckoned with: whole numbers go beyond it, and then can't be compared or added."""
 
 _Amount = Annotated[int, Strict()] | Annotated[float, Strict()]
 
@@ -73,9 +76,9 @@ class RetryPolicy:
         if self.max_attempts < 1:
             raise InvalidStar(f"retry.max_attempts is {self.max_attempts}, and has to be at least 1")
         for name in ("backoff_s", "max_backoff_s"):
-            if not 0 <= getattr(self, name) < math.inf:
+            if not 0 <= getattr(self, name) <= _LARGEST:
                 raise InvalidStar(f"retry.{name} is {getattr(self, name)}, and has to be 0 or more seconds")
-        if not 1 <= self.factor < math.inf:
+        if not 1 <= self.factor <= _LARGEST:
             raise InvalidStar(f"retry.factor is {self.factor}, and has to be at least 1")
         if not 0 <= self.jitter <= 1:
             raise InvalidStar(f"retry.jitter is {self.jitter}, and has to be between 0 and 1")
@@ -149,14 +152,14 @@ class TaskStar:
         fault = fault_of(self.work)
         if fault is not None:
             raise InvalidStar(f"star {self.id!r}: {fault}")
-        if self.timeout_s is not None and not 0 < self.timeout_s < math.inf:
+        if self.timeout_s is not None and not 0 < self.timeout_s <= _LARGEST:
             raise InvalidStar(f"star {self.id!r}: timeout_s is {self.timeout_s}, and has to be over 0; or leave it out")
         for key, value in self.requires.items():
             if isinstance(value, bool) or not isinstance(value, (str, int, float)):
                 raise InvalidStar(
                     f"star {self.id!r}: requires.{key} is {value!r}; give text for a label or a number for a resource"
                 )
-            if not isinstance(value, str) and not 0 <= value < math.inf:
+            if not isinstance(value, str) and not 0 <= value <= _LARGEST:
                 raise InvalidStar(f"star {self.id!r}: requires.{key} is {value!r}, and can't be an amount")
 
     @property

@@ -34,7 +34,9 @@ _KEPT = frozenset(
 def redacted(value: Any) -> Any:
     """A copy of a record, or of a part of one that is no payload, without what is private."""
     if isinstance(value, Mapping):
-        return {key: _under(key, item) for key, item in value.items()}
+        # The schema that a prompt's output has to fit may be an input of a nested constellation, too.
+        references = ("arguments", "output") if "instruction" in value else ("arguments",)
+        return {key: _under(key, item, keep_references=key in references) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [redacted(item) for item in value]
     return hidden(value)
@@ -53,10 +55,10 @@ def hidden(value: Any, *, keep_references: bool = False) -> Any:
     return value
 
 
-def _under(key: str, value: Any) -> Any:
+def _under(key: str, value: Any, *, keep_references: bool) -> Any:
     """What stands under a key of something that is no payload."""
     if key in _PAYLOADS:
-        return hidden(value, keep_references=key == "arguments")
+        return hidden(value, keep_references=keep_references)
     if key in _BY_STAR and isinstance(value, Mapping):
         return {star: redacted(item) for star, item in value.items()}
     if key in _KEPT and _is_flat(value):

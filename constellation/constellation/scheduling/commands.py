@@ -140,6 +140,9 @@ class RunSettled:
     error: StarError | None
 
 
+AboutRuns = StartNested | CancelNested | RunSettled
+"""The commands of a run that are about other runs as well."""
+
 Command = (
     Dispatch
     | CancelAttempt

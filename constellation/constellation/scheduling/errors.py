@@ -4,6 +4,7 @@ SchedulingError
 ├── UnknownRun       a run that this scheduler does not hold
 ├── RunExists        a run is to be started under an id that is in use
 ├── RunEnded         something was asked of a run that has ended
+├── InvalidOptions   options of a run that make no sense
 ├── NotWaiting       an answer to an approval that nobody is waiting for
 └── InvariantBroken  validate mode found the state inconsistent: a bug of ours
 """
@@ -40,6 +41,10 @@ class RunEnded(SchedulingError):
     def __init__(self, run: str, state: str) -> None:
         super().__init__(f"run {run!r} has {state} already")
         self.run = run
+
+
+class InvalidOptions(SchedulingError, ValueError):
+    """Raised when options of a run are made that make no sense; the message names the option."""
 
 
 class NotWaiting(SchedulingError):

@@ -7,6 +7,7 @@ repeated) is in the events, so a newer release with other policies replays an ol
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import field
 from typing import Annotated, Any, Literal
@@ -15,6 +16,7 @@ from pydantic import Field
 
 from ..graph import EditBatch, StarError, StarId
 from ..graph.record import record
+from .errors import InvalidOptions
 from .ids import AttemptId as AttemptId
 from .ids import DeviceId as DeviceId
 from .ids import RunId as RunId
@@ -39,6 +41,9 @@ class RunOptions:
         review: Whether a planner looks at every star that ends, while what waits for that star is held.
         review_timeout_s: Seconds after which a review that has not come to an end is given up.
         accept_s: How long an attempt is on lease to a device that has not begun with it, in seconds; then it is lost.
+
+    Raises:
+        InvalidOptions: one makes no sense. Seconds are finite: neither timers nor the journal know others.
     """
 
     deadline_s: float | None = None
@@ -48,6 +53,18 @@ class RunOptions:
     review: bool = False
     review_timeout_s: float = 300.0
     accept_s: float = 30.0
+
+    def __post_init__(self) -> None:
+        for name in ("deadline_s", "cancel_grace_s", "timeout_margin_s", "review_timeout_s", "accept_s"):
+            seconds: object = getattr(self, name)
+            if seconds is None and name == "deadline_s":
+                continue
+            if type(seconds) not in (int, float) or not 0 <= seconds <= sys.float_info.max:  # type: ignore[operator]
+                raise InvalidOptions(f"{name} is {seconds!r}, and has to be 0 or more seconds")
+        if type(self.max_losses) is not int or self.max_losses < 0:
+            raise InvalidOptions(f"max_losses is {self.max_losses!r}, and has to be 0 or more")
+        if type(self.review) is not bool:
+            raise InvalidOptions(f"review is {self.review!r}, and has to be true or false")
 
 
 @record

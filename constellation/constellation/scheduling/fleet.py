@@ -8,6 +8,7 @@ are placed without a look at the others.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from heapq import heappop, heappush
 from typing import Any
@@ -35,7 +36,7 @@ _Entry = tuple[int, float, int, TaskStar]
 
 
 class _Lane:
-    __slots__ = ("avoid", "heap", "matching", "matching_at", "needs", "queued", "run", "star", "starved_since")
+    __slots__ = ("avoid", "heap", "matching", "matching_at", "needs", "newest", "queued", "run", "star", "starved")
 
     def __init__(self, run: RunId, star: TaskStar, avoid: frozenset[DeviceId], queued: _Queued) -> None:
         self.run = run
@@ -46,7 +47,9 @@ class _Lane:
         self.heap: list[_Entry] = []
         self.matching: list[DeviceLoad] = []
         self.matching_at = -1
-        self.starved_since: float | None = None
+        self.newest = 0
+        self.starved: deque[tuple[float, int]] = deque()
+        """Since when the stars up to some ticket have waited while no device matches them, earliest first."""
 
 
 class Fleet:
@@ -150,7 +153,7 @@ class Fleet:
             lane = self._lanes[key] = _Lane(run, star, avoid, self._queued.setdefault(run, {}))
         self._changed = True
         self._ticket = ticket = self._ticket + 1
-        lane.queued[star.id] = ticket
+        lane.queued[star.id] = lane.newest = ticket
         heappush(lane.heap, (-star.priority, -rank, ticket, star))
 
     def unqueue(self, run: RunId, star: StarId) -> None:
@@ -259,13 +262,17 @@ class Fleet:
         offers = {device.id: device.offer for device in self.devices.values()}
         for lane in self._lanes.values():
             if not self._trim(lane) or self._matching(lane) or lane.run in self._paused:
-                lane.starved_since = None
-            elif lane.starved_since is None:
-                lane.starved_since = now
-            if lane.starved_since is not None and now - lane.starved_since >= patience_s:
+                lane.starved.clear()
+                continue
+            if not lane.starved or lane.starved[-1][1] != lane.newest:
+                lane.starved.append((now, lane.newest))
+            given_up = 0
+            while lane.starved and now - lane.starved[0][0] >= patience_s:
+                given_up = lane.starved.popleft()[1]
+            if given_up:
                 reason = explain_mismatch(lane.star, offers, avoid=tuple(lane.avoid))
                 for _, _, ticket, star in lane.heap:
-                    if lane.queued.get(star.id) == ticket:
+                    if ticket <= given_up and lane.queued.get(star.id) == ticket:
                         found.append((lane.run, star.id, reason))
         return found
 

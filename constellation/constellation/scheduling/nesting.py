@@ -44,6 +44,15 @@ def end_nested(child: RunMachine) -> ev.NestedEnded:
     return ev.NestedEnded(child.at, run, star, error=error, child=child.run)
 
 
+def is_wanted(parent: RunMachine, child: RunMachine) -> bool:
+    """Whether the star that a nested run was started for still waits for it."""
+    assert child.parent is not None
+    star = child.parent[1]
+    return (
+        star in parent.graph and parent.graph.state(star) is StarState.RUNNING and parent.nested_run(star) == child.run
+    )
+
+
 def seen_from_outside(
     runs: Mapping[RunId, RunMachine], inner: RunMachine, star: StarId
 ) -> Iterator[tuple[RunId, StarId]]:

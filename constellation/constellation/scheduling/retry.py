@@ -14,8 +14,11 @@ def is_retryable(policy: RetryPolicy, failures: int, error_type: str) -> bool:
 
 def delay_s(policy: RetryPolicy, failures: int, attempt: str) -> float:
     """Seconds to wait after the `failures`-th failure: exponential backoff, less a share that differs by try."""
-    full = min(policy.backoff_s * policy.factor ** (failures - 1), policy.max_backoff_s)
-    return full * (1 - policy.jitter * _unit(attempt))
+    try:
+        grown_s = policy.backoff_s * policy.factor ** (failures - 1)
+    except OverflowError:  # after a thousand failures at the usual factor; without a delay, there is nothing to grow
+        grown_s = policy.max_backoff_s if policy.backoff_s else 0.0
+    return min(grown_s, policy.max_backoff_s) * (1 - policy.jitter * _unit(attempt))
 
 
 def _unit(text: str) -> float:

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ..graph import InvalidDocument, StarError, StarId, StarState
+from ..graph import InvalidDocument, StarError, StarId
 from . import events as ev
-from .commands import CancelAttempt, CancelNested, Command, RunSettled, StartNested, Step
+from .commands import AboutRuns, CancelAttempt, CancelNested, Command, RunSettled, StartNested, Step
 from .durations import Durations, work_key
 from .endings import Endings
 from .errors import RunExists, UnknownRun
@@ -22,7 +22,7 @@ from .inputs import DeviceChanged, DeviceDraining, DeviceJoined, DeviceLeft, Fle
 from .invariants import check_scheduler
 from .kinds import LAST_REPORTS, NEWS, OF_RUNS, OF_THE_FLEET
 from .matching import resource_needs
-from .nesting import begin_nested, end_nested
+from .nesting import begin_nested, end_nested, is_wanted
 from .placement import NOTHING_NEARBY, POLICY_FAILED, DeviceLoad, PlacementPolicy
 from .reconciling import reconciled, unwanted_attempts
 from .run import RunMachine
@@ -59,6 +59,7 @@ class Scheduler:
         self._validate = validate
         self._next_tick_at: float | None = None
         self._endings = Endings(self.runs)
+        self._others: list[tuple[RunMachine, AboutRuns]] | None = None
 
     # --- events in ---------------------------------------------------------------------------------------------------
 
@@ -199,21 +200,28 @@ class Scheduler:
 
     def _pass_on(self, machine: RunMachine, commands: list[Command], step: Step) -> None:
         """Pass on what a run wants done where some of it is about other runs, which is done here as well."""
-        nested: list[Command] = []
-        for command in commands:
-            if isinstance(command, (StartNested, CancelNested, RunSettled)):
-                nested.append(command)
-                if isinstance(command, RunSettled) and self._endings.withhold(command):
-                    continue
-            step.commands.append(command)
-        # What happens to other runs because of this one comes after all that has happened to this one.
-        for command in nested:
-            if isinstance(command, StartNested):
-                self._start_nested(machine, command, step)
-            elif isinstance(command, CancelNested):
-                self._cancel_nested(machine, command, step)
-            elif machine.parent is not None:
-                self._end_nested(machine, step)
+        withhold = self._endings.withhold
+        step.commands += [
+            command for command in commands if not (isinstance(command, RunSettled) and withhold(command))
+        ]
+        # What happens to other runs because of this one comes after all that has happened to this one. It is kept on a
+        # stack, since a chain of nested runs that end as soon as they begin can be of any length.
+        due = [(machine, command) for command in reversed(commands) if isinstance(command, AboutRuns)]
+        if self._others is not None:
+            self._others += due
+            return
+        self._others = due
+        try:
+            while due:
+                machine, command = due.pop()
+                if isinstance(command, StartNested):
+                    self._start_nested(machine, command, step)
+                elif isinstance(command, CancelNested):
+                    self._cancel_nested(command, machine.at, step)
+                elif machine.parent is not None:
+                    self._end_nested(machine, step)
+        finally:
+            self._others = None
 
     # What events mean for what is not their run.
 
@@ -244,10 +252,10 @@ class Scheduler:
             fault = StarError("InvalidDocument", f"the nested constellation can't be run: {error}")
             self._apply(ev.NestedEnded(parent.at, command.run, command.star, error=fault, child=command.child), step)
 
-    def _cancel_nested(self, parent: RunMachine, command: CancelNested, step: Step) -> None:
+    def _cancel_nested(self, command: CancelNested, at: float, step: Step) -> None:
         child = self.runs.get(command.child)
         if child is not None and not child.closing:
-            self._apply(ev.CancelRequested(parent.at, child.run, reason=command.reason), step)
+            self._apply(ev.CancelRequested(at, child.run, reason=command.reason), step)
 
     def _end_nested(self, child: RunMachine, step: Step) -> None:
         assert child.parent is not None
@@ -275,15 +283,8 @@ class Scheduler:
             if child.ended:
                 step.commands += self._endings.due_after(child)
             return
-        run, star = child.parent
-        parent = self.runs.get(run)
-        wanted = (
-            parent is not None
-            and star in parent.graph
-            and parent.graph.state(star) is StarState.RUNNING
-            and parent.nested_run(star) == child.run
-        )
-        if parent is None or not wanted:
+        parent = self.runs.get(child.parent[0])
+        if parent is None or not is_wanted(parent, child):
             reason = "the star that it was started for has ended"
             self._apply(ev.CancelRequested(child.at, child.run, reason=reason), step)
         elif parent.state == "paused" and child.state == "running":

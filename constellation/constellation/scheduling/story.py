@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from ..graph import SETTLED, AddLine, Operation, RemoveLine, StarId, StarState, UpdateLine
 from . import events as ev
 from .commands import Command, EditApplied, RunSettled, StarRetrying, StarSettled
-from .events import JournalEntry, RunEvent, Verdicts
+from .events import JournalEntry, RunEvent, Verdicts, parse_attempt
 from .run import RunMachine
 
 
@@ -78,7 +78,7 @@ def _of_event(event: RunEvent, star: StarId) -> list[str]:
             return [f"it was {'approved' if event.approved else 'denied'}{by}"]
         case ev.PlannerNoted() if star in event.stars and event.about in _REMARKS:
             return [told_note(event)]
-        case ev.TimerFired() if star in event.timer.replace("/", ":").split(":"):
+        case ev.TimerFired() if star == _timed(event.timer):
             return [f"the timer {event.timer!r} fired"]
         case ev.RunPaused():
             return ["the run was paused"]
@@ -87,6 +87,13 @@ def _of_event(event: RunEvent, star: StarId) -> list[str]:
         case ev.RunRecovered():
             return ["another orchestrator took the run up"]
     return []
+
+
+def _timed(timer: str) -> str:
+    """The star that a timer is about, by its id or by that of its attempt; empty for timers of the whole run."""
+    subject = timer.partition(":")[2]
+    attempt = parse_attempt(subject)
+    return attempt[1] if attempt is not None else subject
 
 
 def told_note(event: ev.PlannerNoted) -> str:

@@ -14,6 +14,7 @@ from typing import get_args
 from ..scheduling import commands as cmd
 from ..scheduling.events import RunEvent
 from .errors import InvariantBreached
+from .interrupts import interrupts_wait
 from .world import SimulatedWorld
 
 CHUNK = 20
@@ -77,13 +78,15 @@ def simulate_across(seeds: range, *, jobs: int) -> Generator[Tally, None, None]:
     chunks = iter([seeds[start : start + CHUNK] for start in range(0, len(seeds), CHUNK)])
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_leave_interrupts_to_parent) as pool:
         try:
-            running = {pool.submit(simulate, chunk) for chunk in islice(chunks, 2 * jobs)}
+            with interrupts_wait():
+                running = {pool.submit(simulate, chunk) for chunk in islice(chunks, 2 * jobs)}
             while running:
                 done, running = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
                     chunk = next(chunks, None)
                     if chunk is not None:
-                        running.add(pool.submit(simulate, chunk))
+                        with interrupts_wait():
+                            running.add(pool.submit(simulate, chunk))
                     yield future.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)

@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections import Counter
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from typing import Annotated, Any
 
@@ -34,6 +35,8 @@ def simulate(
     """Run simulated worlds in which everything fails, and see that every invariant holds."""
     if seed is not None:
         raise typer.Exit(_replay(seed, trace=trace, as_json=as_json))
+    if trace:
+        raise typer.BadParameter("it is about one world: give its seed with --seed", param_hint="--trace")
     raise typer.Exit(_run(range(first, first + seeds), jobs=jobs or os.cpu_count() or 1, as_json=as_json))
 
 
@@ -57,7 +60,7 @@ def _replay(seed: int, *, trace: bool, as_json: bool) -> int:
 def _run(seeds: range, *, jobs: int, as_json: bool) -> int:
     tally = Tally()
     began = told = time.monotonic()
-    interrupted = False
+    interrupted = killed = False
     with closing(simulate_across(seeds, jobs=jobs)) as chunks:
         try:
             for chunk in chunks:
@@ -71,11 +74,17 @@ def _run(seeds: range, *, jobs: int, as_json: bool) -> int:
                     sys.stderr.flush()
         except KeyboardInterrupt:
             interrupted = True
+        except BrokenProcessPool:
+            killed = True
     if sys.stderr.isatty():
         sys.stderr.write("\r\x1b[K")
     took_s = time.monotonic() - began
     _print(json.dumps(_as_data(tally, seeds, took_s)) if as_json else _as_text(tally, seeds, took_s, jobs))
-    return INTERRUPTED if interrupted else 1 if tally.breaches else 0
+    if killed:
+        sys.stderr.write(
+            "a process was killed in the middle of its worlds, perhaps for want of memory; try fewer --jobs\n"
+        )
+    return INTERRUPTED if interrupted else 1 if tally.breaches or killed else 0
 
 
 def _as_data(tally: Tally, seeds: range, took_s: float) -> dict[str, Any]:

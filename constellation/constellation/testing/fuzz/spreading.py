@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from itertools import islice
 from multiprocessing import get_context
 
+from ..interrupts import interrupts_wait
 from .codec_target import CodecTarget
 from .door_target import DoorTarget
 from .running import Tally, fuzz
@@ -61,13 +62,15 @@ def fuzz_across(seeds: range, targets: Sequence[str], *, jobs: int, each: bool =
     chunks = iter([seeds[start : start + CHUNK] for start in range(0, len(seeds), CHUNK)])
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_quietly) as pool:
         try:
-            running = {pool.submit(fuzz_chunk, chunk, targets, each) for chunk in islice(chunks, 2 * jobs)}
+            with interrupts_wait():
+                running = {pool.submit(fuzz_chunk, chunk, targets, each) for chunk in islice(chunks, 2 * jobs)}
             while running:
                 done, running = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
                     chunk = next(chunks, None)
                     if chunk is not None:
-                        running.add(pool.submit(fuzz_chunk, chunk, targets, each))
+                        with interrupts_wait():
+                            running.add(pool.submit(fuzz_chunk, chunk, targets, each))
                     yield future.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
