@@ -384,3 +384,27 @@ def test_a_batch_is_not_gone_through_again_for_each_line_that_its_references_imp
     graph.apply(EditBatch(operations))
     assert graph.line_count == 49
     assert operations.looks < 5
+
+
+def test_removing_a_star_conflicts_with_lines_that_others_have_led_out_of_it_since() -> None:
+    graph = TaskConstellation("g")
+    graph.star("x", "t")
+    graph.star("y", "t")
+    base = graph.version
+    graph.line("x", "y")
+    with pytest.raises(EditConflict) as caught:
+        graph.apply(EditBatch((RemoveStar(StarId("x")),), base))
+    assert caught.value.stars == ("y",)
+    assert graph.lines == [line("x", "y")]
+
+
+def test_undoing_the_addition_of_a_star_conflicts_with_lines_that_others_have_led_out_of_it_since() -> None:
+    graph = TaskConstellation("g")
+    graph.star("y", "t")
+    edit = graph.edit()
+    edit.star("x", "t")
+    added = graph.apply(edit.build())
+    graph.line("x", "y")
+    with pytest.raises(EditConflict):
+        graph.apply(added.inverse)
+    assert graph.lines == [line("x", "y")]

@@ -49,20 +49,22 @@ def _check_base(graph: TaskConstellation, batch: EditBatch, base: int) -> None:
     moved = {
         star: None
         for operation in batch.operations
-        for star in _touches(operation)
+        for star in _touches(graph, operation)
         if (node := graph._nodes.get(star)) is not None and node.edited_at > base
     }
     if moved:
         raise EditConflict(list(moved), base=base, version=graph.version)
 
 
-def _touches(operation: Operation) -> tuple[StarId, ...]:
+def _touches(graph: TaskConstellation, operation: Operation) -> tuple[StarId, ...]:
     """The stars whose spec or incoming lines an operation changes."""
     match operation:
         case AddStar(star) | UpdateStar(star):
             return (star.id,)
         case RemoveStar(star_id):
-            return (star_id,)
+            node = graph._nodes.get(star_id)
+            # The lines out of a star go with it, and they lead into others; those of one in flight stay.
+            return (star_id, *(node.outbound if node is not None and node.state in OPEN else ()))
         case AddLine(line) | UpdateLine(line):
             return (line.target,)
         case RemoveLine(_, target):
