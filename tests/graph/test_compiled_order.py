@@ -174,6 +174,22 @@ def test_what_is_no_slot_is_refused() -> None:
 
 
 @pytest.mark.requires_module(COMPILED)
+@pytest.mark.parametrize("method", ["connect", "disconnect", "way"])
+def test_a_slot_that_goes_while_another_is_read_is_refused(method: str) -> None:
+    order = filled("compiled", 3)
+
+    class Removes:
+        def __index__(self) -> int:
+            order.remove(1)
+            return 2
+
+    with pytest.raises(ValueError, match="there is no star in slot 1"):
+        getattr(order, method)(1, Removes())
+    assert [order.append(serial) for serial in (7, 8)] == [1, 4]
+    assert order.targets(1) == []
+
+
+@pytest.mark.requires_module(COMPILED)
 def test_its_memory_is_given_back() -> None:
     def build() -> None:
         order = filled("compiled", 1_000, *((slot, slot + 1) for slot in range(1, 1_000)))
