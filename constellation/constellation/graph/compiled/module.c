@@ -139,6 +139,7 @@ order_new(PyTypeObject *type, PyObject *arguments, PyObject *named)
         return NULL;
     }
     self->order.stars[ENDS] = (Star){0};
+    self->order.lines[NONE] = (Line){0};
     self->order.star_count = self->order.line_count = 1; /* ENDS and NONE */
     return (PyObject *)self;
 }
