@@ -28,24 +28,31 @@ class CompiledOrder(BuildHookInterface[Any]):
         """Compile, before the wheel is put together; an editable one finds the module beside its source."""
         if self.target_name != "wheel":
             return
-        beside = Path(self.root) / COMPILED
-        if version == "editable":
-            beside.unlink(missing_ok=True)  # what processes have loaded stays theirs
         self._folder = tempfile.TemporaryDirectory(prefix="constellation-build-")
         compiled = self._compile(Path(self._folder.name))
+        if version == "editable":
+            compiled = self._put_beside(compiled)
         if compiled is None:
             return
         build_data["pure_python"] = False
         build_data["tag"] = f"cp311-abi3-{sysconfig.get_platform().replace('-', '_').replace('.', '_')}"
-        if version == "editable":
-            shutil.copyfile(compiled, beside)
-        else:
+        if version != "editable":
             build_data["force_include"][str(compiled)] = COMPILED
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Clear away what was compiled."""
         if self.target_name == "wheel":
             self._folder.cleanup()
+
+    def _put_beside(self, compiled: Path | None) -> Path | None:
+        """Put the module, or none, beside its source; where nothing can be written there, an install goes without."""
+        beside = Path(self.root) / COMPILED
+        try:
+            beside.unlink(missing_ok=True)  # what processes have loaded stays theirs
+            return compiled and shutil.copyfile(compiled, beside)
+        except OSError as error:
+            self.app.display_warning(f"what is compiled has no place ({error}), so it is left out")
+            return None
 
     def _compile(self, folder: Path) -> Path | None:
         if sys.implementation.name != "cpython" or sysconfig.get_config_var("Py_GIL_DISABLED"):

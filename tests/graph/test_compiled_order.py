@@ -7,6 +7,7 @@ import sys
 import tracemalloc
 from importlib import import_module
 from itertools import pairwise
+from time import process_time
 from typing import Any
 
 import networkx as nx
@@ -171,6 +172,38 @@ def test_what_is_no_slot_is_refused() -> None:
         type(order)(1)
     with pytest.raises(TypeError):
         order.append("1")
+
+
+@pytest.mark.requires_module(COMPILED)
+@pytest.mark.parametrize("method", ["connect", "disconnect", "way"])
+def test_a_slot_that_goes_while_another_is_read_is_refused(method: str) -> None:
+    order = filled("compiled", 3)
+
+    class Removes:
+        def __index__(self) -> int:
+            order.remove(1)
+            return 2
+
+    with pytest.raises(ValueError, match="there is no star in slot 1"):
+        getattr(order, method)(1, Removes())
+    assert [order.append(serial) for serial in (7, 8)] == [1, 4]
+    assert order.targets(1) == []
+
+
+@pytest.mark.requires_module(COMPILED)
+def test_the_lines_of_a_star_are_removed_as_fast_from_the_oldest_as_from_the_newest() -> None:
+    """However many there are at both their ends: removing a star takes the oldest first, rolling back the newest."""
+    half = 600
+    lines = [(source, half + target) for source in range(1, half + 1) for target in range(1, half + 1)]
+
+    def seconds(*removed: tuple[int, int]) -> float:
+        order = filled("compiled", 2 * half, *lines)
+        began = process_time()
+        for source, target in removed:
+            order.disconnect(source, target)
+        return process_time() - began
+
+    assert seconds(*lines) < 6 * seconds(*reversed(lines))
 
 
 @pytest.mark.requires_module(COMPILED)

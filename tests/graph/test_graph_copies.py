@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
+import pickle
+from collections.abc import Callable
+from copy import deepcopy
 
 import pytest
 
 from constellation.graph import (
+    CycleRejected,
     EditBatch,
     EditConflict,
     InvalidDocument,
     Outcome,
+    RemoveStar,
     StarId,
     StarState,
     TaskConstellation,
@@ -124,3 +129,20 @@ def test_a_document_of_ready_made_stars_does_not_lose_one_whose_id_comes_twice()
     star = TaskStar(A, ToolCall("t"))
     with pytest.raises(InvalidDocument, match=r"^stars: there is a star 'a' already"):
         load({"name": "g", "stars": {"a": star, "b": star}})
+
+
+@pytest.mark.parametrize("copy", [deepcopy, lambda graph: pickle.loads(pickle.dumps(graph))], ids=["deep", "pickle"])
+def test_a_graph_can_be_copied_as_any_object(copy: Callable[[TaskConstellation], TaskConstellation]) -> None:
+    graph = pair()
+    graph.star("c", "t", after=["b"])
+    graph.star("0", "t")
+    graph.line("0", "a")
+    graph.apply(EditBatch((RemoveStar(B),)))
+    made = copy(graph)
+    check_invariants(made)
+    assert (dump(made), list(made), made.in_order()) == (dump(graph), list(graph), graph.in_order())
+    made.line("a", "c")
+    with pytest.raises(CycleRejected, match="0 → a → c"):
+        made.line("c", "0")
+    check_invariants(made)
+    check_invariants(graph)

@@ -17,7 +17,7 @@ from .authoring import Authoring
 from .batches import apply_batch
 from .collector import no_collections
 from .conditions import evaluate_condition
-from .copies import copy_into
+from .copies import copy_into, order_nodes
 from .edits import EditBatch, Operation
 from .errors import ConditionError, IllegalTransition, UnknownStar, close_names
 from .line import TaskStarLine, Trigger
@@ -163,6 +163,13 @@ class TaskConstellation(Authoring):
         with no_collections():
             copy_into(made, self)
         return made
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_order"}  # it may be one in C
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._order = order_nodes(self._nodes)
 
     # --- editing -------------------------------------------------------------------------------------------------
 

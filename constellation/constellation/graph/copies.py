@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from .node import Edge, Node
+from .order import Order
+from .star import StarId
 from .states import SETTLED, StarState
+from .walks import stars_in_order
 
 if TYPE_CHECKING:
     from .constellation import TaskConstellation
@@ -44,3 +48,14 @@ def copy_into(made: TaskConstellation, graph: TaskConstellation) -> None:
         for node, twin in zip(original.values(), nodes.values(), strict=True):
             if node.holds and node.state in SETTLED:
                 made._resolve_lines(twin)
+
+
+def order_nodes(nodes: Mapping[StarId, Node]) -> Order:
+    """An order of nodes that have come without one; they get their slots in it."""
+    order = Order()
+    for star in stars_in_order(nodes):
+        node = nodes[star]
+        node.slot = order.append(node.serial)
+        for edge in node.inbound.values():
+            order.connect(edge.source.slot, node.slot)
+    return order

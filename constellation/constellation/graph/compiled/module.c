@@ -63,14 +63,18 @@ make_room_for_line(Order *order)
     return lines != NULL;
 }
 
-/* Read a slot that Python has passed; false with an exception set if there is no star in it. */
+/* A number that Python has passed as a slot; false with an exception set if it is none. May run Python code. */
 static bool
-read_slot(const Order *order, PyObject *argument, int32_t *slot)
+read_number(PyObject *argument, long *value)
 {
-    long value = PyLong_AsLong(argument);
-    if (value == -1 && PyErr_Occurred()) {
-        return false;
-    }
+    *value = PyLong_AsLong(argument);
+    return *value != -1 || !PyErr_Occurred();
+}
+
+/* See that there is a star in a slot; false with an exception set if not. */
+static bool
+check_slot(const Order *order, long value, int32_t *slot)
+{
     if (value <= ENDS || value >= order->star_count || order->stars[value].before == FREE) {
         PyErr_Format(PyExc_ValueError, "there is no star in slot %ld", value);
         return false;
@@ -79,14 +83,25 @@ read_slot(const Order *order, PyObject *argument, int32_t *slot)
     return true;
 }
 
+/* Read a slot that Python has passed; false with an exception set if there is no star in it. */
+static bool
+read_slot(const Order *order, PyObject *argument, int32_t *slot)
+{
+    long value;
+    return read_number(argument, &value) && check_slot(order, value, slot);
+}
+
+/* Both numbers are read before either is looked at: an object that is no int may do anything to be one. */
 static bool
 read_two_slots(const Order *order, PyObject *const *arguments, Py_ssize_t count, int32_t *first, int32_t *second)
 {
+    long values[2];
     if (count != 2) {
         PyErr_SetString(PyExc_TypeError, "two slots are needed");
         return false;
     }
-    return read_slot(order, arguments[0], first) && read_slot(order, arguments[1], second);
+    return read_number(arguments[0], &values[0]) && read_number(arguments[1], &values[1]) &&
+           check_slot(order, values[0], first) && check_slot(order, values[1], second);
 }
 
 static bool
@@ -124,6 +139,7 @@ order_new(PyTypeObject *type, PyObject *arguments, PyObject *named)
         return NULL;
     }
     self->order.stars[ENDS] = (Star){0};
+    self->order.lines[NONE] = (Line){0};
     self->order.star_count = self->order.line_count = 1; /* ENDS and NONE */
     return (PyObject *)self;
 }

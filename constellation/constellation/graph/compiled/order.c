@@ -287,22 +287,27 @@ connect_stars(Order *order, int32_t source, int32_t target)
         .next_outbound = stars[source].outbound,
         .next_inbound = stars[target].inbound,
     };
-    if (stars[source].outbound != NONE) {
-        lines[stars[source].outbound].previous_outbound = number;
+    int32_t first_outbound = stars[source].outbound, first_inbound = stars[target].inbound;
+    lines[number].previous_outbound = first_outbound != NONE ? lines[first_outbound].previous_outbound : number;
+    lines[number].previous_inbound = first_inbound != NONE ? lines[first_inbound].previous_inbound : number;
+    if (first_outbound != NONE) {
+        lines[first_outbound].previous_outbound = number;
     }
-    if (stars[target].inbound != NONE) {
-        lines[stars[target].inbound].previous_inbound = number;
+    if (first_inbound != NONE) {
+        lines[first_inbound].previous_inbound = number;
     }
     stars[source].outbound = stars[target].inbound = number;
     return true;
 }
 
-/* A line, looked for at both its ends in turns: one of them may have very many. NONE if there is none. */
+/* A line, looked for at both its stars in turns: one of them may have very many. At each from both ends, since who
+   removes all lines of a star one by one begins with the oldest or the newest. NONE if there is none. */
 static int32_t
 find_line(const Order *order, int32_t source, int32_t target)
 {
     const Line *lines = order->lines;
     int32_t outbound = order->stars[source].outbound, inbound = order->stars[target].inbound;
+    int32_t last_outbound = lines[outbound].previous_outbound, last_inbound = lines[inbound].previous_inbound;
     while (outbound != NONE && inbound != NONE) {
         if (lines[outbound].target == target) {
             return outbound;
@@ -310,8 +315,16 @@ find_line(const Order *order, int32_t source, int32_t target)
         if (lines[inbound].source == source) {
             return inbound;
         }
+        if (lines[last_outbound].target == target) {
+            return last_outbound;
+        }
+        if (lines[last_inbound].source == source) {
+            return last_inbound;
+        }
         outbound = lines[outbound].next_outbound;
         inbound = lines[inbound].next_inbound;
+        last_outbound = lines[last_outbound].previous_outbound;
+        last_inbound = lines[last_inbound].previous_inbound;
     }
     return NONE;
 }
@@ -324,22 +337,22 @@ disconnect_stars(Order *order, int32_t source, int32_t target)
         return false;
     }
     Line *lines = order->lines, *line = &lines[number];
-    if (line->previous_outbound != NONE) {
+    int32_t *first_outbound = &order->stars[source].outbound, *first_inbound = &order->stars[target].inbound;
+    if (number == *first_outbound) {
+        *first_outbound = line->next_outbound;
+    } else {
         lines[line->previous_outbound].next_outbound = line->next_outbound;
+    }
+    if (number == *first_inbound) {
+        *first_inbound = line->next_inbound;
     } else {
-        order->stars[source].outbound = line->next_outbound;
-    }
-    if (line->next_outbound != NONE) {
-        lines[line->next_outbound].previous_outbound = line->previous_outbound;
-    }
-    if (line->previous_inbound != NONE) {
         lines[line->previous_inbound].next_inbound = line->next_inbound;
-    } else {
-        order->stars[target].inbound = line->next_inbound;
     }
-    if (line->next_inbound != NONE) {
-        lines[line->next_inbound].previous_inbound = line->previous_inbound;
-    }
+    /* Without one after it, it was the last one: that is known to the first, if there still is one. */
+    int32_t following = line->next_outbound != NONE ? line->next_outbound : *first_outbound;
+    lines[following].previous_outbound = line->previous_outbound;
+    following = line->next_inbound != NONE ? line->next_inbound : *first_inbound;
+    lines[following].previous_inbound = line->previous_inbound;
     line->next_outbound = order->free_line;
     order->free_line = number;
     return true;

@@ -30,8 +30,8 @@ typedef struct {
 
 typedef struct {
     int32_t source, target;
-    int32_t next_outbound, previous_outbound; /* among the lines out of its source */
-    int32_t next_inbound, previous_inbound;   /* among the lines into its target */
+    int32_t next_outbound, previous_outbound; /* among the lines out of its source; before the first is the last */
+    int32_t next_inbound, previous_inbound;   /* among the lines into its target, likewise */
 } Line;
 
 typedef struct {
