@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from constellation.graph.batches import _Edit
+from constellation.graph.batches import Edit
 from constellation.scheduling import RunMachine, run
 from constellation.scheduling.attempts import Attempt
 from constellation.scheduling.fleet import Fleet
@@ -79,7 +79,7 @@ def take_everything_for_new(inbox: Inbox, seq: int, messages: Sequence[Any], siz
 BUGS = {
     "fences are ignored": Planted(RunMachine, "_fenced", ignore_fences, 173),
     "leases do not run out": Planted(RunMachine, "expired", lambda machine, at: [], 146),
-    "lines lead into stars that have been dispatched": Planted(_Edit, "_open", _Edit._find, 4),
+    "lines lead into stars that have been dispatched": Planted(Edit, "_open", Edit.find, 4),
     "work is sent before it is stored": Planted(SimulatedOrchestrator, "_write", send_before_it_is_stored, 0),
     "results are acknowledged before they are stored": Planted(
         SimulatedHub, "_take_in", acknowledge_before_it_is_stored, 2
