@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
@@ -34,7 +35,12 @@ _PYTHONS_OWN = "multiprocessing.resource_tracker"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Announce the markers for tests that need something that may be missing."""
+    """Announce the markers for tests that need something that may be missing, and see that interrupts are heeded.
+
+    What a shell starts in the background ignores them, as would all that the tests start.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line(
         "markers", "requires(program, ...): needs these programs; skipped where one is missing, and failed on CI"
     )
