@@ -106,7 +106,7 @@ async def test_what_dies_again_and_again_is_called_again_once(raw: Raw) -> None:
 async def test_a_server_that_stays_away_is_said_to_be_away_and_nothing_done(raw: Raw, tmp_path: Path) -> None:
     program = tmp_path / "server.py"
     program.write_text(Path(raw().command[1]).read_text())
-    server = McpServer(name="raw", command=(raw().command[0], str(program)), limits=McpLimits(away_s=0.5))
+    server = McpServer(name="raw", command=(raw().command[0], str(program)), limits=McpLimits(away_s=3))
     async with entered(server) as tools:
         program.unlink()
         with pytest.raises(McpCallLost):
