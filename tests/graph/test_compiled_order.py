@@ -7,6 +7,7 @@ import sys
 import tracemalloc
 from importlib import import_module
 from itertools import pairwise
+from math import inf
 from time import process_time
 from typing import Any
 
@@ -153,6 +154,8 @@ def test_a_slot_without_a_star_is_refused(slot: int) -> None:
         for arguments in ((slot, 1), (1, slot)):
             with pytest.raises(ValueError, match=f"there is no star in slot {slot}"):
                 call(*arguments)
+    with pytest.raises(ValueError, match=f"there is no star in slot {slot}"):
+        order.heaviest_ways({1: 1.0, slot: 1.0})
     assert list(order) == [1, 2]
 
 
@@ -168,6 +171,13 @@ def test_what_is_no_slot_is_refused() -> None:
             call(1)
         with pytest.raises(TypeError):
             call(1, None)
+    for weights in ({True: 1.0}, {1: 1}, {"1": 1.0}, {1: 1.0, 2: None}):
+        with pytest.raises(TypeError, match="floats by slots"):
+            order.heaviest_ways(weights)
+    with pytest.raises(TypeError, match="a dict of weights"):
+        order.heaviest_ways([1.0])
+    with pytest.raises(OverflowError):
+        order.heaviest_ways({2**100: 1.0})
     with pytest.raises(TypeError, match="no arguments"):
         type(order)(1)
     with pytest.raises(TypeError):
@@ -211,6 +221,9 @@ def test_its_memory_is_given_back() -> None:
     def build() -> None:
         order = filled("compiled", 1_000, *((slot, slot + 1) for slot in range(1, 1_000)))
         order.copy().way(1, 1_000)
+        order.heaviest_ways(dict.fromkeys(range(1, 1_001), 1.5))
+        with pytest.raises(ValueError, match="slot 1001"):
+            order.heaviest_ways(dict.fromkeys(range(1, 1_002), 1.5))
         list(order)
 
     build()
@@ -294,6 +307,22 @@ class OrderMachine(RuleBasedStateMachine):
                 nx.all_shortest_paths(self.oracle, start, end), key=lambda way: [serial[slot] for slot in way]
             )
         assert self.order.way(start, end) == expected
+
+    @rule(data=st.data())
+    def weigh(self, data: st.DataObject) -> None:
+        weight = st.sampled_from([0.0, 1.0, 2.0, 3.5, -inf])
+        asked = data.draw(st.lists(st.sampled_from(sorted(self.oracle)), unique=True)) if self.oracle else []
+        weights = {slot: data.draw(weight) for slot in asked}
+        over = self.oracle.subgraph([slot for slot in self.oracle if weights.get(slot) != -inf])
+        ways: nx.DiGraph[int] = nx.DiGraph((source, target) for source, target in over.edges)
+        ways.add_edges_from((slot, 0) for slot in over)
+        for source, _, edge in ways.edges(data=True):
+            edge["weight"] = weights.get(source, 0.0)
+        found = self.order.heaviest_ways(weights)
+        assert found == {
+            slot: nx.dag_longest_path_length(ways.subgraph({slot, *nx.descendants(ways, slot)})) if slot in over else 0
+            for slot in weights
+        }
 
     @invariant()
     def fits(self) -> None:

@@ -133,6 +133,24 @@ class PlainOrder:
             way.append(min(self._targets[way[-1]].keys() & step, key=self._serial.__getitem__))
         return way
 
+    def heaviest_ways(self, weights: dict[int, float]) -> dict[int, float]:
+        """How much the stars on the heaviest way from each star to an end weigh together, 0 at the least.
+
+        Args:
+            weights: What each star weighs, by its slot; minus infinity for one that no way may lead over, itself
+                included. Those left out weigh nothing.
+
+        Returns:
+            The same slots, each with the weight of the way that begins there.
+        """
+        ways = [0.0] * len(self._position)
+        slot = self._before[_ENDS]
+        while slot != _ENDS:
+            behind = max(map(ways.__getitem__, self._targets[slot]), default=0.0)
+            ways[slot] = max(weights.get(slot, 0.0) + behind, 0.0)
+            slot = self._before[slot]
+        return {slot: ways[slot] for slot in weights}
+
     def copy(self) -> PlainOrder:
         """An order of its own with the same stars in the same slots, and the same lines."""
         made = PlainOrder()

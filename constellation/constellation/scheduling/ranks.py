@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
+from math import inf
 
 from ..graph import OPEN, AddLine, Applied, RemoveLine, StarId, TaskConstellation
 from ..graph.node import Node
@@ -24,20 +25,19 @@ class Ranks:
     def __init__(self, graph: TaskConstellation, durations: Durations) -> None:
         self._graph = graph
         self._durations = durations
-        self.known: dict[StarId, float] = {}
-        known = self.known
+        nodes = graph._nodes
         expected_s: dict[str, float] = {}
-        by_slot = {node.slot: node for node in graph._nodes.values()}
-        for slot in reversed(list(graph._order)):
-            node = by_slot[slot]
-            star = node.star
-            if node.outcome is None:
-                work = work_key(star)
-                if work not in expected_s:
-                    expected_s[work] = durations.expected(work)
-                known[star.id] = max(map(known.__getitem__, node.outbound), default=0.0) + expected_s[work]
-            else:
-                known[star.id] = 0.0  # what has ended is not waited for any more
+        weights: dict[int, float] = {}
+        for node in nodes.values():
+            if node.outcome is not None:
+                weights[node.slot] = -inf  # what has ended is not waited for any more
+                continue
+            work = work_key(node.star)
+            if work not in expected_s:
+                expected_s[work] = durations.expected(work)
+            weights[node.slot] = expected_s[work]
+        ways = graph._order.heaviest_ways(weights)
+        self.known: dict[StarId, float] = {star: ways[node.slot] for star, node in nodes.items()}
 
     def follow(self, applied: Applied) -> None:
         """Take in an edit: forget what it removed, and recompute what it touched and both ends of its lines."""

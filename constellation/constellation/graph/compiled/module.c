@@ -244,6 +244,62 @@ order_way(OrderObject *self, PyObject *const *arguments, Py_ssize_t count)
     return way;
 }
 
+/* Read weights that Python has passed by slots; false with an exception set if they are no such thing. */
+static bool
+read_weights(const Order *order, PyObject *argument, double *weights)
+{
+    PyObject *key, *value;
+    Py_ssize_t place = 0;
+    while (PyDict_Next(argument, &place, &key, &value)) {
+        int32_t slot;
+        if (!PyLong_CheckExact(key) || !PyFloat_CheckExact(value)) {
+            PyErr_SetString(PyExc_TypeError, "weights are floats by slots");
+            return false;
+        }
+        if (!read_slot(order, key, &slot)) {
+            return false;
+        }
+        weights[slot] = PyFloat_AsDouble(value);
+    }
+    return true;
+}
+
+/* A new dict of the ways from the stars that `asked` has. Anything may happen to the order meanwhile. */
+static PyObject *
+ways_by_slot(PyObject *asked, const double *ways)
+{
+    PyObject *made = PyDict_New(), *key, *value;
+    Py_ssize_t place = 0;
+    while (made != NULL && PyDict_Next(asked, &place, &key, &value)) {
+        PyObject *way = PyFloat_FromDouble(ways[PyLong_AsLong(key)]);
+        if (way == NULL || PyDict_SetItem(made, key, way) != 0) {
+            Py_CLEAR(made);
+        }
+        Py_XDECREF(way);
+    }
+    return made;
+}
+
+static PyObject *
+order_heaviest_ways(OrderObject *self, PyObject *argument)
+{
+    if (!PyDict_CheckExact(argument)) {
+        PyErr_SetString(PyExc_TypeError, "a dict of weights is needed");
+        return NULL;
+    }
+    double *ways = PyMem_Calloc((size_t)self->order.star_count, sizeof(double));
+    if (ways == NULL) {
+        return PyErr_NoMemory();
+    }
+    PyObject *made = NULL;
+    if (read_weights(&self->order, argument, ways)) {
+        weigh_ways(&self->order, ways);
+        made = ways_by_slot(argument, ways);
+    }
+    PyMem_Free(ways);
+    return made;
+}
+
 /* --- changing ------------------------------------------------------------------------------------------------- */
 
 static PyObject *
@@ -308,6 +364,7 @@ static PyMethodDef order_methods[] = {
     {"connect", (PyCFunction)(void (*)(void))order_connect, METH_FASTCALL, NULL},
     {"disconnect", (PyCFunction)(void (*)(void))order_disconnect, METH_FASTCALL, NULL},
     {"way", (PyCFunction)(void (*)(void))order_way, METH_FASTCALL, NULL},
+    {"heaviest_ways", (PyCFunction)order_heaviest_ways, METH_O, NULL},
     {"copy", (PyCFunction)order_copy, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };

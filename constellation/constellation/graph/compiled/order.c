@@ -236,6 +236,22 @@ find_way(Order *order, int32_t start, int32_t end)
     return true;
 }
 
+void
+weigh_ways(const Order *order, double *weights)
+{
+    const Star *stars = order->stars;
+    const Line *lines = order->lines;
+    for (int32_t slot = stars[ENDS].before; slot != ENDS; slot = stars[slot].before) {
+        double behind = 0;
+        for (int32_t line = stars[slot].outbound; line != NONE; line = lines[line].next_outbound) {
+            double way = weights[lines[line].target];
+            behind = way > behind ? way : behind;
+        }
+        double way = weights[slot] + behind;
+        weights[slot] = way > 0 ? way : 0;
+    }
+}
+
 /* --- stars and lines ------------------------------------------------------------------------------------------ */
 
 int32_t

@@ -64,4 +64,8 @@ bool disconnect_stars(Order *order, int32_t source, int32_t target);
    way leads there. */
 bool find_way(Order *order, int32_t start, int32_t end);
 
+/* Replace the weight of each star by that of the heaviest way from it to an end, 0 at the least. There is one weight for
+   each slot. */
+void weigh_ways(const Order *order, double *weights);
+
 #endif
