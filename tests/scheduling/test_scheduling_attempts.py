@@ -213,6 +213,17 @@ def test_a_device_that_is_busy_is_asked_again_after_a_moment(h: Harness, code: s
     assert h.on("a") == "d0"
 
 
+def test_a_device_that_stays_busy_is_asked_less_and_less_often(h: Harness) -> None:
+    h.join()
+    h.start(star("a"))
+    for wait_s in (0.25, 0.5, 1.0, 2.0, 4.0, 4.0):
+        h.reject("a", "no-slot")
+        h.wait(wait_s - 0.125)
+        assert h.state("a") is StarState.READY
+        h.wait(0.125)
+        assert h.on("a") == "d0"
+
+
 def test_a_refusal_does_not_count_as_a_failure(h: Harness) -> None:
     h.join()
     h.start(star("a", retry=RetryPolicy(2, 0.0)))

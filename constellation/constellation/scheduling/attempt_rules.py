@@ -34,6 +34,9 @@ _READY, _ASSIGNED = StarState.READY, StarState.ASSIGNED
 BUSY_DELAY_S = 0.25
 """How long a star waits after a device had no slot for it, or was draining: what the fleet knows will soon be right."""
 
+BUSY_DOUBLINGS = 4
+"""How often that delay doubles, which makes it 4 s: a device that says so again and again has others to serve."""
+
 DEVICE_LOST = "DeviceLost"
 """The type of the error of work whose device went away in the middle of it."""
 
@@ -111,11 +114,15 @@ class AttemptRules(RunState):
         if attempt.stopping:
             self._stopped(attempt, confirmed=True)
             return True
-        busy = event.code in ("no-slot", "draining")
-        if not busy:
-            self.tries[attempt.star].avoid |= {attempt.device}
+        tries = self.tries[attempt.star]
+        delay = 0.0
+        if event.code in ("no-slot", "draining"):
+            delay = BUSY_DELAY_S * 2 ** min(tries.turned_away, BUSY_DOUBLINGS)
+            tries.turned_away += 1
+        else:
+            tries.avoid |= {attempt.device}
         error = StarError("Rejected", f"device {attempt.device!r} did not take it ({event.code}): {event.message}")
-        self._requeue(attempt.star, error, BUSY_DELAY_S if busy else 0.0, attempt)
+        self._requeue(attempt.star, error, delay, attempt)
         return True
 
     def _adopted(self, event: ev.AttemptAdopted) -> bool:

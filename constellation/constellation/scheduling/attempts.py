@@ -76,6 +76,7 @@ class Tries:
         attempts: How many attempts were made; their numbers are never used again.
         failures: How many of them failed by themselves, for the retry policy.
         losses: How many lost their device, while their orchestrator went on.
+        turned_away: How often a device was too busy to take it.
         attempt: The one that is going on.
         waiting: A retry delay is running.
         overdue: For a nested constellation that has taken too long, and whose run is being ended: the error.
@@ -87,6 +88,7 @@ class Tries:
     attempts: int = 0
     failures: int = 0
     losses: int = 0
+    turned_away: int = 0
     attempt: Attempt | None = None
     waiting: bool = False
     overdue: StarError | None = None
