@@ -31,6 +31,7 @@ from constellation.graph import (
 )
 from constellation.graph.documents import dump
 from constellation.graph.invariants import check_invariants
+from constellation.graph.order import PlainOrder
 
 
 def star(name: str, **references: str) -> TaskStar:
@@ -262,6 +263,23 @@ def test_a_batch_that_breaks_off_for_any_reason_changes_nothing(monkeypatch: pyt
     with pytest.raises(MemoryError):
         graph.apply(batch)
     assert dump(graph) == before
+
+
+def test_a_star_that_there_is_no_room_for_leaves_no_trace() -> None:
+    class Full(PlainOrder):
+        def append(self, serial: int) -> int:
+            if serial > 1:
+                raise MemoryError
+            return super().append(serial)
+
+    graph = TaskConstellation("full")
+    graph._order = Full()  # type: ignore[assignment]
+    graph.star("a", "t")
+    before = dump(graph)
+    with pytest.raises(MemoryError):
+        graph.apply(EditBatch((AddStar(star("b")), AddStar(star("c")), AddLine(line("a", "c")))))
+    assert dump(graph) == before
+    check_invariants(graph)
 
 
 def test_undo_restores_what_was_removed_with_its_lines_and_triggers() -> None:

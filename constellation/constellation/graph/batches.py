@@ -132,8 +132,8 @@ class Edit:
             raise EditRejected(f"there is a star {id!r} already; give the new one another id")
         node = Node(star, _references_of(star), self.graph._next_serial)
         self.graph._next_serial += 1
+        count_in(self.graph, node)  # first of all: there may be no room for it
         self.nodes[id] = node
-        count_in(self.graph, node)
         self.log.append((RollBack.remove_star, node, replaced))
         if replaced is not None:
             del changes.gone[id]
