@@ -2,13 +2,14 @@
 
    A search goes depth first, and both its way back (`parent`) and what it has found (`next`) are linked through the
    stars, so that it needs no memory of its own and can't fail. What it has found comes out in an order that fits the
-   lines, and needs no sorting. Searches tell by `mark` which stars they have found: each has numbers of its own. */
+   lines, and needs no sorting. Searches tell by `mark` which stars they have found: each has numbers of its own. Those
+   from both ends of a line take turns. */
 
 #include "order.h"
 
-
 #define GAP ((int64_t)1 << 32) /* how far apart positions are at first */
 #define FARTHEST (GAP * 8)     /* on either side of 0, for each star that there is memory for: within 2^61 for the most */
+#define LINES_IN_A_STEP 8      /* before it is the other side's turn, lest it waits for a star with very many */
 
 /* --- the list of stars ---------------------------------------------------------------------------------------- */
 
@@ -100,47 +101,61 @@ enter(Star *stars, Side *side, int32_t slot, int32_t first_line)
     side->star = slot;
 }
 
-/* Go on from a star, `other` of which a line leads to; it may have been found already, or lie out of bounds. */
+/* Be done with the star where a side is. */
 static Step
-visit(Star *stars, Side *side, uint32_t mark_of_other_side, int32_t other, bool within, int32_t first_line)
+leave(Star *stars, Side *side)
 {
-    if (stars[other].mark == mark_of_other_side) {
-        return MEETS;
-    }
-    if (within && stars[other].mark != side->mark) {
-        enter(stars, side, other, first_line);
-    }
-    return GOES_ON;
+    side->count++;
+    side->star = stars[side->star].parent;
+    return side->star == NONE ? HAS_ENDED : GOES_ON;
 }
 
-/* Follow one line out of a star, or be done with the star: then it comes before all that was found behind it. */
+/* Follow the lines out of a star to the next one that is new, or be done with the star: then it comes before all that
+   was found behind it. */
 static Step
 step_forward(Star *stars, const Line *lines, Side *side, uint32_t mark_of_other_side)
 {
     int32_t slot = side->star, cursor = stars[slot].cursor;
-    if (cursor != NONE) {
+    for (int looked_at = 1; cursor != NONE; looked_at++) {
         int32_t target = lines[cursor].target;
-        stars[slot].cursor = lines[cursor].next_outbound;
-        bool within = stars[target].position <= side->bound;
-        return visit(stars, side, mark_of_other_side, target, within, stars[target].outbound);
+        if (stars[target].mark == mark_of_other_side) {
+            return MEETS;
+        }
+        bool is_new = stars[target].mark != side->mark && stars[target].position <= side->bound;
+        if (is_new || looked_at == LINES_IN_A_STEP) {
+            stars[slot].cursor = lines[cursor].next_outbound;
+            if (is_new) {
+                enter(stars, side, target, stars[target].outbound);
+            }
+            return GOES_ON;
+        }
+        cursor = lines[cursor].next_outbound;
     }
     stars[slot].next = side->found;
     side->found = slot;
-    side->count++;
-    side->star = stars[slot].parent;
-    return side->star == NONE ? HAS_ENDED : GOES_ON;
+    return leave(stars, side);
 }
 
-/* Follow one line into a star, or be done with the star: then it comes after all that was found before it. */
+/* Follow the lines into a star to the next one that is new, or be done with the star: then it comes after all that was
+   found before it. */
 static Step
 step_backward(Star *stars, const Line *lines, Side *side, uint32_t mark_of_other_side)
 {
     int32_t slot = side->star, cursor = stars[slot].cursor;
-    if (cursor != NONE) {
+    for (int looked_at = 1; cursor != NONE; looked_at++) {
         int32_t source = lines[cursor].source;
-        stars[slot].cursor = lines[cursor].next_inbound;
-        bool within = stars[source].position >= side->bound;
-        return visit(stars, side, mark_of_other_side, source, within, stars[source].inbound);
+        if (stars[source].mark == mark_of_other_side) {
+            return MEETS;
+        }
+        bool is_new = stars[source].mark != side->mark && stars[source].position >= side->bound;
+        if (is_new || looked_at == LINES_IN_A_STEP) {
+            stars[slot].cursor = lines[cursor].next_inbound;
+            if (is_new) {
+                enter(stars, side, source, stars[source].inbound);
+            }
+            return GOES_ON;
+        }
+        cursor = lines[cursor].next_inbound;
     }
     stars[slot].next = NONE;
     if (side->last == NONE) {
@@ -149,9 +164,7 @@ step_backward(Star *stars, const Line *lines, Side *side, uint32_t mark_of_other
         stars[side->last].next = slot;
     }
     side->last = slot;
-    side->count++;
-    side->star = stars[slot].parent;
-    return side->star == NONE ? HAS_ENDED : GOES_ON;
+    return leave(stars, side);
 }
 
 /* Reorder so that a line fits that points the wrong way. Whether it could be done: if not, nothing has changed. */
