@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import pytest
@@ -17,11 +18,24 @@ from constellation_tools.mcp.lines import MAX_STRAY_LINES, LineReader
 from constellation_tools.mcp.naming import tool_names
 from constellation_tools.mcp.schemas import accepted_schema
 from constellation_tools.mcp.serving.progress import ProgressCounter
+from constellation_tools.mcp.serving.results import _artifacts
 from constellation_tools.schema_checking import SchemaChecker
 from constellation_tools.wording import cleaned
 
 OBJECT: dict[str, Any] = {"type": "object"}
 CLOSED: dict[str, Any] = {"additionalProperties": False}
+
+
+# --- results ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_long_result_is_searched_for_files_in_time_that_grows_no_faster_than_it() -> None:
+    def seconds(items: int) -> float:
+        began = process_time()
+        assert list(_artifacts([0] * items)) == []
+        return process_time() - began
+
+    assert seconds(200_000) < 50 * seconds(20_000)
 
 
 # --- names ------------------------------------------------------------------------------------------------------------

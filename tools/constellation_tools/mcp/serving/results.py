@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -50,9 +51,9 @@ def shortened(text: str) -> str:
 
 
 def _artifacts(value: Any) -> Iterator[Artifact]:
-    pending, found = [value], 0
+    pending, found = deque([value]), 0
     while pending and found < MAX_FILES:
-        item = pending.pop(0)
+        item = pending.popleft()
         if isinstance(item, dict):
             if ARTIFACT_KEY in item:
                 try:
